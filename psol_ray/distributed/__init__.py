@@ -1,0 +1,1 @@
+"""Ray: who runs what where. Nothing below this layer imports it."""

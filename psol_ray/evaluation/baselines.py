@@ -1,0 +1,142 @@
+"""What boxes score that have not seen the image: a method must be above these to have learned anything.
+
+The search stretches every image to the unit square: IoU stays the same, and the overlaps along x and y of all
+candidates can be had apart and multiplied. Shape suffixes: N images, M ground-truth boxes, I and J intervals
+along x and y, 2 = (start, end), 4 = (x0, y0, x1, y1).
+"""
+
+from itertools import combinations, product
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known, rate
+from psol_ray.geometry.boxes import scale
+
+__all__ = ["baselines", "best_constant_box", "whole_image_score"]
+
+_WHOLE = np.array([0.0, 0.0, 1.0, 1.0])
+_UNITS = 100  # the search is in hundredths of the image
+_COARSE = 10  # all boxes on this grid are tried; then the best is moved in these ever smaller steps
+_STEPS = (5, 2, 1)
+_IMAGES_AT_ONCE = 256  # keeps what is compared at once in the processor's cache
+
+
+def baselines(images: pa.Table) -> dict[str, float | None]:
+    """GT-known accuracy of the whole image and of the best box that is the same fractions of every image.
+
+    Args:
+        images: rows of a catalog; those without ground truth do not count.
+    """
+    _, constant = best_constant_box(images)
+    return {"whole_image": whole_image_score(images), "constant_box": constant}
+
+
+def whole_image_score(images: pa.Table) -> float | None:
+    """GT-known accuracy of the whole image; None where no image has ground truth."""
+    return _score(images, _WHOLE)
+
+
+def best_constant_box(images: pa.Table) -> tuple[NDArray[np.float64] | None, float | None]:
+    """The best box found that is the same fractions of every image, and its GT-known accuracy on all of them.
+
+    Every box on a grid of 0.1 is tried, then the best of them and the median ground-truth box are moved
+    uphill in steps down to 0.01. The same images give the same box. It is a lower bound: a better box may
+    exist.
+
+    Returns:
+        `(x0, y0, x1, y1)` as fractions of the image, and the accuracy; both None where there is no ground
+        truth.
+    """
+    truth = _unit_truth(images)
+    if not len(truth.counts_N):
+        return None, None
+    found = [_climb(start_4, truth) for start_4 in (_best_on_grid(truth), _median_box(truth))]
+    box_4 = max(found, key=lambda box_and_hits: box_and_hits[1])[0] / _UNITS
+    return box_4, _score(images, box_4)
+
+
+def _score(images: pa.Table, fractions_4: NDArray[np.float64]) -> float | None:
+    truth = GroundTruth.of(images)
+    boxes_N4 = scale(np.tile(fractions_4, (len(images), 1)), *_sizes(images))
+    return rate(gt_known(best_ious(boxes_N4, truth)[truth.known_N]))
+
+
+def _sizes(images: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    width_N, height_N = (np.asarray(images.column(name), np.float64) for name in ("width", "height"))
+    return width_N, height_N
+
+
+def _unit_truth(images: pa.Table) -> GroundTruth:
+    """Ground truth as fractions; images without boxes or without a size are left out."""
+    width_N, height_N = _sizes(images)
+    usable_N = GroundTruth.of(images).known_N & (width_N > 0) & (height_N > 0)
+    truth = GroundTruth.of(images.filter(pa.array(usable_N)))
+    factors = (np.repeat(1 / size_N[usable_N], truth.counts_N) for size_N in (width_N, height_N))
+    return GroundTruth(np.asarray(scale(truth.boxes_M4, *factors), np.float64), truth.counts_N)
+
+
+def _best_on_grid(truth: GroundTruth) -> NDArray[np.int64]:
+    intervals_I2 = np.array(list(combinations(range(0, _UNITS + 1, _COARSE), 2)))
+    return _best_of(intervals_I2, intervals_I2, truth)[0]
+
+
+def _median_box(truth: GroundTruth) -> NDArray[np.int64]:
+    """Finds objects too small for the grid."""
+    median_4 = np.rint(np.median(truth.boxes_M4, axis=0) * _UNITS).astype(np.int64)
+    starts_2 = np.clip(median_4[:2], 0, _UNITS - 1)
+    return np.concatenate([starts_2, np.clip(median_4[2:], starts_2 + 1, _UNITS)])
+
+
+def _climb(box_4: NDArray[np.int64], truth: GroundTruth) -> tuple[NDArray[np.int64], int]:
+    """Move to the best neighbour until none is better, with each step in turn."""
+    best_hits = -1
+    for step in _STEPS:
+        while True:
+            neighbour_4, hits = _best_of(_moved(box_4[0::2], step), _moved(box_4[1::2], step), truth)
+            if hits <= best_hits:
+                break
+            box_4, best_hits = neighbour_4, hits
+    return box_4, best_hits
+
+
+def _moved(interval_2: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+    """An interval with each end where it is, a step before and a step after: those that have a length."""
+    moves_92 = np.array(list(product((0, -step, step), repeat=2)))
+    intervals_I2 = np.clip(interval_2 + moves_92, 0, _UNITS)
+    return intervals_I2[intervals_I2[:, 0] < intervals_I2[:, 1]]
+
+
+def _best_of(
+    xs_I2: NDArray[np.int64], ys_J2: NDArray[np.int64], truth: GroundTruth
+) -> tuple[NDArray[np.int64], int]:
+    """The first best of all boxes made of an interval of each axis, and how many images it is right on."""
+    hits_IJ = _hits(xs_I2 / _UNITS, ys_J2 / _UNITS, truth)
+    i, j = np.unravel_index(hits_IJ.argmax(), hits_IJ.shape)
+    (x0, x1), (y0, y1) = xs_I2[i], ys_J2[j]
+    return np.array([x0, y0, x1, y1]), int(hits_IJ[i, j])
+
+
+def _hits(xs_I2: NDArray[np.float64], ys_J2: NDArray[np.float64], truth: GroundTruth) -> NDArray[np.int64]:
+    """On how many images each box is right, in single precision: good enough to choose by, not to report."""
+    hits_IJ = np.zeros((len(xs_I2), len(ys_J2)), np.int64)
+    ends_N = np.cumsum(truth.counts_N)
+    area_IJ = np.outer(xs_I2[:, 1] - xs_I2[:, 0], ys_J2[:, 1] - ys_J2[:, 0]).astype(np.float32)
+    for start in range(0, len(ends_N), _IMAGES_AT_ONCE):
+        counts = truth.counts_N[start : start + _IMAGES_AT_ONCE]
+        first, last = ends_N[start] - counts[0], ends_N[start + len(counts) - 1]
+        gt_M4 = truth.boxes_M4[first:last].astype(np.float32)
+        over_MI, over_MJ = _overlaps(gt_M4[:, 0::2], xs_I2), _overlaps(gt_M4[:, 1::2], ys_J2)
+        area_M = (gt_M4[:, 2] - gt_M4[:, 0]) * (gt_M4[:, 3] - gt_M4[:, 1])
+        # IoU >= 1/2 is 3 intersections >= both areas, which needs no division.
+        right_MIJ = 3 * over_MI[:, :, None] * over_MJ[:, None, :] - area_IJ >= area_M[:, None, None]
+        hits_IJ += np.logical_or.reduceat(right_MIJ, np.cumsum(counts) - counts, axis=0).sum(axis=0)
+    return hits_IJ
+
+
+def _overlaps(spans_M2: NDArray[np.float32], intervals_I2: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Length of the overlap of each ground-truth span with each interval, shape (M, I)."""
+    starts_I, ends_I = intervals_I2.astype(np.float32).T
+    lengths_MI = np.minimum(spans_M2[:, 1:], ends_I) - np.maximum(spans_M2[:, :1], starts_I)
+    return np.maximum(lengths_MI, np.float32(0))

@@ -1,0 +1,94 @@
+"""Which image of the catalog a row of another table is about, and refusals of tables that do not fit it."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from psol_ray.errors import UserError
+from psol_ray.tables.schemas import boxes_array
+
+__all__ = [
+    "catalog_rows",
+    "mask",
+    "named",
+    "refuse_bad_boxes",
+    "refuse_incomplete",
+    "refuse_inside_out",
+    "refuse_repeated",
+    "refuse_rows",
+]
+
+_NAMES_SHOWN = 3
+
+
+def named(table: pa.Table) -> str:
+    """`2 images (a.jpg, b.jpg)`: how many rows there are, and the first names."""
+    shown = table.column("image_id").slice(0, _NAMES_SHOWN).to_pylist()
+    more = ", …" if len(table) > _NAMES_SHOWN else ""
+    return f"{len(table)} image{'s' if len(table) != 1 else ''} ({', '.join(shown)}{more})"
+
+
+def mask(condition: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """A column of booleans as NumPy; null is false."""
+    return np.asarray(pc.fill_null(condition, False), bool)
+
+
+def catalog_rows(catalog: pa.Table, table: pa.Table, name: str) -> NDArray[np.int64]:
+    """The catalog's row of each row of `table`.
+
+    Args:
+        name: what the table is, for messages.
+
+    Raises:
+        UserError: an image is there twice, in either table, or is not in the catalog.
+    """
+    refuse_repeated(catalog, "catalog")
+    refuse_repeated(table, name)
+    if not len(table):
+        return np.zeros(0, np.int64)
+    rows = pc.index_in(table.column("image_id"), value_set=catalog.column("image_id").combine_chunks())
+    refuse_rows(table, mask(pc.is_null(rows)), name, "not in the catalog; make both from the same data")
+    return np.asarray(rows, np.int64)
+
+
+def refuse_rows(table: pa.Table, bad_N: NDArray[np.bool_], name: str, complaint: str) -> None:
+    """Raise a UserError where any row is bad: `NAME: 2 images (a.jpg, b.jpg) COMPLAINT`."""
+    if bad_N.any():
+        raise UserError(f"{name}: {named(table.filter(pa.array(bad_N)))} {complaint}")
+
+
+def refuse_repeated(table: pa.Table, name: str) -> None:
+    """Raise a UserError where an image has more than one row."""
+    ids = table.column("image_id")
+    if pc.count_distinct(ids).as_py() == len(table):
+        return
+    found = pc.value_counts(ids)
+    repeated = pa.table({"image_id": found.field("values")}).filter(pc.greater(found.field("counts"), 1))
+    raise UserError(f"{name}: {named(repeated)} more than once; each image has one row")
+
+
+def refuse_incomplete(images: pa.Table, table: pa.Table, name: str) -> None:
+    """Raise a UserError where an image of `images` has no row in `table`; `name` is `TABLE of SPLIT`."""
+    absent_N = ~mask(pc.is_in(images.column("image_id"), value_set=table.column("image_id").combine_chunks()))
+    complaint = f"of {len(images)} missing; run that stage to its end on this catalog"
+    refuse_rows(images, absent_N, name, complaint)
+
+
+def refuse_inside_out(table: pa.Table, name: str) -> None:
+    """Raise a UserError where a box ends before it begins; a box without area is a box, and so is NaN."""
+    boxes_N4 = boxes_array(table)
+    bad_N = np.any(boxes_N4[:, 2:] < boxes_N4[:, :2], axis=1)
+    refuse_rows(table, bad_N, name, "with a box that is inside out; expected x0 <= x1 and y0 <= y1")
+
+
+def refuse_bad_boxes(table: pa.Table, unreadable_N: NDArray[np.bool_], name: str) -> None:
+    """Raise a UserError where a box is inside out, or is NaN if and only if its image could be read."""
+    refuse_inside_out(table, name)
+    boxes_N4 = boxes_array(table)
+    lost_N = ~unreadable_N & ~np.isfinite(boxes_N4).all(axis=1)
+    refuse_rows(
+        table, lost_N, name, "readable, but with a box that is not finite; only an unreadable one is NaN"
+    )
+    found_N = unreadable_N & ~np.isnan(boxes_N4).all(axis=1)
+    refuse_rows(table, found_N, name, "unreadable, and yet with a box; that of an unreadable image is NaN")

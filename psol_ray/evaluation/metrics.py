@@ -1,0 +1,97 @@
+"""The field's metrics on arrays (Sec. 4.1; MaxBoxAccV2 is of Choe et al., CVPR 2020).
+
+Shape suffixes: N images, M ground-truth boxes, 4 = (x0, y0, x1, y1) in pixels of the original image.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from psol_ray.geometry.boxes import iou
+
+__all__ = [
+    "GT_KNOWN_IOU",
+    "GroundTruth",
+    "best_ious",
+    "gt_known",
+    "in_top_k",
+    "list_lengths",
+    "max_box_acc_v2",
+    "rate",
+]
+
+GT_KNOWN_IOU = 0.5
+_V2_IOUS = (0.3, 0.5, 0.7)
+
+
+def list_lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Length of each list of a column; null is as good as empty."""
+    return np.asarray(pc.fill_null(pc.list_value_length(column), 0), np.int64)
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Boxes of N images, one image's after another's."""
+
+    boxes_M4: NDArray[np.float64]
+    counts_N: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, images: pa.Table) -> Self:
+        """The `gt_boxes` of rows of a catalog."""
+        column = images.column("gt_boxes")
+        corners = np.asarray(pc.list_flatten(pc.list_flatten(column)), np.float64)
+        return cls(corners.reshape(-1, 4), list_lengths(column))
+
+    @property
+    def known_N(self) -> NDArray[np.bool_]:
+        """Which images have a box."""
+        return self.counts_N > 0
+
+
+def best_ious(boxes_N4: NDArray[np.floating], truth: GroundTruth) -> NDArray[np.float64]:
+    """IoU of each image's box with the best of its ground-truth boxes.
+
+    Returns:
+        Shape (N,): 0 where the box is NaN, NaN where there is no ground truth.
+    """
+    iou_M = iou(np.repeat(boxes_N4, truth.counts_N, axis=0), truth.boxes_M4)
+    best_N = np.full(len(boxes_N4), np.nan)
+    # reduceat takes an empty segment for the element at its start: images without boxes stay out.
+    counts = truth.counts_N[truth.known_N]
+    if len(counts):
+        best_N[truth.known_N] = np.maximum.reduceat(iou_M, np.cumsum(counts) - counts)
+    return best_N
+
+
+def gt_known(iou_N: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each box is right: IoU of at least 0.5 (`>=`, as in wsolevaluation)."""
+    return iou_N >= GT_KNOWN_IOU
+
+
+def rate(right_N: NDArray[np.bool_]) -> float | None:
+    """Fraction that is true; None of nothing."""
+    return float(right_N.mean()) if len(right_N) else None
+
+
+def max_box_acc_v2(iou_N: NDArray[np.float64]) -> float | None:
+    """Mean of the accuracies at IoU 0.3, 0.5 and 0.7; None of nothing.
+
+    The original also takes the best threshold of a score map; a regressed box has none.
+    """
+    return float(np.mean([(iou_N >= least).mean() for least in _V2_IOUS])) if len(iou_N) else None
+
+
+def in_top_k(top_labels: pa.ChunkedArray, label_N: NDArray[np.integer], k: int) -> NDArray[np.bool_]:
+    """Whether each image's label is among its first `k` of `top_labels`; an empty list holds none."""
+    counts_N = list_lengths(top_labels)
+    image_L = np.repeat(np.arange(len(label_N)), counts_N)
+    rank_L = np.arange(len(image_L)) - np.repeat(np.cumsum(counts_N) - counts_N, counts_N)
+    hit_L = (np.asarray(pc.list_flatten(top_labels)) == label_N[image_L]) & (rank_L < k)
+    right_N = np.zeros(len(label_N), bool)
+    right_N[image_L[hit_L]] = True
+    return right_N

@@ -1,0 +1,134 @@
+"""Every backbone and what it needs to know, in one table; any name timm knows works beside it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from psol_ray.errors import UserError
+
+__all__ = ["TORCHVISION", "Backbone", "find_backbone"]
+
+Triple = tuple[float, float, float]
+
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+HALF: Triple = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """An architecture pretrained on ImageNet.
+
+    `build` makes the whole classifier, untrained. `last_layer` is what PSOL's own heads replace. `unused_by_features`
+    are prefixes of the tensors behind the feature map, which DDT does without. `feature_node` is the module or fx
+    node whose output is that map; None asks timm for it.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    input_size: int
+    feature_node: str | None
+    last_layer: str
+    unused_by_features: tuple[str, ...]
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+    pooled_by_gap: bool = False  # drop the whole classifier and average the feature map instead (VGG-GAP)
+    torchvision_name: str | None = None
+
+
+def _torchvision(name: str, architecture: str, **needs: object) -> Backbone:
+    # VGG and Inception fill 140 M weights with random numbers unless told not to.
+    arguments = {"init_weights": False} if architecture in ("vgg16", "inception_v3") else {}
+
+    def build() -> nn.Module:
+        return torchvision.models.get_model(architecture, weights=None, **arguments)
+
+    return Backbone(name=name, build=build, torchvision_name=architecture, **needs)  # type: ignore[arg-type]
+
+
+TORCHVISION: dict[str, Backbone] = {
+    backbone.name: backbone
+    for backbone in (
+        _torchvision(
+            "vgg16",
+            "vgg16",
+            input_size=224,
+            feature_node="features",
+            last_layer="classifier.6",
+            unused_by_features=("classifier.",),
+        ),
+        _torchvision(
+            "vgg_gap",
+            "vgg16",
+            input_size=224,
+            feature_node="features",
+            last_layer="classifier",
+            unused_by_features=("classifier.",),
+            pooled_by_gap=True,
+        ),
+        _torchvision(
+            "resnet50",
+            "resnet50",
+            input_size=224,
+            feature_node="layer4",
+            last_layer="fc",
+            unused_by_features=("fc.",),
+        ),
+        # torchvision's weights expect inputs in [-1, 1], which mean = std = 0.5 makes.
+        _torchvision(
+            "inception_v3",
+            "inception_v3",
+            input_size=299,
+            feature_node="Mixed_7c",
+            last_layer="fc",
+            unused_by_features=("fc.", "AuxLogits."),
+            mean=HALF,
+            std=HALF,
+        ),
+        _torchvision(
+            "densenet161",
+            "densenet161",
+            input_size=224,
+            feature_node="relu",  # after the last norm, as the classifier sees it
+            last_layer="classifier",
+            unused_by_features=("classifier.",),
+        ),
+    )
+}
+
+
+def find_backbone(name: str) -> Backbone:
+    """The backbone of this name: the table's, else timm's.
+
+    Raises:
+        UserError: neither knows the name.
+    """
+    if name in TORCHVISION:
+        return TORCHVISION[name]
+    if not timm.is_model(name):
+        close = timm.list_models(f"*{name.split('.')[0]}*")[:5]
+        hint = f"; timm has {', '.join(close)}" if close else ""
+        raise UserError(f"backbone {name!r} is unknown; expected one of {', '.join(TORCHVISION)} or a timm model{hint}")
+    return _timm_backbone(name)
+
+
+def _timm_backbone(name: str) -> Backbone:
+    with torch.device("meta"):
+        config = timm.create_model(name).pretrained_cfg
+    last_layer = config["classifier"]
+    if not isinstance(last_layer, str):
+        raise UserError(f"backbone {name!r} has several classifiers {last_layer}; expected a timm model with one")
+    return Backbone(
+        name=name,
+        build=lambda: timm.create_model(name),
+        input_size=config["input_size"][-1],
+        feature_node=None,
+        last_layer=last_layer,
+        unused_by_features=(f"{last_layer}.",),
+        mean=config["mean"],
+        std=config["std"],
+    )

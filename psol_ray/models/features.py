@@ -1,0 +1,65 @@
+"""From stored pixels to a feature map."""
+
+import torch
+from torch import nn
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from psol_ray.models.backbones import Backbone, Triple
+
+__all__ = ["FeatureExtractor", "Normalize"]
+
+
+class Normalize(nn.Module):
+    """uint8 `(N, H, W, 3)` to normalised float32 `(N, 3, H, W)`, laid out channels last."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, mean: Triple, std: Triple) -> None:
+        super().__init__()
+        # Not persistent: they belong to the backbone's table, not to anybody's weights.
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * 255, persistent=False)
+
+    def forward(self, images_NHWC: torch.Tensor) -> torch.Tensor:
+        return (images_NHWC.permute(0, 3, 1, 2) - self.mean) / self.std
+
+
+class FeatureExtractor(nn.Module):
+    """Frozen features for DDT: uint8 images `(N, H, W, 3)` to a map `(N, h, w, C)`."""
+
+    def __init__(self, backbone: Backbone, state: dict[str, torch.Tensor]) -> None:
+        super().__init__()
+        network = backbone.build()
+        # What is not in `state` lies behind the feature map; `load_state` has made sure of that.
+        network.load_state_dict(state, strict=False)
+        self.normalize = Normalize(backbone.mean, backbone.std)
+        self._by_timm = backbone.feature_node is None
+        self.network = network if self._by_timm else _cut(network.eval(), str(backbone.feature_node))
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def forward(self, images_NHWC: torch.Tensor) -> torch.Tensor:
+        x_NCHW = self.normalize(images_NHWC)
+        if self._by_timm:
+            (map_NCHW,) = self.network.forward_intermediates(
+                x_NCHW, indices=1, output_fmt="NCHW", intermediates_only=True
+            )
+        else:
+            map_NCHW = self.network(x_NCHW)
+        return map_NCHW.permute(0, 2, 3, 1)
+
+
+def _cut(network: nn.Module, node: str) -> nn.Module:
+    extractor = create_feature_extractor(network, {node: "map"}, suppress_diff_warning=True)
+    return _Only(extractor)
+
+
+class _Only(nn.Module):
+    """Takes the one output out of torchvision's dictionary."""
+
+    def __init__(self, extractor: nn.Module) -> None:
+        super().__init__()
+        self.extractor = extractor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.extractor(x)["map"]

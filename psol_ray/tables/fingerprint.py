@@ -1,0 +1,60 @@
+"""What made a table: its stage's resolved config, what it was made from, and a fingerprint of both."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psol_ray import __version__
+
+__all__ = ["Provenance"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The resolved config of a stage, hashes of its weights, and the fingerprints of its inputs.
+
+    `config` must hold only what changes the result; how fast it is made does not belong here.
+    """
+
+    stage: str
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    version: str = __version__
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that are equal for equal stage, config and inputs."""
+        content = json.dumps([self.stage, self.config, self.inputs], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def to_json(self, **extra: Any) -> bytes:
+        """As kept in `_SUCCESS` and in Parquet metadata."""
+        fields = {"stage": self.stage, "fingerprint": self.fingerprint, "version": self.version}
+        return json.dumps({**fields, "config": self.config, "inputs": self.inputs, **extra}, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, text: str) -> "Provenance":
+        """Inverse of `to_json`."""
+        found = json.loads(text)
+        return cls(
+            found.get("stage", "?"), found.get("config", {}), found.get("inputs", {}), found.get("version", "?")
+        )
+
+    def explain_difference(self, found: "Provenance") -> str:
+        """One sentence that names both fingerprints and the settings that differ."""
+        changes = _changes(found.config, self.config) + _changes(found.inputs, self.inputs)
+        return (
+            f"made by another configuration, found {found.fingerprint}, expected {self.fingerprint}"
+            f" ({'; '.join(changes) or 'another stage'}); use another run_dir, or --overwrite to make it anew"
+        )
+
+
+def _changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    keys = sorted(found.keys() | wanted.keys())
+    return [
+        f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} now"
+        for key in keys
+        if found.get(key) != wanted.get(key)
+    ]

@@ -1,0 +1,97 @@
+"""Batches of random crops with their targets, the same for a seed on any number of workers and with any decoder."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from psol_ray.geometry.crops import box_in_crop, draw_crop
+from psol_ray.images import Decoder, prefetch
+from psol_ray.training.samples import Samples
+
+__all__ = ["TrainingBatch", "TrainingLoader"]
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """One worker's share of a step.
+
+    `images_NHWC` uint8; `boxes_N4` `(x, y, w, h)` as fractions of the crop, or None; `labels_N` int64. Images that
+    could not be read are left out, so N may fall short of the share, and may be 0.
+    """
+
+    images_NHWC: torch.Tensor
+    boxes_N4: torch.Tensor | None
+    labels_N: torch.Tensor
+
+
+class TrainingLoader:
+    """Shuffles globally, gives this rank its share of every step, decodes ahead."""
+
+    def __init__(
+        self,
+        samples: Samples,
+        decoder: Decoder,
+        data_root: str,
+        *,
+        batch_size: int,
+        min_crop_area: float,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Args:
+        samples: the training images.
+        decoder: made with `regions=True`.
+        data_root: folder the image ids are below.
+        batch_size: images a step over all workers; a multiple of `world_size`.
+        min_crop_area: see `draw_crop`.
+        seed: of shuffles and crops.
+        rank, world_size: which share is this worker's.
+        """
+        self._samples, self._decoder, self._root = samples, decoder, data_root
+        self._batch_size, self._min_crop_area, self._seed = batch_size, min_crop_area, seed
+        self._rank, self._world_size = rank, world_size
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch."""
+        return -(-len(self._samples) // self._batch_size)
+
+    def order(self, epoch: int) -> NDArray[np.intp]:
+        """Every image once in a random order, and images from its start again to fill the last step.
+
+        Full steps on every rank: uneven shards would stall the group.
+        """
+        shuffled = np.random.default_rng((self._seed, epoch)).permutation(len(self._samples))
+        return np.resize(shuffled, self.steps * self._batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[TrainingBatch]:
+        """This rank's batches of one epoch, in order."""
+        steps = self.order(epoch).reshape(self.steps, self._batch_size)
+        return prefetch(self._load(rows[self._rank :: self._world_size], epoch) for rows in steps)
+
+    def _load(self, rows: NDArray[np.intp], epoch: int) -> TrainingBatch:
+        regions, flips, boxes = [], [], []
+        for row in rows:
+            rng = np.random.default_rng((self._seed, epoch, row))
+            box = None if self._samples.boxes_N4 is None else self._samples.boxes_N4[row]
+            width, height = self._samples.sizes_N2[row]
+            regions.append(draw_crop(rng, int(width), int(height), self._min_crop_area, box))
+            flips.append(bool(rng.random() < 0.5))
+            if box is not None:
+                boxes.append(box_in_crop(box, regions[-1], flips[-1]))
+        paths = [os.path.join(self._root, image_id) for image_id in self._samples.image_ids[rows]]
+        decoded = self._decoder.decode(paths, np.array(regions), np.array(flips))
+        device, ok_N = decoded.images_NHWC.device, decoded.ok_N
+        images_NHWC = decoded.images_NHWC
+        if not ok_N.all():
+            images_NHWC = images_NHWC[torch.from_numpy(ok_N).to(device)]
+        return TrainingBatch(
+            images_NHWC,
+            torch.from_numpy(np.array(boxes)[ok_N]).float().to(device) if boxes else None,
+            torch.from_numpy(self._samples.labels_N[rows][ok_N]).to(device),
+        )

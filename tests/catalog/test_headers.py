@@ -1,0 +1,104 @@
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from psol_ray.catalog import read_sizes
+from psol_ray.errors import UserError
+
+from .trees import save, touch, write
+
+ROTATED = 6  # EXIF: shown a quarter turn clockwise
+_ORIENTATION = 0x0112
+
+
+def size_of(path: Path) -> tuple[int, ...]:
+    sizes_N2 = read_sizes(str(path.parent), [path.name])
+    assert sizes_N2.dtype == np.int32
+    assert sizes_N2.shape == (1, 2)
+    return tuple(sizes_N2[0])
+
+
+def rotated() -> Image.Exif:
+    exif = Image.Exif()
+    exif[_ORIENTATION] = ROTATED
+    return exif
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "options"),
+    [
+        ("rgb.jpg", "RGB", {}),
+        ("grey.jpg", "L", {}),
+        ("cmyk.JPEG", "CMYK", {"format": "JPEG"}),
+        ("png_in_disguise.JPEG", "RGBA", {"format": "PNG"}),
+        ("jpeg_in_disguise.png", "RGB", {"format": "JPEG"}),
+        ("palette.gif", "P", {}),
+        ("plain.bmp", "RGB", {}),
+        ("plain.webp", "RGB", {}),
+        ("deep.tif", "I;16", {}),
+    ],
+)
+def test_width_and_height_whatever_the_name(
+    tmp_path: Path, name: str, mode: str, options: dict[str, str]
+) -> None:
+    assert size_of(save(tmp_path / name, (30, 20), mode, **options)) == (30, 20)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+def test_the_stored_size_of_a_rotated_image(tmp_path: Path, name: str) -> None:
+    path = save(tmp_path / name, (30, 20), exif=rotated())
+    with Image.open(path) as image:
+        assert image.getexif()[_ORIENTATION] == ROTATED
+    assert size_of(path) == (30, 20)
+
+
+def test_unreadable_files_have_no_size_and_stop_nothing(tmp_path: Path) -> None:
+    jpeg = save(tmp_path / "whole.jpg", (30, 20)).read_bytes()
+    touch(tmp_path, "empty.jpg")
+    write(tmp_path / "text.jpg", "404: not found")
+    (tmp_path / "cut.jpg").write_bytes(jpeg[: jpeg.index(b"\xff\xc0") + 4])
+    (tmp_path / "cut.png").write_bytes(save(tmp_path / "whole.png", (30, 20)).read_bytes()[:20])
+    (tmp_path / "folder.jpg").mkdir()
+    bad = ["empty.jpg", "text.jpg", "cut.jpg", "cut.png", "folder.jpg", "missing.jpg"]
+    sizes_N2 = read_sizes(str(tmp_path), ["whole.jpg", *bad, "whole.png"])
+    assert sizes_N2.tolist() == [[30, 20], *([[0, 0]] * len(bad)), [30, 20]]
+
+
+def test_a_file_cut_behind_its_header_has_its_size(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", (300, 200))
+    path.write_bytes(path.read_bytes()[:-100])
+    assert size_of(path) == (300, 200)
+
+
+def test_large_images_are_silent_and_bombs_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, bomb = (save(tmp_path / f"{side}.png", (side, side)) for side in (12, 15))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert size_of(large) == (12, 12)
+        assert size_of(bomb) == (0, 0)
+
+
+def test_no_images() -> None:
+    assert read_sizes("/", []).shape == (0, 2)
+
+
+def test_a_root_that_is_not_mounted_is_an_error_not_unreadable_images(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"gone' is no folder on \S+, expected the images"):
+        read_sizes(str(tmp_path / "gone"), ["a.jpg"])
+
+
+def test_sizes_of_cub_are_the_official_ones(shared: Path) -> None:
+    lines = (shared / "data/wsolevaluation_metadata/CUB/test/image_sizes.txt").read_text().split()
+    official = {
+        name: [int(width), int(height)] for name, width, height in (line.split(",") for line in lines)
+    }
+    root = shared / "data/CUB_200_2011/images"
+    names = [name for name in official if (root / name).exists()]
+    assert len(names) > 200
+    assert read_sizes(str(root), names).tolist() == [official[name] for name in names]
