@@ -169,9 +169,5 @@ def _objects(path: Path) -> list[tuple[str, list[float]]]:
 def _object(path: Path, item: ET.Element) -> tuple[str, list[float]]:
     name = item.findtext("name", "").strip()
     if not name:
-        raise UserError(
-            f"{path}: found an object without name, expected its wnid; unpack the annotations again"
-        )
-    return name, _numbers(
-        str(path), [item.findtext(f"bndbox/{corner}", "nothing") for corner in _VOC_CORNERS]
-    )
+        raise UserError(f"{path}: found an object without name, expected its wnid; unpack the annotations again")
+    return name, _numbers(str(path), [item.findtext(f"bndbox/{corner}", "nothing") for corner in _VOC_CORNERS])

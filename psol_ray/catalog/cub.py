@@ -51,9 +51,7 @@ def list_cub(root: Path) -> pa.Table:
 
     in_train_N = np.array([in_train[i] for i in paths], bool)
     if not in_train_N.any():
-        raise UserError(
-            f"{root / 'train_test_split.txt'}: found no training image, expected 1 for some; add them"
-        )
+        raise UserError(f"{root / 'train_test_split.txt'}: found no training image, expected 1 for some; add them")
     return join_splits(root, _part(listed, TRAIN, in_train_N), _part(listed, TEST, ~in_train_N))
 
 
@@ -73,9 +71,7 @@ def _class_names(path: Path, class_ids: dict[int, int]) -> list[str]:
     return [names[class_id] for class_id in class_ids.values()]
 
 
-def _read_for(
-    paths: dict[int, str], path: Path, parse: Callable[[str], Value], expected: str
-) -> dict[int, Value]:
+def _read_for(paths: dict[int, str], path: Path, parse: Callable[[str], Value], expected: str) -> dict[int, Value]:
     """A file that must speak of the same images as `images.txt`, in the latter's order."""
     values = _read(path, parse, expected)
     for found, odd in (("no line", paths.keys() - values.keys()), ("a line", values.keys() - paths.keys())):
@@ -91,9 +87,7 @@ def _read_for(
 def _read(path: Path, parse: Callable[[str], Value], expected: str) -> dict[int, Value]:
     """A text file of `ID VALUE` lines."""
     if not path.is_file():
-        raise UserError(
-            f"{path} does not exist, expected a file of CUB-200-2011; set data.root to its CUB_200_2011"
-        )
+        raise UserError(f"{path} does not exist, expected a file of CUB-200-2011; set data.root to its CUB_200_2011")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:

@@ -27,9 +27,7 @@ def list_folder(root: Path) -> pa.Table:
             unknown image.
     """
     if not (root / "train").is_dir():
-        raise UserError(
-            f"{root} has no folder train, expected train/CLASS/ in it; set data.root to its parent"
-        )
+        raise UserError(f"{root} has no folder train, expected train/CLASS/ in it; set data.root to its parent")
     held_out = [name for name in ("val", "test") if (root / name).is_dir()]
     if len(held_out) > 1:
         raise UserError(f"{root}: found val and test, expected one of them for testing; move one elsewhere")

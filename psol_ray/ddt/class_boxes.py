@@ -68,9 +68,7 @@ def locate_class(
     return _to_table(images, boxes_N4, status_N, quality, component)
 
 
-def _collect(
-    batches: Iterable[DecodedBatch], extract: Callable[[torch.Tensor], torch.Tensor]
-) -> _ClassFeatures | None:
+def _collect(batches: Iterable[DecodedBatch], extract: Callable[[torch.Tensor], torch.Tensor]) -> _ClassFeatures | None:
     maps, rows, start = [], [], 0
     for batch in batches:
         rows.append(start + np.flatnonzero(batch.ok_N))

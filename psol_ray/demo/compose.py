@@ -46,9 +46,7 @@ def compose(class_name: str, rng: np.random.Generator) -> Composition:
     background = random_background(height, width, rng)
     if rng.random() < 0.5:
         background = cast_shadow(background, alpha, rng)
-    lit = random_tone(
-        rgb.astype(np.float32) / np.float32(255), rng, tint_strength=0.2 if cutout.is_grey else 0.06
-    )
+    lit = random_tone(rgb.astype(np.float32) / np.float32(255), rng, tint_strength=0.2 if cutout.is_grey else 0.06)
     mixed = background + (lit - background) * alpha[..., None]
     image = np.rint(random_camera(mixed, rng) * 255).astype(np.uint8)
     return Composition(image, alpha, _extent(alpha))

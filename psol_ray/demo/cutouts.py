@@ -149,9 +149,7 @@ def _crop(photo: Photo, mask: Mask, margin: int) -> tuple[Photo, Mask]:
 
 def _spread_colours(photo: Photo, core: Mask) -> Photo:
     """The photograph inside `core`; elsewhere the colour of the nearest pixel of `core`."""
-    _, labels = cv2.distanceTransformWithLabels(
-        1 - core, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
+    _, labels = cv2.distanceTransformWithLabels(1 - core, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
     colour_of_label = np.zeros((int(labels.max()) + 1, 3), np.uint8)
     colour_of_label[labels[core > 0]] = photo[core > 0]
     return colour_of_label[labels]

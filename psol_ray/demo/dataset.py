@@ -52,15 +52,11 @@ def make_demo(
     """
     root = Path(root)
     if min(seed, num_train, num_val) < 0:
-        raise UserError(
-            f"demo: found seed={seed}, num_train={num_train}, num_val={num_val}; expected none below 0"
-        )
+        raise UserError(f"demo: found seed={seed}, num_train={num_train}, num_val={num_val}; expected none below 0")
     if (root / BOXES_FILE).is_file():
         return
     if root.exists():
-        raise UserError(
-            f"{root} exists but holds no {BOXES_FILE}, so it is no demo: name another folder or remove it"
-        )
+        raise UserError(f"{root} exists but holds no {BOXES_FILE}, so it is no demo: name another folder or remove it")
     root.parent.mkdir(parents=True, exist_ok=True)
     # A sibling, so that the rename stays on one file system and is atomic.
     building = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
@@ -80,9 +76,7 @@ def _publish(building: Path, root: Path) -> None:
             raise
 
 
-def _write(
-    root: Path, seed: int, counts: dict[str, int], on_progress: Callable[[int, int], None] | None
-) -> None:
+def _write(root: Path, seed: int, counts: dict[str, int], on_progress: Callable[[int, int], None] | None) -> None:
     total = len(class_names()) * sum(counts.values())
     with open(root / BOXES_FILE, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")

@@ -74,9 +74,7 @@ def _patch(texture: Texture) -> NDArray[np.uint8]:
     return photo[y0:y1, x0:x1]
 
 
-def _random_crop(
-    patch: NDArray[np.uint8], height: int, width: int, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def _random_crop(patch: NDArray[np.uint8], height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A crop of the shape height : width."""
     largest = min(patch.shape[0] / height, patch.shape[1] / width)
     scale = largest * rng.uniform(MIN_CROP, 1)

@@ -35,7 +35,13 @@ class Locator:
     ) -> None:
         """`state` holds one reference: one copy of the tensors a node, and an actor that restarts finds it again."""
         self._device = claim_device(plan)
-        self._config, self._root, self._stage, self._made_by, self._board = config, data_root, stage, made_by, board
+        self._config, self._root, self._stage, self._made_by, self._board = (
+            config,
+            data_root,
+            stage,
+            made_by,
+            board,
+        )
         self._extractor = FeatureExtractor(find_backbone(config.backbone), ray.get(state[0])).to(self._device)
         self._decoder = make_decoder(config.input_size, config.batch_size, num_threads=plan.num_cpus, gpu=plan.gpu)
 

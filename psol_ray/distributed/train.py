@@ -11,7 +11,14 @@ from typing import Any
 import ray
 import ray.train
 import torch
-from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train import (
+    Checkpoint,
+    CheckpointConfig,
+    FailureConfig,
+    RunConfig,
+    ScalingConfig,
+    TrainingFailedError,
+)
 from ray.train.torch import TorchTrainer, prepare_model
 
 from psol_ray.config import TrainConfig
@@ -111,9 +118,7 @@ def _train_worker(loop_config: dict[str, Any]) -> None:
 def _make_loader(task: TrainingTask, rank: int, world_size: int) -> TrainingLoader:
     config, plan = task.config, task.plan
     share = -(-config.batch_size // world_size)
-    decoder = make_decoder(
-        task.saved.input_size, share, regions=True, num_threads=plan.num_cpus, gpu=plan.gpu
-    )
+    decoder = make_decoder(task.saved.input_size, share, regions=True, num_threads=plan.num_cpus, gpu=plan.gpu)
     return TrainingLoader(
         ray.get(task.samples),
         decoder,

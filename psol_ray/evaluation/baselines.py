@@ -108,9 +108,7 @@ def _moved(interval_2: NDArray[np.int64], step: int) -> NDArray[np.int64]:
     return intervals_I2[intervals_I2[:, 0] < intervals_I2[:, 1]]
 
 
-def _best_of(
-    xs_I2: NDArray[np.int64], ys_J2: NDArray[np.int64], truth: GroundTruth
-) -> tuple[NDArray[np.int64], int]:
+def _best_of(xs_I2: NDArray[np.int64], ys_J2: NDArray[np.int64], truth: GroundTruth) -> tuple[NDArray[np.int64], int]:
     """The first best of all boxes made of an interval of each axis, and how many images it is right on."""
     hits_IJ = _hits(xs_I2 / _UNITS, ys_J2 / _UNITS, truth)
     i, j = np.unravel_index(hits_IJ.argmax(), hits_IJ.shape)

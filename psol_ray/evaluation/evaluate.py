@@ -28,7 +28,7 @@ def evaluate(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table) -> dict[
     Args:
         catalog: `CATALOG`.
         boxes: `BOXES`, of all images of a split or of none.
-        predictions: `PREDICTIONS`, of exactly the images of the test split.
+        predictions: `PREDICTIONS`, of exactly the images of the test split, or of none.
 
     Returns:
         Fractions; None where one cannot be known. `images.unreadable` counts rows of `boxes`.

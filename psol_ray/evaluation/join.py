@@ -87,8 +87,6 @@ def refuse_bad_boxes(table: pa.Table, unreadable_N: NDArray[np.bool_], name: str
     refuse_inside_out(table, name)
     boxes_N4 = boxes_array(table)
     lost_N = ~unreadable_N & ~np.isfinite(boxes_N4).all(axis=1)
-    refuse_rows(
-        table, lost_N, name, "readable, but with a box that is not finite; only an unreadable one is NaN"
-    )
+    refuse_rows(table, lost_N, name, "readable, but with a box that is not finite; only an unreadable one is NaN")
     found_N = unreadable_N & ~np.isnan(boxes_N4).all(axis=1)
     refuse_rows(table, found_N, name, "unreadable, and yet with a box; that of an unreadable image is NaN")

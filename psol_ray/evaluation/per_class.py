@@ -39,9 +39,7 @@ def per_class(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table) -> list
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _rates(
-    labels_C: NDArray[np.integer], scores: BoxScores, right_N: NDArray[np.bool_]
-) -> list[float | None]:
+def _rates(labels_C: NDArray[np.integer], scores: BoxScores, right_N: NDArray[np.bool_]) -> list[float | None]:
     """The fraction that is right of each class's images with ground truth."""
     class_N = np.searchsorted(labels_C, scores.images.column("label").to_numpy())[scores.known_N]
     totals_C = np.bincount(class_N, minlength=len(labels_C))

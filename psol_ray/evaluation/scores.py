@@ -66,9 +66,7 @@ def score_boxes(catalog: pa.Table, boxes: pa.Table) -> BoxScores:
     images = catalog.take(catalog_rows(catalog, boxes, "boxes"))
     refuse_bad_boxes(boxes, mask(pc.equal(boxes.column("status"), UNREADABLE)), "boxes")
     relabelled_N = mask(pc.not_equal(boxes.column("label"), images.column("label")))
-    refuse_rows(
-        boxes, relabelled_N, "boxes", "with another label than in the catalog; run `psol boxes` on this one"
-    )
+    refuse_rows(boxes, relabelled_N, "boxes", "with another label than in the catalog; run `psol boxes` on this one")
     for split in ("train", "test"):
         if len(of_split(images, split)):
             refuse_incomplete(of_split(catalog, split), boxes, f"boxes of {split} images")
@@ -78,6 +76,8 @@ def score_boxes(catalog: pa.Table, boxes: pa.Table) -> BoxScores:
 def score_predictions(catalog: pa.Table, predictions: pa.Table) -> PredictionScores:
     """Check a predictions table against the catalog and score its rows, in their order.
 
+    An empty table is a run that has predicted nothing yet; any other holds every test image.
+
     Raises:
         UserError: images that are unknown, not of the test split, there twice or missing; boxes that are
             inside out; a box without labels or labels without a box; labels above the catalog's last.
@@ -86,7 +86,8 @@ def score_predictions(catalog: pa.Table, predictions: pa.Table) -> PredictionSco
     images = catalog.take(catalog_rows(catalog, predictions, name))
     elsewhere_N = mask(pc.not_equal(images.column("split"), "test"))
     refuse_rows(predictions, elsewhere_N, name, "not of the test split; predict only its images")
-    refuse_incomplete(of_split(catalog, "test"), predictions, f"{name} of test images")
+    if len(predictions):
+        refuse_incomplete(of_split(catalog, "test"), predictions, f"{name} of test images")
     top_labels = predictions.column("top_labels")
     refuse_bad_boxes(predictions, list_lengths(top_labels) == 0, name)
     _refuse_labels(catalog, predictions)

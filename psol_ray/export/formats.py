@@ -34,9 +34,7 @@ def write_wsol(folder: str | Path, catalog: pa.Table, table: pa.Table) -> int:
     """
     rows = rows_to_export(catalog, table)
     breaking_N = np.array([any(mark in name for mark in ",\n\r") for name in rows.image_ids], bool)
-    refuse_rows(
-        rows.images, breaking_N, "wsol", "with a comma or line break in the name; that format has no quotes"
-    )
+    refuse_rows(rows.images, breaking_N, "wsol", "with a comma or line break in the name; that format has no quotes")
     sizes_N2 = np.stack([rows.column("width"), rows.column("height")], axis=1)
     pixels_N4 = np.clip(np.rint(rows.boxes_N4), 0, np.tile(sizes_N2 - 1, 2)).astype(np.int64)
     with whole_folder(folder) as unfinished:
@@ -77,9 +75,7 @@ def write_psol_json(folder: str | Path, catalog: pa.Table, table: pa.Table) -> i
         by_class.setdefault(name, {})[image_id] = box
     slashed = sorted(name for name in by_class if "/" in name)
     if slashed:
-        raise UserError(
-            f"psol: {len(slashed)} class names ({slashed[0]}, …) hold a slash; rename the classes"
-        )
+        raise UserError(f"psol: {len(slashed)} class names ({slashed[0]}, …) hold a slash; rename the classes")
     with whole_folder(folder) as unfinished:
         for name, boxes in by_class.items():
             (unfinished / f"{name}_bbox.json").write_text(json.dumps(boxes), encoding="utf-8")

@@ -19,7 +19,11 @@ _MOST_DRAWS = 30
 
 
 def draw_crop(
-    rng: np.random.Generator, width: int, height: int, min_area: float, box: NDArray[np.floating] | None = None
+    rng: np.random.Generator,
+    width: int,
+    height: int,
+    min_area: float,
+    box: NDArray[np.floating] | None = None,
 ) -> Region:
     """A crop of random area and aspect ratio, redrawn until it meets the box (authors' code).
 

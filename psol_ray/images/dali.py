@@ -27,7 +27,11 @@ def dali_available() -> bool:
 def _build_pipeline(size: int, batch_size: int, regions: bool, num_threads: int, gpu: int | None) -> Any:
     from nvidia.dali import fn, pipeline_def, types
 
-    decoded = {"device": "cpu" if gpu is None else "mixed", "output_type": types.RGB, "adjust_orientation": False}
+    decoded = {
+        "device": "cpu" if gpu is None else "mixed",
+        "output_type": types.RGB,
+        "adjust_orientation": False,
+    }
 
     @pipeline_def
     def pipeline() -> Any:
@@ -53,7 +57,13 @@ class DaliDecoder:
     """A `Decoder` made of one DALI pipeline."""
 
     def __init__(
-        self, size: int, batch_size: int, *, regions: bool = False, num_threads: int = 1, gpu: int | None = None
+        self,
+        size: int,
+        batch_size: int,
+        *,
+        regions: bool = False,
+        num_threads: int = 1,
+        gpu: int | None = None,
     ) -> None:
         self._size = size
         self._settings = (size, batch_size, regions, num_threads, gpu)

@@ -13,6 +13,8 @@ from psol_ray.images.decoder import DecodedBatch
 
 __all__ = ["PillowDecoder", "decode_file"]
 
+_ORIENTATION = 0x0112
+
 
 def decode_file(
     path: str, size: int, region: Sequence[int] | None = None, flip: bool = False
@@ -23,6 +25,8 @@ def decode_file(
             # Odd EXIF blocks and large images are no reason to fill a terminal.
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
+                # Pillow turns TIFFs (and nothing else) as their orientation tag says; boxes are of stored pixels.
+                getattr(image, "tag_v2", {}).pop(_ORIENTATION, None)
                 rgb = image.convert("RGB")
             if region is not None:
                 x0, y0, x1, y1 = (int(value) for value in region)

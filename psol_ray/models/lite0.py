@@ -20,7 +20,13 @@ BACKBONE = "tf_efficientnet_lite0"
 _STAGES = (1, 2, 2, 3, 3, 4, 1)
 _PLACES = [(stage, block) for stage, count in enumerate(_STAGES) for block in range(count)]
 
-_TOP = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+_TOP = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
 # An inverted residual expands (unless it is the first), filters, and projects.
 _EXPANDING = {
     "_expand_conv": "conv_pw",

@@ -78,7 +78,9 @@ def read_file(path: str) -> State:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on bytes that are no weights, torch.load raises whatever its unpickler trips over
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
-        raise UserError(f"weights {path!r} cannot be read ({reason}); is it whole, and a .safetensors or .pth?") from None
+        raise UserError(
+            f"weights {path!r} cannot be read ({reason}); is it whole, and a .safetensors or .pth?"
+        ) from None
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not isinstance(state, Mapping) or not all(isinstance(t, torch.Tensor) for t in state.values()):

@@ -3,23 +3,30 @@
 import json
 from typing import Any
 
+import pyarrow as pa
+
 from psol_ray.errors import UserError
 from psol_ray.evaluation import evaluate
 from psol_ray.pipeline.context import Context
 from psol_ray.report import score_table
 from psol_ray.tables import BOXES, PREDICTIONS
 
-__all__ = ["METRICS_FILE", "read_metrics", "score"]
+__all__ = ["METRICS_FILE", "read_metrics", "read_predictions", "score"]
 
 METRICS_FILE = "metrics.json"
 
 
 def score(context: Context) -> None:
     """Score pseudo boxes and predictions against the ground truth; takes seconds, so it is simply done again."""
-    boxes, predictions = (context.stage(name) for name in ("boxes", "predictions"))
-    metrics = evaluate(context.catalog(), boxes.read(BOXES), predictions.read(PREDICTIONS))
+    metrics = evaluate(context.catalog(), context.stage("boxes").read(BOXES), read_predictions(context))
     context.run_dir.write_text(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
     context.console.print(score_table(metrics))
+
+
+def read_predictions(context: Context) -> pa.Table:
+    """The predictions, or an empty table where nothing is predicted yet: pseudo boxes can be scored alone."""
+    stage = context.stage("predictions")
+    return PREDICTIONS.empty_table() if stage.made_by() is None else stage.read(PREDICTIONS)
 
 
 def read_metrics(context: Context) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from psol_ray.distributed.predict import PredictionActor
 from psol_ray.distributed.progress import show_progress
 from psol_ray.distributed.train import MODEL_FILE
 from psol_ray.pipeline.context import Context, Work
-from psol_ray.tables import PREDICTIONS, Provenance
+from psol_ray.tables import Provenance
 
 __all__ = ["predict"]
 

@@ -5,9 +5,9 @@ from pathlib import PurePosixPath
 
 from psol_ray.distributed.train import HISTORY_FILE
 from psol_ray.pipeline.context import Context
-from psol_ray.pipeline.evaluate import read_metrics
+from psol_ray.pipeline.evaluate import read_metrics, read_predictions
 from psol_ray.report import render_page
-from psol_ray.tables import BOXES, PREDICTIONS
+from psol_ray.tables import BOXES
 
 __all__ = ["report"]
 
@@ -28,7 +28,7 @@ def report(context: Context) -> None:
         data_root=context.data_root,
         catalog=context.catalog(),
         boxes=stages["boxes"].read(BOXES),
-        predictions=stages["predictions"].read(PREDICTIONS),
+        predictions=read_predictions(context),
         metrics=read_metrics(context),
         curves=curves,
         made_by={name: json.loads(found.to_json()) for name, found in made_by.items()},

@@ -27,7 +27,11 @@ def train_model(context: Context, name: ModelName) -> None:
     inputs = {"catalog": context.stage("catalog").require().fingerprint}
     if name != "classifier":
         inputs["boxes"] = context.stage("boxes").require().fingerprint
-    settings = {**result_settings(config), "weights_hash": hash_state(state.items()), "seed": context.config.seed}
+    settings = {
+        **result_settings(config),
+        "weights_hash": hash_state(state.items()),
+        "seed": context.config.seed,
+    }
     with context.making(Provenance(name, settings, inputs)) as work:
         if work is not None:
             _train(context, work, name, state)

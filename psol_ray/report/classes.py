@@ -32,8 +32,6 @@ class ClassRow:
 
 def class_tables(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table) -> dict[str, list[ClassRow]]:
     """Tables by heading, each from the lowest score up; none where nothing can be scored."""
-    if not len(predictions):  # `per_class` asks for one of every test image
-        return {}
     rows = [_row(found) for found in per_class(catalog, boxes, predictions)]
     rows = sorted((row for row in rows if row.rank < math.inf), key=lambda row: (row.rank, row.class_name))
     if len(rows) <= 2 * NUM_AT_EITHER_END:

@@ -64,10 +64,7 @@ def percent(fraction: float | None) -> str:
 
 def score_rows(metrics: Mapping[str, Any]) -> list[Score]:
     """Every line of the table, also those without a number."""
-    return [
-        Score(group, name, kind, dig(metrics, value), dig(metrics, v2))
-        for group, name, kind, value, v2 in _LINES
-    ]
+    return [Score(group, name, kind, dig(metrics, value), dig(metrics, v2)) for group, name, kind, value, v2 in _LINES]
 
 
 def counts(metrics: Mapping[str, Any]) -> str:
@@ -121,9 +118,7 @@ def score_table(metrics: Mapping[str, Any]) -> Table:
     """
     rows = score_rows(metrics)
     with_v2 = any(row.max_box_acc_v2 is not None for row in rows)
-    coordinates = {"crop": "IoU ≥ 0.5, in the evaluation crop"}.get(
-        metrics.get("coordinates", ""), "IoU ≥ 0.5"
-    )
+    coordinates = {"crop": "IoU ≥ 0.5, in the evaluation crop"}.get(metrics.get("coordinates", ""), "IoU ≥ 0.5")
     table = Table(title="Scores in percent", title_justify="left", caption_justify="left")
     table.caption = f"{counts(metrics)}\n{coordinates}" if counts(metrics) else coordinates
     table.add_column("")

@@ -39,7 +39,10 @@ class Provenance:
         """Inverse of `to_json`."""
         found = json.loads(text)
         return cls(
-            found.get("stage", "?"), found.get("config", {}), found.get("inputs", {}), found.get("version", "?")
+            found.get("stage", "?"),
+            found.get("config", {}),
+            found.get("inputs", {}),
+            found.get("version", "?"),
         )
 
     def explain_difference(self, found: "Provenance") -> str:
@@ -54,7 +57,5 @@ class Provenance:
 def _changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     keys = sorted(found.keys() | wanted.keys())
     return [
-        f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} now"
-        for key in keys
-        if found.get(key) != wanted.get(key)
+        f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} now" for key in keys if found.get(key) != wanted.get(key)
     ]

@@ -4,7 +4,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["BOXES", "CATALOG", "OK", "NO_FOREGROUND", "PREDICTIONS", "UNREADABLE", "box_columns", "boxes_array"]
+__all__ = [
+    "BOXES",
+    "CATALOG",
+    "NO_FOREGROUND",
+    "OK",
+    "PREDICTIONS",
+    "UNREADABLE",
+    "box_columns",
+    "boxes_array",
+]
 
 OK = "ok"
 NO_FOREGROUND = "no_foreground"

@@ -23,9 +23,7 @@ class SavedNetwork:
 
     def build(self, pretrained: dict[str, torch.Tensor] | None = None) -> PsolNetwork:
         """The network, with a trunk of these tensors; without them its weights are random."""
-        return PsolNetwork(
-            find_backbone(self.backbone), box=self.box, num_classes=self.num_classes, state=pretrained
-        )
+        return PsolNetwork(find_backbone(self.backbone), box=self.box, num_classes=self.num_classes, state=pretrained)
 
     def to_bytes(self, network: PsolNetwork) -> bytes:
         """A safetensors file of the network."""

@@ -132,9 +132,7 @@ def test_the_real_images_have_the_official_labels_and_boxes(shared: Path, split:
     assert len(listing) == 543
     assert len(set(listing["class_name"].to_pylist())) == 10
     names = ("class_labels.txt", "localization.txt", "image_sizes.txt")
-    labels, boxes, sizes = (
-        official(shared / "data/wsolevaluation_metadata/CUB" / split, name) for name in names
-    )
+    labels, boxes, sizes = (official(shared / "data/wsolevaluation_metadata/CUB" / split, name) for name in names)
     found = boxes_of(listing)
     rows = [(image_id, label) for image_id, at, label in rows_of(listing) if at == split]
     assert len(rows) > 200

@@ -49,9 +49,7 @@ def test_boxes_of_either_split_several_an_image(root: Path) -> None:
 
 def test_boxes_of_unknown_images_are_an_error(root: Path) -> None:
     write(root / "boxes.csv", HEADER + "train/dog/1.jpg,0,0,4,4\ndog/1.jpg,0,0,4,4\n1.jpg,0,0,4,4\n")
-    expected = (
-        r"boxes.csv: found 2 boxes of images that are not there \(dog/1.jpg, 1.jpg\).*such as train/cat"
-    )
+    expected = r"boxes.csv: found 2 boxes of images that are not there \(dog/1.jpg, 1.jpg\).*such as train/cat"
     with pytest.raises(UserError, match=expected):
         list_images("folder", str(root))
 

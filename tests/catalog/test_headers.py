@@ -41,9 +41,7 @@ def rotated() -> Image.Exif:
         ("deep.tif", "I;16", {}),
     ],
 )
-def test_width_and_height_whatever_the_name(
-    tmp_path: Path, name: str, mode: str, options: dict[str, str]
-) -> None:
+def test_width_and_height_whatever_the_name(tmp_path: Path, name: str, mode: str, options: dict[str, str]) -> None:
     assert size_of(save(tmp_path / name, (30, 20), mode, **options)) == (30, 20)
 
 
@@ -73,9 +71,7 @@ def test_a_file_cut_behind_its_header_has_its_size(tmp_path: Path) -> None:
     assert size_of(path) == (300, 200)
 
 
-def test_large_images_are_silent_and_bombs_unreadable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_images_are_silent_and_bombs_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     large, bomb = (save(tmp_path / f"{side}.png", (side, side)) for side in (12, 15))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with warnings.catch_warnings():
@@ -95,9 +91,7 @@ def test_a_root_that_is_not_mounted_is_an_error_not_unreadable_images(tmp_path: 
 
 def test_sizes_of_cub_are_the_official_ones(shared: Path) -> None:
     lines = (shared / "data/wsolevaluation_metadata/CUB/test/image_sizes.txt").read_text().split()
-    official = {
-        name: [int(width), int(height)] for name, width, height in (line.split(",") for line in lines)
-    }
+    official = {name: [int(width), int(height)] for name, width, height in (line.split(",") for line in lines)}
     root = shared / "data/CUB_200_2011/images"
     names = [name for name in official if (root / name).exists()]
     assert len(names) > 200

@@ -13,9 +13,7 @@ TENCH, DOG = "n01440764", "n02102040"
 TRAIN = [f"train/{TENCH}/{TENCH}_1.JPEG", f"train/{DOG}/{DOG}_2.JPEG"]
 FLAT = ["val/V_1.JPEG", "val/V_2.JPEG"]
 SORTED = [f"val/{DOG}/V_1.JPEG", f"val/{TENCH}/V_2.JPEG"]
-VAL_CSV = solution_csv(
-    [("V_1", f"{DOG} 1 2 3 4 {DOG} 5 6 7 8"), ("V_2", f"{TENCH} 0 0 9 9"), ("V_3", "n0 1 2 3 4")]
-)
+VAL_CSV = solution_csv([("V_1", f"{DOG} 1 2 3 4 {DOG} 5 6 7 8"), ("V_2", f"{TENCH} 0 0 9 9"), ("V_3", "n0 1 2 3 4")])
 VAL_BOXES: dict[int, list[Box]] = {1: [(1, 2, 3, 4), (5, 6, 7, 8)], 2: [(0, 0, 9, 9)]}
 TREES = {"kaggle": "ILSVRC/Data/CLS-LOC/", "kaggle_inside": "Data/CLS-LOC/", "image_net_org": ""}
 
@@ -120,9 +118,7 @@ def test_without_val(tmp_path: Path) -> None:
 
 def test_no_training_folder_names_all_places(tmp_path: Path) -> None:
     touch(tmp_path, "ILSVRC/readme.txt")
-    with pytest.raises(
-        UserError, match=r"expected one of ILSVRC/Data/CLS-LOC/train, Data/CLS-LOC/train, train;"
-    ):
+    with pytest.raises(UserError, match=r"expected one of ILSVRC/Data/CLS-LOC/train, Data/CLS-LOC/train, train;"):
         list_images("imagenet", str(tmp_path))
 
 
@@ -144,9 +140,7 @@ def test_flat_val_partly_annotated_is_an_error(tmp_path: Path) -> None:
 
 def test_images_and_folders_in_val_are_an_error(tmp_path: Path) -> None:
     touch(tmp_path, *TRAIN, *FLAT, SORTED[0])
-    with pytest.raises(
-        UserError, match=rf"val: found 2 images \(V_1.JPEG, V_2.JPEG\) and 1 folders \({DOG}\)"
-    ):
+    with pytest.raises(UserError, match=rf"val: found 2 images \(V_1.JPEG, V_2.JPEG\) and 1 folders \({DOG}\)"):
         list_images("imagenet", str(tmp_path))
 
 
@@ -159,9 +153,7 @@ def test_an_empty_val_is_an_error(tmp_path: Path) -> None:
 def test_a_class_of_val_that_train_lacks_is_an_error(tmp_path: Path) -> None:
     touch(tmp_path, TRAIN[0], *FLAT)
     write(tmp_path / "LOC_val_solution.csv", VAL_CSV)
-    with pytest.raises(
-        UserError, match=rf"found 1 test images of 1 classes without training images \({DOG}\)"
-    ):
+    with pytest.raises(UserError, match=rf"found 1 test images of 1 classes without training images \({DOG}\)"):
         list_images("imagenet", str(tmp_path))
 
 
@@ -183,9 +175,7 @@ def test_annotations_that_contradict_class_folders_are_an_error(tmp_path: Path) 
 def test_annotations_of_other_images_altogether_are_an_error(tmp_path: Path) -> None:
     touch(tmp_path, *TRAIN, f"val/{DOG}/renamed.JPEG")
     write(tmp_path / "LOC_val_solution.csv", VAL_CSV)
-    with pytest.raises(
-        UserError, match="found none of the validation images, expected names such as renamed;"
-    ):
+    with pytest.raises(UserError, match="found none of the validation images, expected names such as renamed;"):
         list_images("imagenet", str(tmp_path))
 
 
@@ -234,9 +224,7 @@ def test_real_csv_boxes_follow_the_convention_of_wsolevaluation(shared: Path) ->
 def test_val_of_the_real_images_sorted_into_folders_lists_alike(shared: Path, tmp_path: Path) -> None:
     root = shared / "data/ILSVRC"
     listing = list_images("imagenet", str(root))
-    for image_id, class_name in zip(
-        listing["image_id"].to_pylist(), listing["class_name"].to_pylist(), strict=True
-    ):
+    for image_id, class_name in zip(listing["image_id"].to_pylist(), listing["class_name"].to_pylist(), strict=True):
         split = Path(image_id).parts[2]
         touch(tmp_path, f"{split}/{class_name}/{Path(image_id).name}")
     shutil.copy(root / "LOC_val_solution.csv", tmp_path)

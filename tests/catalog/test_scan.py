@@ -12,10 +12,7 @@ from .trees import touch
 @pytest.mark.parametrize(
     ("name", "is_image"),
     [
-        *(
-            (f"a{suffix}", True)
-            for suffix in (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
-        ),
+        *((f"a{suffix}", True) for suffix in (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")),
         ("a.JPEG", True),
         ("a.b.Png", True),
         (".hidden.jpg", False),
@@ -73,9 +70,7 @@ def test_images_at_any_depth_sorted_by_class_then_path(tmp_path: Path) -> None:
 
 def test_empty_class_folders_are_counted_and_named(tmp_path: Path) -> None:
     touch(tmp_path, "train/full/1.jpg", *(f"train/empty{i}/notes.txt" for i in range(5)))
-    with pytest.raises(
-        UserError, match=r"train: found 5 class folders .*\(empty0, empty1, empty2 and 2 more\)"
-    ):
+    with pytest.raises(UserError, match=r"train: found 5 class folders .*\(empty0, empty1, empty2 and 2 more\)"):
         read_class_folders(tmp_path, "train")
 
 

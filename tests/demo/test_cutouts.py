@@ -5,9 +5,7 @@ import pytest
 from psol_ray.demo.cutouts import cut_out
 from psol_ray.demo.outlines import OUTLINES, Outline
 
-ALL = [
-    pytest.param(o, id=f"{name}{i}") for name, outlines in OUTLINES.items() for i, o in enumerate(outlines)
-]
+ALL = [pytest.param(o, id=f"{name}{i}") for name, outlines in OUTLINES.items() for i, o in enumerate(outlines)]
 
 
 @pytest.mark.parametrize("outline", ALL)

@@ -4,9 +4,7 @@ import pytest
 from psol_ray.demo.outlines import OUTLINES, Outline, class_names
 from psol_ray.demo.sources import load_photo
 
-ALL = [
-    pytest.param(o, id=f"{name}{i}") for name, outlines in OUTLINES.items() for i, o in enumerate(outlines)
-]
+ALL = [pytest.param(o, id=f"{name}{i}") for name, outlines in OUTLINES.items() for i, o in enumerate(outlines)]
 
 
 def test_class_names_are_sorted_and_enough() -> None:

@@ -14,9 +14,7 @@ def test_texture_lies_in_its_photo_and_holds_no_object(texture: Texture) -> None
     assert 0 <= x0 < x1 <= width
     assert 0 <= y0 < y1 <= height
     for outline in (o for outlines in OUTLINES.values() for o in outlines if o.photo == texture.photo):
-        mask = cv2.fillPoly(
-            np.zeros((height, width), np.uint8), [np.round(outline.polygon).astype(np.int32)], 1
-        )
+        mask = cv2.fillPoly(np.zeros((height, width), np.uint8), [np.round(outline.polygon).astype(np.int32)], 1)
         assert mask[y0:y1, x0:x1].sum() == 0
 
 

@@ -25,9 +25,7 @@ SQUARE = (0, 0, 10, 10)
         pytest.param((3, 3, 3, 8), [SQUARE], 0.0, id="no area"),
         pytest.param((3, 3, 3, 8), [(3, 3, 3, 8)], 0.0, id="neither has area"),
         pytest.param((0, 0, 4, 4), [(2, 2, 6, 6)], 4 / 28, id="overlap"),
-        pytest.param(
-            (0, 0, 4, 4), [(8, 8, 9, 9), (0, 0, 4, 3), (0, 0, 1, 1)], 0.75, id="the best of several"
-        ),
+        pytest.param((0, 0, 4, 4), [(8, 8, 9, 9), (0, 0, 4, 3), (0, 0, 1, 1)], 0.75, id="the best of several"),
         pytest.param(NAN_BOX, [SQUARE], 0.0, id="unreadable"),
         pytest.param(SQUARE, [], math.nan, id="no ground truth"),
         pytest.param(NAN_BOX, [], math.nan, id="unreadable and no ground truth"),
@@ -94,9 +92,7 @@ def test_rate_of_nothing_is_not_known() -> None:
     ],
 )
 def test_in_top_k(labels: list[int] | None, in_1: bool, in_5: bool) -> None:
-    column = pa.chunked_array(
-        [pa.array([[7, 1]], pa.list_(pa.int32())), pa.array([labels, [1]], pa.list_(pa.int32()))]
-    )
+    column = pa.chunked_array([pa.array([[7, 1]], pa.list_(pa.int32())), pa.array([labels, [1]], pa.list_(pa.int32()))])
     label_N = np.array([7, 7, 7])
     assert in_top_k(column, label_N, 1).tolist() == [True, in_1, False]
     assert in_top_k(column, label_N, 5).tolist() == [True, in_5, False]

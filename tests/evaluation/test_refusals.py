@@ -37,23 +37,15 @@ def test_the_tables_below_fit_before_they_are_changed() -> None:
         pytest.param(PREDICTIONS[:4], " of test images: 1 image (e) of 5 missing", id="misses one"),
         pytest.param([], " of test images: 5 images (a, b, c, …) of 5 missing", id="misses all"),
         pytest.param([*PREDICTIONS, PREDICTIONS[1]], ": 1 image (b) more than once", id="twice"),
-        pytest.param(
-            [*PREDICTIONS, prediction("z", SQUARE)], ": 1 image (z) not in the catalog", id="unknown"
-        ),
-        pytest.param(
-            [*PREDICTIONS, prediction("t", SQUARE)], ": 1 image (t) not of the test split", id="train"
-        ),
+        pytest.param([*PREDICTIONS, prediction("z", SQUARE)], ": 1 image (z) not in the catalog", id="unknown"),
+        pytest.param([*PREDICTIONS, prediction("t", SQUARE)], ": 1 image (t) not of the test split", id="train"),
         pytest.param(changed(PREDICTIONS, 2, x0=11.0), ": 1 image (c) with a box that is inside out", id="x"),
         pytest.param(changed(PREDICTIONS, 2, y1=-1.0), ": 1 image (c) with a box that is inside out", id="y"),
         pytest.param(changed(PREDICTIONS, 0, x0=float("nan")), ": 1 image (a) readable, but", id="a NaN"),
         pytest.param(changed(PREDICTIONS, 0, x1=float("inf")), ": 1 image (a) readable, but", id="infinite"),
         pytest.param(changed(PREDICTIONS, 0, x1=None), ": 1 image (a) readable, but", id="null"),
-        pytest.param(
-            changed(PREDICTIONS, 0, top_labels=[]), ": 1 image (a) unreadable, and yet", id="no labels"
-        ),
-        pytest.param(
-            changed(PREDICTIONS, 3, top_labels=[0, 2]), ": 1 image (d) with labels outside 0 to 1", id="high"
-        ),
+        pytest.param(changed(PREDICTIONS, 0, top_labels=[]), ": 1 image (a) unreadable, and yet", id="no labels"),
+        pytest.param(changed(PREDICTIONS, 3, top_labels=[0, 2]), ": 1 image (d) with labels outside 0 to 1", id="high"),
         pytest.param(
             changed(PREDICTIONS, 3, top_labels=[-1]),
             ": 1 image (d) with labels outside 0 to 1",
@@ -74,15 +66,9 @@ def test_predictions_that_do_not_fit(rows: list[dict[str, Any]], message: str) -
         ),
         pytest.param([*BOXES, *BOXES], ": 5 images (a, b, c, …) more than once", id="twice"),
         pytest.param([*BOXES, box_row("z", SQUARE)], ": 1 image (z) not in the catalog", id="unknown"),
-        pytest.param(
-            changed(BOXES, 2, y0=10.5), ": 1 image (c) with a box that is inside out", id="inside out"
-        ),
-        pytest.param(
-            [box_row("a", NAN_BOX, status="ok"), *BOXES[1:]], ": 1 image (a) readable, but", id="NaN"
-        ),
-        pytest.param(
-            changed(BOXES, 0, status="unreadable"), ": 1 image (a) unreadable, and yet", id="yet a box"
-        ),
+        pytest.param(changed(BOXES, 2, y0=10.5), ": 1 image (c) with a box that is inside out", id="inside out"),
+        pytest.param([box_row("a", NAN_BOX, status="ok"), *BOXES[1:]], ": 1 image (a) readable, but", id="NaN"),
+        pytest.param(changed(BOXES, 0, status="unreadable"), ": 1 image (a) unreadable, and yet", id="yet a box"),
         pytest.param(changed(BOXES, 0, label=1), ": 1 image (a) with another label", id="another label"),
     ],
 )

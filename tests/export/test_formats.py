@@ -28,9 +28,7 @@ def catalog_of(*rows: tuple[str, int, str, int, int]) -> pa.Table:
 def table_of(schema: pa.Schema = PREDICTIONS, **boxes: list[float]) -> pa.Table:
     """Boxes by image; the names' extension is left out."""
     corners = ("x0", "y0", "x1", "y1")
-    rows = [
-        {"image_id": f"{name}.jpg", **dict(zip(corners, box, strict=True))} for name, box in boxes.items()
-    ]
+    rows = [{"image_id": f"{name}.jpg", **dict(zip(corners, box, strict=True))} for name, box in boxes.items()]
     return pa.Table.from_pylist(rows, schema=schema)
 
 
@@ -155,9 +153,7 @@ class TestEveryFormat:
             write(tmp_path / "out", CATALOG_3, table)
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_folder_with_something_in_it_is_left_as_it_is(
-        self, tmp_path: Path, write: Callable[..., int]
-    ) -> None:
+    def test_a_folder_with_something_in_it_is_left_as_it_is(self, tmp_path: Path, write: Callable[..., int]) -> None:
         (tmp_path / "mine.txt").write_text("mine")
         with pytest.raises(UserError, match="found something there"):
             write(tmp_path, CATALOG_3, BOXES_3)
@@ -173,7 +169,5 @@ def test_wsol_has_no_quotes(tmp_path: Path, name: str) -> None:
 
 def test_psol_cannot_name_a_file_after_a_class_with_a_slash(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"psol: 1 class names \(birds/owl, …\) hold a slash"):
-        write_psol_json(
-            tmp_path / "out", catalog_of(("a.jpg", 0, "birds/owl", 9, 9)), table_of(a=[0, 0, 1, 1])
-        )
+        write_psol_json(tmp_path / "out", catalog_of(("a.jpg", 0, "birds/owl", 9, 9)), table_of(a=[0, 0, 1, 1]))
     assert list(tmp_path.iterdir()) == []

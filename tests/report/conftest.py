@@ -86,9 +86,7 @@ class Run:
             top: dict[str, Any] = {"top_labels": [label], "top_probs": [0.75]}
             if localizer == NAN_BOX:
                 top = {"top_labels": [], "top_probs": []}
-            self.predictions.append(
-                {"image_id": image_id, **dict(zip(CORNERS, localizer, strict=True)), **top}
-            )
+            self.predictions.append({"image_id": image_id, **dict(zip(CORNERS, localizer, strict=True)), **top})
         if on_disk:
             Image.new("RGB", size, (90, 120, 60)).save(self.data_root / image_id)
 

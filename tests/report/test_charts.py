@@ -35,9 +35,7 @@ def test_larger_is_higher_and_later_is_further_right() -> None:
     assert y0 < y1 < y2  # SVG counts downwards
 
 
-@pytest.mark.parametrize(
-    "losses", [(0.5,), (0.0, 0.0), (1e-9, 2e-9), (-1.0, 3.0), (123456.0, 5.0), tuple(range(100))]
-)
+@pytest.mark.parametrize("losses", [(0.5,), (0.0, 0.0), (1e-9, 2e-9), (-1.0, 3.0), (123456.0, 5.0), tuple(range(100))])
 def test_points_and_ticks_stay_in_the_plot(losses: tuple[float, ...]) -> None:
     chart = chart_of(*losses)
     assert len(chart.points) == len(losses)

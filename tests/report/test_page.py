@@ -9,13 +9,7 @@ SECTIONS = {"gallery", "failures", "train", "classes"}
 
 def test_page_fetches_nothing_and_runs_nothing(small_run: Run) -> None:
     page = small_run.page()
-    links = [
-        a[key]
-        for section in page.elements.values()
-        for _, a in section
-        for key in ("src", "href")
-        if key in a
-    ]
+    links = [a[key] for section in page.elements.values() for _, a in section for key in ("src", "href") if key in a]
     assert any(link.startswith("data:image/jpeg;base64,") for link in links)
     assert all(link.startswith(("data:", "#")) for link in links)
     assert "url(" not in page.html
@@ -24,9 +18,7 @@ def test_page_fetches_nothing_and_runs_nothing(small_run: Run) -> None:
 
 
 def test_every_link_of_the_navigation_has_its_section(small_run: Run) -> None:
-    page = small_run.page(
-        made_by={"catalog": {"fingerprint": "f"}}, curves={"localizer": [{"epoch": 1, "loss": 1.0}]}
-    )
+    page = small_run.page(made_by={"catalog": {"fingerprint": "f"}}, curves={"localizer": [{"epoch": 1, "loss": 1.0}]})
     targets = {a["href"].removeprefix("#") for a in page.all("a")}
     assert targets >= SECTIONS | {"made-by", "curves"}
     assert targets <= page.elements.keys()
@@ -77,10 +69,7 @@ def test_without_predictions_ddt_is_still_shown(small_run: Run) -> None:
 
 
 def test_without_a_test_split_there_are_training_boxes(small_run: Run) -> None:
-    rows = {
-        name: [r for r in getattr(small_run, name) if "train" in r["image_id"]]
-        for name in ("catalog", "boxes")
-    }
+    rows = {name: [r for r in getattr(small_run, name) if "train" in r["image_id"]] for name in ("catalog", "boxes")}
     page = small_run.page(**rows, predictions=[])
     assert page.elements.keys() & SECTIONS == {"train"}
     assert len(page.all("figure", "train")) == 4
@@ -124,9 +113,7 @@ def test_a_thousandfold_data_set_gives_a_page_of_the_same_size(run: Run) -> None
             row = f"{label}_{i}.png"
             run.add(row, label=label, size=(8, 4), gt=[good], ddt=ddt, localizer=localizer, on_disk=False)
     page = run.page()
-    shown = {
-        section: len(page.all("figure", section)) for section in ("gallery", "failures", "gains", "train")
-    }
+    shown = {section: len(page.all("figure", section)) for section in ("gallery", "failures", "gains", "train")}
     assert shown == {"gallery": 48, "failures": 12, "gains": 12, "train": 12}
     assert len(page.all("h3", "gallery")) == 12
     assert len(page.all("th", "classes", scope="row")) == 40

@@ -52,9 +52,7 @@ def test_every_mode_becomes_an_rgb_jpeg(tmp_path: Path, mode: str, name: str) ->
     assert (small.format, small.mode, small.size) == ("JPEG", "RGB", (10, 6))
 
 
-@pytest.mark.parametrize(
-    ("size", "small"), [((640, 320), (320, 160)), ((0, 0), (320, 240)), ((4000, 3), (320, 1))]
-)
+@pytest.mark.parametrize(("size", "small"), [((640, 320), (320, 160)), ((0, 0), (320, 240)), ((4000, 3), (320, 1))])
 def test_a_file_that_cannot_be_read_has_a_size_but_no_picture(
     tmp_path: Path, size: tuple[int, int], small: tuple[int, int]
 ) -> None:
