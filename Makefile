@@ -1,0 +1,30 @@
+# Two commands: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo install test lint clean
+
+demo: $(INSTALLED)  ## install everything and run Algorithm 1 whole on images the project makes itself
+	$(BIN)/psol run --config jobs/demo.yaml
+
+install: $(INSTALLED)  ## make .venv with the pinned dependencies
+
+$(INSTALLED): setup.cfg constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"found Python {v[0]}.{v[1]}, expected 3.11 or newer; try: make PYTHON=python3.12 $(or $(MAKECMDGOALS),install)")'
+	@echo "Installing into $(VENV): about 6 GB with the GPU builds of torch and DALI ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$$(sed -n 's/^uv==//p' constraints.txt)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+test: $(INSTALLED)  ## lint, types, layers, and every test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) runs
