@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from psol_ray.ddt.heat import Upsample, heat_to_boxes
 from psol_ray.ddt.moments import Component, Moments
+from psol_ray.errors import UserError
 from psol_ray.geometry.boxes import scale
 from psol_ray.images import DecodedBatch
 from psol_ray.tables.schemas import BOXES, NO_FOREGROUND, OK, UNREADABLE, box_columns
@@ -50,6 +51,9 @@ def locate_class(
         extract: uint8 `(N, H, W, 3)` to features `(N, h, w, C)`.
         input_size: side of the network's input in pixels.
         upsample: see `heat_to_boxes`.
+
+    Raises:
+        UserError: a feature of a training image is not finite.
     """
     features = _collect(batches, extract)
     boxes_N4 = np.full((len(images), 4), np.nan)
@@ -59,7 +63,10 @@ def locate_class(
     if features is not None:
         rows = features.readable_rows
         is_train_N = images.column("split").to_numpy(zero_copy_only=False)[rows] == "train"
-        component = _first_component(features.map_Nhwc, is_train_N if is_train_N.any() else ~is_train_N)
+        try:
+            component = _first_component(features.map_Nhwc, is_train_N if is_train_N.any() else ~is_train_N)
+        except ValueError as error:
+            raise UserError(f"class {images.column('class_name')[0].as_py()!r}: {error}") from None
         found = [heat_to_boxes(component.project(c), input_size, upsample) for c in _chunks(features.map_Nhwc)]
         boxes_N4[rows] = np.concatenate([part.boxes_N4 for part in found])
         status_N[rows] = np.where(np.concatenate([part.found_N for part in found]), OK, NO_FOREGROUND)

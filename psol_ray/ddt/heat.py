@@ -51,8 +51,10 @@ def _largest_component(heat_hw: NDArray[np.float32]) -> tuple[tuple[float, ...],
     count, labels_hw, stats, _ = cv2.connectedComponentsWithStats((heat_hw > 0).astype(np.uint8), connectivity=8)
     if count == 1:  # the background alone
         return (0.0, 0.0, 1.0, 1.0), False, 0.0, 0.0
-    # Of equally large components the one met first, row by row.
-    best = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    largest = 1 + np.flatnonzero(areas == areas.max())
+    # Of equally large components the one met first, row by row; OpenCV numbers them in blocks of two rows.
+    best = int(largest[0] if len(largest) == 1 else labels_hw.reshape(-1)[np.isin(labels_hw, largest).argmax()])
     x, y, w, h, area = (int(value) for value in stats[best])
     box = (x / width, y / height, (x + w) / width, (y + h) / height)
     return box, True, area / (width * height), float(heat_hw[labels_hw == best].mean())

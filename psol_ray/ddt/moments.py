@@ -24,9 +24,9 @@ class Component:
 
     def project(self, descriptors: torch.Tensor) -> torch.Tensor:
         """Heat of each descriptor, `(..., C)` to `(...)`, float32."""
-        direction = self.direction_C.to(descriptors.device, torch.float32)
-        offset = (self.mean_C @ self.direction_C).to(descriptors.device, torch.float32)
-        return descriptors.float() @ direction - offset
+        mean_C = self.mean_C.to(descriptors.device, torch.float32)
+        # Centred first: far from zero, the difference of two large products would lose the digits that matter.
+        return (descriptors.float() - mean_C) @ self.direction_C.to(descriptors.device, torch.float32)
 
     def oriented(self, lowest: float, highest: float) -> "Component":
         """Sign such that the projection farthest from zero is positive.
@@ -60,7 +60,9 @@ class Moments:
         """Add a batch; the products run in float32 where the descriptors are."""
         if not len(descriptors_RC):
             return
-        mean_C = descriptors_RC.mean(dim=0, dtype=torch.float64 if descriptors_RC.device.type == "cpu" else None)
+        mean_C = descriptors_RC.mean(
+            dim=0, dtype=torch.float64 if descriptors_RC.device.type == "cpu" else torch.float32
+        )
         # Centred before it is squared, so that float32 loses nothing that matters to the difference.
         centred_RC = descriptors_RC.float() - mean_C.float()
         batch = Moments(descriptors_RC.shape[1])
@@ -92,7 +94,9 @@ class Moments:
             ValueError: a descriptor was NaN or infinite, or there was none.
         """
         if not self.count or not torch.isfinite(self.scatter_CC).all():
-            raise ValueError(f"no finite moments of {self.count} descriptors; are the weights of another network?")
+            raise ValueError(
+                f"found no finite moments of {self.count} descriptors, expected finite features; are the weights whole?"
+            )
         total = self.scatter_CC.trace().item()
         scale = self.count * self.mean_C.square().sum().item()
         if total <= 1e-12 * scale or total == 0:

@@ -50,7 +50,7 @@ def box_in_crop(box: NDArray[np.floating], region: Region, flip: bool) -> NDArra
     """The part of the box that is inside the crop, as `(x, y, w, h)` fractions of the (mirrored) crop."""
     x0, y0, x1, y1 = region
     inside = _clip(box, region) - np.array([x0, y0, x0, y0])
-    fractions = xyxy_to_fractions(inside, x1 - x0, y1 - y0)
+    fractions = xyxy_to_fractions(inside, x1 - x0, y1 - y0).astype(np.float64)
     if flip:
         fractions[0] = 1 - fractions[0] - fractions[2]
     return fractions

@@ -3,17 +3,20 @@
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from psol_ray.images.decoder import DecodedBatch
 
 __all__ = ["PillowDecoder", "decode_file"]
 
-_ORIENTATION = 0x0112
+# Odd EXIF blocks and large images are no reason to fill a terminal. Once and for all, because
+# `warnings.catch_warnings` is not safe among threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def decode_file(
@@ -21,23 +24,27 @@ def decode_file(
 ) -> NDArray[np.uint8] | None:
     """One file as a `(size, size, 3)` RGB array, or None where it cannot be read."""
     try:
-        with warnings.catch_warnings():
-            # Odd EXIF blocks and large images are no reason to fill a terminal.
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                # Pillow turns TIFFs (and nothing else) as their orientation tag says; boxes are of stored pixels.
-                getattr(image, "tag_v2", {}).pop(_ORIENTATION, None)
-                rgb = image.convert("RGB")
-            if region is not None:
-                x0, y0, x1, y1 = (int(value) for value in region)
-                if not (0 <= x0 < x1 <= rgb.width and 0 <= y0 < y1 <= rgb.height):
-                    return None
-                rgb = rgb.crop((x0, y0, x1, y1))
-            pixels = np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR))
+        rgb = _stored_rgb(path)
+        if region is not None:
+            x0, y0, x1, y1 = (int(value) for value in region)
+            if not (0 <= x0 < x1 <= rgb.width and 0 <= y0 < y1 <= rgb.height):
+                return None
+            rgb = rgb.crop((x0, y0, x1, y1))
+        pixels = np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR))
     # Pillow's plugins raise whatever their format's parser trips over, SyntaxError and struct.error among them.
     except Exception:
         return None
     return pixels[:, ::-1] if flip else pixels
+
+
+def _stored_rgb(path: str) -> Image.Image:
+    with Image.open(path) as image:
+        # Pillow turns TIFFs (and nothing else) as their orientation says; boxes are of stored pixels.
+        image.getexif().pop(ExifTags.Base.Orientation, None)
+        if image.mode.startswith("I;16"):
+            # Pillow clips 16 bits at 255 instead of scaling them.
+            return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+        return image.convert("RGB")
 
 
 class PillowDecoder:
@@ -55,7 +62,7 @@ class PillowDecoder:
         flips_N: NDArray[np.bool_] | None = None,
     ) -> DecodedBatch:
         """See `Decoder.decode`."""
-        regions = [None] * len(paths) if regions_N4 is None else list(regions_N4)
+        regions: list[Any] = [None] * len(paths) if regions_N4 is None else list(regions_N4)
         flips = [False] * len(paths) if flips_N is None else list(flips_N)
         arrays = list(self._threads.map(decode_file, paths, [self._size] * len(paths), regions, flips))
         black = np.zeros((self._size, self._size, 3), np.uint8)

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 __all__ = ["prefetch"]
@@ -10,11 +10,12 @@ __all__ = ["prefetch"]
 T = TypeVar("T")
 
 
-def prefetch(items: Iterable[T], depth: int = 2) -> Iterator[T]:
+def prefetch(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """Yield `items`, made in a thread that stays up to `depth` ahead.
 
-    An exception in the thread is raised here. Leaving early stops the thread. It is a daemon: a Ray actor with any
-    other kind of thread never exits.
+    An exception in the thread is raised here. Leaving early waits until the thread has stopped, at most one item
+    later. The thread is a daemon: a Ray actor with any
+    other kind never exits.
     """
     ready: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(depth)
     stop = threading.Event()
@@ -22,7 +23,8 @@ def prefetch(items: Iterable[T], depth: int = 2) -> Iterator[T]:
     def put(message: tuple[bool, T | BaseException | None]) -> None:
         while not stop.is_set():
             try:
-                return ready.put(message, timeout=0.1)
+                ready.put(message, timeout=0.1)
+                return
             except queue.Full:
                 continue
 
@@ -36,7 +38,8 @@ def prefetch(items: Iterable[T], depth: int = 2) -> Iterator[T]:
         except BaseException as error:
             put((False, error))
 
-    threading.Thread(target=work, daemon=True, name="prefetch").start()
+    thread = threading.Thread(target=work, daemon=True, name="prefetch")
+    thread.start()
     try:
         while True:
             more, item = ready.get()
@@ -47,3 +50,4 @@ def prefetch(items: Iterable[T], depth: int = 2) -> Iterator[T]:
             yield item  # type: ignore[misc]
     finally:
         stop.set()
+        thread.join()

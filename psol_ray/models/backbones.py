@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import timm
 import torch
@@ -117,18 +119,33 @@ def find_backbone(name: str) -> Backbone:
 
 
 def _timm_backbone(name: str) -> Backbone:
-    with torch.device("meta"):
-        config = timm.create_model(name).pretrained_cfg
-    last_layer = config["classifier"]
-    if not isinstance(last_layer, str):
-        raise UserError(f"backbone {name!r} has several classifiers {last_layer}; expected a timm model with one")
+    try:
+        config = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:  # a tag it does not know
+        raise UserError(f"backbone {name!r}: {error} Leave the part behind the dot away for timm's default") from None
+    if config is None or not isinstance(config.classifier, str):
+        found = None if config is None else config.classifier
+        raise UserError(f"backbone {name!r} has {found} for a classifier; expected a timm model with one last layer")
     return Backbone(
         name=name,
-        build=lambda: timm.create_model(name),
-        input_size=config["input_size"][-1],
+        build=partial(_build_timm, name),
+        input_size=config.input_size[-1],
         feature_node=None,
-        last_layer=last_layer,
-        unused_by_features=(f"{last_layer}.",),
-        mean=config["mean"],
-        std=config["std"],
+        last_layer=config.classifier,
+        unused_by_features=(f"{config.classifier}.",),
+        mean=_triple(config.mean),
+        std=_triple(config.std),
     )
+
+
+def _build_timm(name: str) -> nn.Module:
+    with torch.device("meta"):
+        plain = timm.create_model(name)
+    # A ViT otherwise refuses every size but its own, and DDT wants 448.
+    options: dict[str, Any] = {"dynamic_img_size": True} if hasattr(plain, "dynamic_img_size") else {}
+    return timm.create_model(name, **options)
+
+
+def _triple(values: tuple[float, ...]) -> Triple:
+    red, green, blue = values
+    return red, green, blue

@@ -1,5 +1,7 @@
 """From stored pixels to a feature map."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
@@ -34,32 +36,32 @@ class FeatureExtractor(nn.Module):
         # What is not in `state` lies behind the feature map; `load_state` has made sure of that.
         network.load_state_dict(state, strict=False)
         self.normalize = Normalize(backbone.mean, backbone.std)
-        self._by_timm = backbone.feature_node is None
-        self.network = network if self._by_timm else _cut(network.eval(), str(backbone.feature_node))
+        node = backbone.feature_node
+        self.to_map = _TimmMap(network) if node is None else _TorchvisionMap(network.eval(), node)
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def forward(self, images_NHWC: torch.Tensor) -> torch.Tensor:
-        x_NCHW = self.normalize(images_NHWC)
-        if self._by_timm:
-            (map_NCHW,) = self.network.forward_intermediates(
-                x_NCHW, indices=1, output_fmt="NCHW", intermediates_only=True
-            )
-        else:
-            map_NCHW = self.network(x_NCHW)
-        return map_NCHW.permute(0, 2, 3, 1)
+        return self.to_map(self.normalize(images_NHWC)).permute(0, 2, 3, 1)
 
 
-def _cut(network: nn.Module, node: str) -> nn.Module:
-    extractor = create_feature_extractor(network, {node: "map"}, suppress_diff_warning=True)
-    return _Only(extractor)
+class _TimmMap(nn.Module):
+    """The last map of a timm network; a ViT's patches become one."""
 
-
-class _Only(nn.Module):
-    """Takes the one output out of torchvision's dictionary."""
-
-    def __init__(self, extractor: nn.Module) -> None:
+    def __init__(self, network: Any) -> None:
         super().__init__()
-        self.extractor = extractor
+        self.network = network
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.extractor(x)["map"]
+    def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:
+        (map_NCHW,) = self.network.forward_intermediates(x_NCHW, indices=1, output_fmt="NCHW", intermediates_only=True)
+        return map_NCHW
+
+
+class _TorchvisionMap(nn.Module):
+    """The output of one node of a torchvision network, without what comes after it."""
+
+    def __init__(self, network: nn.Module, node: str) -> None:
+        super().__init__()
+        self.extractor = create_feature_extractor(network, {node: "map"}, suppress_diff_warning=True)
+
+    def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:
+        return self.extractor(x_NCHW)["map"]

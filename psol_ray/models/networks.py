@@ -1,6 +1,6 @@
 """The networks PSOL trains: a pretrained trunk with a box head, a class head, or both (Sec. 3.2.2, Sec. 4.1)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -70,7 +70,7 @@ class PsolNetwork(nn.Module):
         return [p for head in (self.box_head, self.class_head) if head is not None for p in head.parameters()]
 
 
-def _pooled(network: nn.Module, backbone: Backbone) -> tuple[nn.Module, int]:
+def _pooled(network: Any, backbone: Backbone) -> tuple[nn.Module, int]:
     """The network without its last layer, and how many features it then gives."""
     if backbone.pooled_by_gap:
         features = getattr(network, str(backbone.feature_node))

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import timm
@@ -32,7 +33,7 @@ def load_state(backbone: Backbone, weights: str, *, for_features: bool) -> State
     """
     found = _find(backbone, weights)
     with torch.device("meta"):
-        whole = {name: tensor for name, tensor in backbone.build().state_dict().items()}
+        whole = backbone.build().state_dict()
     unused = (*(backbone.unused_by_features if for_features else ()), f"{backbone.last_layer}.", "AuxLogits.")
     needed = {name: tensor for name, tensor in whole.items() if not name.startswith(unused)}
     account(found, needed, whole, source=f"{weights!r} for backbone {backbone.name!r}")
@@ -41,8 +42,9 @@ def load_state(backbone: Backbone, weights: str, *, for_features: bool) -> State
 
 def _find(backbone: Backbone, weights: str) -> State:
     if weights == "random":
-        torch.manual_seed(0)
-        return backbone.build().state_dict()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return backbone.build().state_dict()
     if weights == lite0.PACKAGE:
         return lite0.load()
     if weights == "default":
@@ -73,7 +75,7 @@ def read_file(path: str) -> State:
         raise UserError(f"weights {path!r}: no such file; expected a path, 'default' or {lite0.PACKAGE!r}")
     try:
         if path.endswith(".safetensors"):
-            state = safetensors.torch.load_file(path)
+            state: Any = safetensors.torch.load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on bytes that are no weights, torch.load raises whatever its unpickler trips over
@@ -83,8 +85,13 @@ def read_file(path: str) -> State:
         ) from None
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(t, torch.Tensor) for t in state.values()):
+    if not isinstance(state, Mapping):
         raise UserError(f"weights {path!r}: expected a mapping of names to tensors, found {type(state).__name__}")
+    strangers = [
+        f"{n!r}: {type(t).__name__}" for n, t in state.items() if not isinstance(n, str) or not torch.is_tensor(t)
+    ]
+    if strangers:
+        raise UserError(f"weights {path!r}: expected a mapping of names to tensors, found {_abridge(strangers)} in it")
     if state and all(name.startswith("module.") for name in state):
         return {name.removeprefix("module."): tensor for name, tensor in state.items()}
     return dict(state)
@@ -125,5 +132,5 @@ def hash_state(states: Iterable[tuple[str, torch.Tensor]]) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(states, key=lambda item: item[0]):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]

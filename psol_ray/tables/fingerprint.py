@@ -37,7 +37,8 @@ class Provenance:
     @classmethod
     def from_json(cls, text: str) -> "Provenance":
         """Inverse of `to_json`."""
-        found = json.loads(text)
+        # Of other programs (Spark, say) `_SUCCESS` is empty.
+        found = json.loads(text or "{}")
         return cls(
             found.get("stage", "?"),
             found.get("config", {}),
@@ -55,7 +56,10 @@ class Provenance:
 
 
 def _changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    keys = sorted(found.keys() | wanted.keys())
+    # As JSON, which is what the fingerprint sees: a tuple that was written comes back as a list.
+    there, now = ({key: json.dumps(value, sort_keys=True) for key, value in m.items()} for m in (found, wanted))
     return [
-        f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} now" for key in keys if found.get(key) != wanted.get(key)
+        f"{key}: {there.get(key, 'nothing')} there, {now.get(key, 'nothing')} now"
+        for key in sorted(there.keys() | now.keys())
+        if there.get(key) != now.get(key)
     ]

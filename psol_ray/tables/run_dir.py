@@ -8,6 +8,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,14 +32,20 @@ _COMMANDS = {
     "predictions": "predict",
 }
 _MADE_BY = b"psol_ray"
+_UNFINISHED = ".tmp"
+# Where a stream's object appears only once it is closed. Elsewhere a file has to be renamed into place.
+_OBJECT_STORES = ("s3", "gcs", "abfs")
 
 
 def _open(uri: str) -> tuple[pafs.FileSystem, str]:
     if "://" in uri:
         try:
             return pafs.FileSystem.from_uri(uri)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"run_dir: {uri!r} cannot be opened ({error}); give a local path or an s3:// URI") from None
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).partition("\n")[0]  # HDFS lists every place where Java is not
+            raise UserError(
+                f"run_dir: {uri!r} cannot be opened ({reason}); give a local path or an s3:// URI"
+            ) from None
     # Absolute, because workers need not share the driver's working directory.
     return pafs.LocalFileSystem(), os.path.abspath(uri)
 
@@ -87,16 +94,23 @@ class StageDir:
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write one file so that it appears whole or not at all."""
-        folder, _, _ = f"{self.path}/{name}".rpartition("/")
-        self.fs.create_dir(folder, recursive=True)
-        local = isinstance(self.fs, pafs.LocalFileSystem)
-        # An object store shows a stream's object only once it is closed; a POSIX file has to be renamed into place.
         target = f"{self.path}/{name}"
-        written = f"{folder}/.{uuid.uuid4().hex}.tmp" if local else target
-        with self.fs.open_output_stream(written) as stream:
-            stream.write(data)
-        if local:
-            self.fs.move(written, target)
+        if self.fs.type_name in _OBJECT_STORES:
+            with self.fs.open_output_stream(target) as stream:
+                stream.write(data)
+            return
+        folder, _, _ = target.rpartition("/")
+        self.fs.create_dir(folder, recursive=True)
+        unfinished = f"{folder}/.{uuid.uuid4().hex}{_UNFINISHED}"
+        try:
+            with self.fs.open_output_stream(unfinished) as stream:
+                stream.write(data)
+            self.fs.move(unfinished, target)
+        except BaseException:
+            # A full disk is better off without it.
+            with suppress(OSError):
+                self.fs.delete_file(unfinished)
+            raise
 
     def read_bytes(self, name: str) -> bytes | None:
         """Content of one file, or None where there is none."""
@@ -119,8 +133,7 @@ class StageDir:
 
     def parts(self) -> list[str]:
         """Names of the parts that are there, sorted."""
-        selector = pafs.FileSelector(self.path, allow_not_found=True)
-        names = (info.base_name for info in self.fs.get_file_info(selector))
+        names = (info.base_name for info in self._entries())
         return sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
 
     def read(self, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
@@ -152,11 +165,17 @@ class StageDir:
 
     def _read_part(self, name: str, wanted: pa.Schema) -> pa.Table:
         path = f"{self.path}/{name}.parquet"
-        found = pq.read_schema(path, filesystem=self.fs)
-        missing = [field.name for field in wanted if found.get_field_index(field.name) < 0]
-        if missing:
-            raise UserError(f"{path}: columns {missing} are missing; found {found.names}")
-        return pq.read_table(path, filesystem=self.fs, columns=wanted.names).replace_schema_metadata(None).cast(wanted)
+        try:
+            # A ParquetFile, because `read_table` makes columns of folders named like `label=3`.
+            with pq.ParquetFile(path, filesystem=self.fs) as file:
+                found = file.schema_arrow
+                missing = [field.name for field in wanted if found.get_field_index(field.name) < 0]
+                if missing:
+                    raise UserError(f"{path}: columns {missing} are missing; found {found.names}")
+                table = file.read(wanted.names)
+            return table.select(wanted.names).replace_schema_metadata(None).cast(wanted)
+        except pa.ArrowException as error:
+            raise UserError(f"{path}: found no table of {', '.join(map(str, wanted))} ({error})") from None
 
     def made_by(self) -> Provenance | None:
         """What made the complete stage; None while it is not complete."""
@@ -170,27 +189,42 @@ class StageDir:
         """Claim the folder for this provenance; True where it is complete already and nothing is left to do.
 
         Raises:
-            UserError: another configuration has claimed it and `overwrite`, which empties it, is not given.
+            UserError: another configuration has claimed it, or it holds results that nobody has claimed, and
+                `overwrite`, which empties it, is not given; or it cannot be written.
         """
-        claimed = self._provenance(_STARTED)
-        if claimed is not None and claimed.fingerprint != wanted.fingerprint:
-            # A claim with nothing behind it is a run that failed before it made anything.
-            if not overwrite and self._holds_results():
-                raise UserError(f"{self.path}: {wanted.explain_difference(claimed)}")
-            self.fs.delete_dir_contents(self.path)
-            claimed = None
-        if claimed is None:
+        claimed = self._provenance(_STARTED) or self.made_by()
+        if claimed is not None and claimed.fingerprint == wanted.fingerprint:
+            return self.made_by() is not None
+        # A claim with nothing behind it is a run that failed before it made anything.
+        if not overwrite and self._holds_results():
+            raise UserError(f"{self.path}: {_explain(claimed, wanted)}")
+        try:
+            self._empty()
             self.write_bytes(_STARTED, wanted.to_json())
-        return self.made_by() is not None
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({error}); expected a run_dir of your own") from None
+        return False
+
+    def _entries(self) -> list[pafs.FileInfo]:
+        return self.fs.get_file_info(pafs.FileSelector(self.path, allow_not_found=True))
 
     def _holds_results(self) -> bool:
-        selector = pafs.FileSelector(self.path, allow_not_found=True)
-        names = {info.base_name for info in self.fs.get_file_info(selector)}
-        return any(name != _STARTED and not name.startswith(".") for name in names)
+        return any(info.base_name != _STARTED and not info.base_name.startswith(".") for info in self._entries())
+
+    def _empty(self) -> None:
+        """Delete everything but the claim, `_SUCCESS` first: cut short, it leaves an incomplete stage, not a lie."""
+        for info in sorted(self._entries(), key=lambda info: info.base_name != _SUCCESS):
+            if info.type == pafs.FileType.Directory:
+                self.fs.delete_dir(info.path)
+            elif info.base_name != _STARTED:
+                self.fs.delete_file(info.path)
 
     def complete(self, made_by: Provenance, summary: Mapping[str, Any] | None = None) -> None:
-        """Declare the stage complete."""
+        """Declare the stage complete, and delete what killed writers left unfinished."""
         self.write_bytes(_SUCCESS, made_by.to_json(summary=dict(summary or {})))
+        for info in self._entries():
+            if info.base_name.startswith(".") and info.base_name.endswith(_UNFINISHED):
+                self.fs.delete_file(info.path)
 
     def summary(self) -> dict[str, Any]:
         """What `complete` was given."""
@@ -200,3 +234,9 @@ class StageDir:
         """Which of these parts are not there yet, in the order given."""
         there = set(self.parts())
         return [name for name in names if name not in there]
+
+
+def _explain(claimed: Provenance | None, wanted: Provenance) -> str:
+    if claimed is None:
+        return "holds files that no run has claimed; use another run_dir, or --overwrite to delete them"
+    return wanted.explain_difference(claimed)

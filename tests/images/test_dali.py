@@ -1,0 +1,148 @@
+"""DALI against its oracle, on every kind of file; and what a bad one costs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from psol_ray.images import DaliDecoder, PillowDecoder, dali, dali_available, make_decoder
+from psol_ray.images.dali import _build_pipeline
+
+from .files import BAD, KINDS, PHOTOGRAPHS, levels_apart, save_bad, save_kind
+
+pytestmark = pytest.mark.skipif(not dali_available(), reason="DALI has no wheel for this machine")
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def decoder() -> DaliDecoder:
+    return DaliDecoder(SIZE, 4)
+
+
+@pytest.fixture(scope="module")
+def region_decoder() -> DaliDecoder:
+    return DaliDecoder(SIZE, 4, regions=True)
+
+
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one with each pipeline that is built."""
+    built: list[int] = []
+
+    def build(*settings: object) -> object:
+        built.append(1)
+        return _build_pipeline(*settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(dali, "_build_pipeline", build)
+    return built
+
+
+def assert_agree(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """Within one level, but for the border, where the two filters differ: the more, the noisier the image."""
+    assert found.shape == expected.shape
+    apart = levels_apart(found.numpy(), expected.numpy())
+    assert apart[:, 1:-1, 1:-1].max() <= 1
+    assert apart.max() <= 40
+    assert expected.numpy().std() > 10
+
+
+@pytest.mark.parametrize("size", [32, 224, 448])
+def test_photographs_at_every_size_agree_with_pillow(size: int) -> None:
+    paths = [str(path) for path in PHOTOGRAPHS]
+    found, expected = (decoder.decode(paths) for decoder in (DaliDecoder(size, 3), PillowDecoder(size)))
+    assert found.ok_N.all()
+    assert found.images_NHWC.dtype == torch.uint8
+    assert_agree(found.images_NHWC, expected.images_NHWC)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_agrees_with_pillow(name: str, decoder: DaliDecoder, tmp_path: Path) -> None:
+    path = save_kind(name, tmp_path)
+    found = decoder.decode([path])
+    assert found.ok_N.all()
+    assert_agree(found.images_NHWC, PillowDecoder(SIZE).decode([path]).images_NHWC)
+
+
+def test_regions_and_flips_agree_with_pillow(region_decoder: DaliDecoder, tmp_path: Path) -> None:
+    names = ["baseline.jpg", "plain.png", "turned_by_exif.jpg", "turned.tif"]
+    paths = [save_kind(name, tmp_path) for name in names]
+    regions = np.array([[0, 0, 330, 211], [13, 7, 213, 107], [200, 100, 330, 211], [5, 50, 101, 146]])
+    flips = np.array([False, True, False, True])
+    found, expected = (d.decode(paths, regions, flips) for d in (region_decoder, PillowDecoder(SIZE)))
+    assert found.ok_N.all()
+    assert_agree(found.images_NHWC, expected.images_NHWC)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_file_costs_only_itself_and_the_next_batch_is_whole(
+    name: str, decoder: DaliDecoder, tmp_path: Path
+) -> None:
+    good, other = save_kind("baseline.jpg", tmp_path), save_kind("plain.png", tmp_path)
+    alone = decoder.decode([good, other]).images_NHWC
+    mixed = decoder.decode([good, save_bad(name, tmp_path), other])
+    assert mixed.ok_N.tolist() == [True, False, True]
+    assert not mixed.images_NHWC[1].any()
+    assert mixed.images_NHWC[[0, 2]].equal(alone)
+    after = decoder.decode([good, other])
+    assert after.ok_N.all()
+    assert after.images_NHWC.equal(alone)
+
+
+def test_region_outside_the_image_costs_only_its_image(region_decoder: DaliDecoder, tmp_path: Path) -> None:
+    path = save_kind("baseline.jpg", tmp_path)
+    regions, flips = np.array([[10, 10, 90, 90], [300, 0, 340, 50]]), np.array([True, True])
+    found = region_decoder.decode([path, path], regions, flips)
+    assert found.ok_N.tolist() == [True, False]
+    assert found.images_NHWC[:1].equal(region_decoder.decode([path], regions[:1], flips[:1]).images_NHWC)
+
+
+def test_file_that_pillow_alone_reads_is_pillows_amid_dalis(decoder: DaliDecoder, tmp_path: Path) -> None:
+    gif, jpeg = save_kind("pillow_only.gif", tmp_path), save_kind("baseline.jpg", tmp_path)
+    found = decoder.decode([gif, jpeg, gif])
+    assert found.ok_N.all()
+    expected = PillowDecoder(SIZE).decode([gif]).images_NHWC[0]
+    assert found.images_NHWC[0].equal(expected)
+    assert found.images_NHWC[2].equal(expected)
+    assert found.images_NHWC[1].equal(decoder.decode([jpeg]).images_NHWC[0])
+
+
+def test_batch_outlives_the_next_one(decoder: DaliDecoder) -> None:
+    first, second = (str(path) for path in PHOTOGRAPHS[:2])
+    held = decoder.decode([first]).images_NHWC
+    before = held.clone()
+    decoder.decode([second])
+    assert held.equal(before)
+
+
+def test_good_batches_share_one_pipeline_and_a_bad_one_builds_another(builds: list[int], tmp_path: Path) -> None:
+    decoder = DaliDecoder(SIZE, 4)
+    good, bad = save_kind("baseline.jpg", tmp_path), save_bad("text.jpg", tmp_path)
+    for paths in ([good, good], [good], [good, good, good, good]):
+        decoder.decode(paths)
+    assert len(builds) == 1
+    decoder.decode([good, bad, good])
+    decoder.decode([good])
+    assert len(builds) == 2
+
+
+def test_dali_that_cannot_start_does_not_pass_for_bad_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no driver")
+
+    monkeypatch.setattr(dali, "_build_pipeline", fail)
+    with pytest.raises(RuntimeError, match="no driver"):
+        DaliDecoder(SIZE, 4).decode([save_kind("baseline.jpg", tmp_path)])
+
+
+def test_path_of_any_characters_is_read(decoder: DaliDecoder, tmp_path: Path) -> None:
+    folder = tmp_path / "Größe 北 'x'"
+    folder.mkdir()
+    assert decoder.decode([save_kind("baseline.jpg", folder)]).ok_N.all()
+
+
+def test_machine_with_dali_gets_dali_and_one_without_gets_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(make_decoder(SIZE, 4, num_threads=1, gpu=None), DaliDecoder)
+    monkeypatch.setattr(dali, "dali_available", lambda: False)
+    assert isinstance(make_decoder(SIZE, 4, num_threads=1, gpu=None), PillowDecoder)

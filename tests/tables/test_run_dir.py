@@ -1,0 +1,301 @@
+"""Stages' folders: whole or not at all, claimed by one configuration, and honest after a crash at any point."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+import pytest
+
+from psol_ray.errors import UserError
+from psol_ray.tables import CATALOG, Provenance, RunDir, StageDir
+
+OLD = Provenance("boxes", {"backbone": "vgg16"}, {"catalog": "abc"})
+NEW = Provenance("boxes", {"backbone": "resnet50"}, {"catalog": "abc"})
+TABLE = pa.table(
+    {
+        "image_id": ["a/1.jpg", "a/2.jpg"],
+        "label": [0, 0],
+        "class_name": ["a", "a"],
+        "split": ["train", "test"],
+        "width": [4, 0],
+        "height": [3, 0],
+        "gt_boxes": [[[0, 0, 2, 2], [1, 1, 4, 3]], []],
+    }
+).cast(CATALOG)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> StageDir:
+    return RunDir(str(tmp_path)).stage("boxes")
+
+
+def files(stage: StageDir) -> set[str]:
+    return set(os.listdir(stage.path)) if os.path.isdir(stage.path) else set()
+
+
+def complete(stage: StageDir, made_by: Provenance, *parts: str) -> None:
+    stage.begin(made_by, overwrite=False)
+    for part in parts:
+        stage.write_part(part, TABLE, made_by)
+    stage.complete(made_by, {"images": 2})
+
+
+class TestTables:
+    def test_part_there_and_back_with_what_made_it(self, stage: StageDir) -> None:
+        complete(stage, OLD, "part-a")
+        assert stage.read(CATALOG).equals(TABLE)
+        metadata = pq.read_schema(f"{stage.path}/part-a.parquet").metadata
+        assert Provenance.from_json(metadata[b"psol_ray"].decode()) == OLD
+        assert stage.made_by() == OLD
+        assert stage.summary() == {"images": 2}
+
+    def test_parts_are_read_in_the_order_of_their_names(self, stage: StageDir) -> None:
+        stage.write_part("part-b", TABLE.slice(1), OLD)
+        stage.write_part("part-a", TABLE.slice(0, 1), OLD)
+        assert stage.parts() == ["part-a", "part-b"]
+        assert stage.read_parts(CATALOG).equals(TABLE)
+
+    def test_columns_asked_for_come_in_the_order_asked_for(self, stage: StageDir) -> None:
+        stage.write_part("part-a", TABLE, OLD)
+        assert stage.read_parts(CATALOG, ["split", "image_id"]).column_names == ["split", "image_id"]
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            pytest.param(TABLE.select(TABLE.column_names[::-1]), id="other order"),
+            pytest.param(TABLE.append_column("more", pa.array([1, 2])), id="surplus column"),
+            pytest.param(TABLE.set_column(1, "label", TABLE["label"].cast(pa.int64())), id="wider type"),
+        ],
+    )
+    def test_somebody_elses_parquet_is_read(self, stage: StageDir, table: pa.Table) -> None:
+        stage.write_part("part-a", table, OLD)
+        assert stage.read_parts(CATALOG).equals(TABLE)
+
+    @pytest.mark.parametrize(
+        ("table", "told"),
+        [
+            pytest.param(
+                TABLE.drop_columns(["split", "width"]), r"columns \['split', 'width'\] are missing", id="gone"
+            ),
+            pytest.param(TABLE.set_column(1, "label", pa.array(["x", "y"])), "label: int32", id="wrong type"),
+        ],
+    )
+    def test_wrong_columns_are_named_with_the_file(self, stage: StageDir, table: pa.Table, told: str) -> None:
+        stage.write_part("part-a", table, OLD)
+        with pytest.raises(UserError, match=rf"part-a\.parquet: .*{told}"):
+            stage.read_parts(CATALOG)
+
+    def test_file_that_is_no_parquet_is_named(self, stage: StageDir) -> None:
+        stage.write_bytes("part-a.parquet", b"not a table")
+        with pytest.raises(UserError, match=r"part-a\.parquet: "):
+            stage.read_parts(CATALOG)
+
+    def test_folder_named_like_a_partition_adds_no_column(self, tmp_path: Path) -> None:
+        stage = RunDir(f"{tmp_path}/label=3").stage("boxes")
+        stage.write_part("part-a", TABLE, OLD)
+        assert stage.read_parts(CATALOG)["label"].to_pylist() == [0, 0]
+
+    def test_no_parts_are_an_empty_table(self, stage: StageDir) -> None:
+        assert stage.read_parts(CATALOG).equals(CATALOG.empty_table())
+        assert stage.parts() == []
+
+    def test_incomplete_stage_is_not_read(self, stage: StageDir) -> None:
+        stage.begin(OLD, overwrite=False)
+        stage.write_part("part-a", TABLE, OLD)
+        with pytest.raises(UserError, match=r"no complete boxes; run `psol boxes` first"):
+            stage.read(CATALOG)
+
+    @pytest.mark.parametrize(("name", "command"), [("catalog", "index"), ("localizer", "train localizer")])
+    def test_incomplete_stage_names_the_command_that_makes_it(self, tmp_path: Path, name: str, command: str) -> None:
+        with pytest.raises(UserError, match=f"run `psol {command}` first"):
+            RunDir(str(tmp_path)).stage(name).require()
+
+    def test_missing_parts_in_the_order_given(self, stage: StageDir) -> None:
+        assert stage.missing(["part-b", "part-a"]) == ["part-b", "part-a"]
+        stage.write_part("part-a", TABLE, OLD)
+        assert stage.missing(["part-c", "part-a", "part-b"]) == ["part-c", "part-b"]
+
+
+class TestClaims:
+    def test_complete_stage_of_the_same_configuration_is_left_alone(self, stage: StageDir) -> None:
+        assert stage.begin(OLD, overwrite=False) is False
+        assert stage.begin(OLD, overwrite=False) is False
+        complete(stage, OLD, "part-a")
+        before = files(stage)
+        assert stage.begin(OLD, overwrite=False) is True
+        assert stage.begin(OLD, overwrite=True) is True
+        assert files(stage) == before
+
+    @pytest.mark.parametrize("finished", [True, False])
+    def test_other_configuration_is_refused_with_both_fingerprints_and_the_field(
+        self, stage: StageDir, finished: bool
+    ) -> None:
+        stage.begin(OLD, overwrite=False)
+        stage.write_part("part-a", TABLE, OLD)
+        if finished:
+            stage.complete(OLD)
+        before = files(stage)
+        with pytest.raises(UserError) as refusal:
+            stage.begin(NEW, overwrite=False)
+        message = str(refusal.value)
+        assert all(word in message for word in (stage.path, OLD.fingerprint, NEW.fingerprint, "--overwrite"))
+        assert 'backbone: "vgg16" there, "resnet50" now' in message
+        assert files(stage) == before
+
+    def test_overwrite_empties_the_stage_and_nothing_else(self, stage: StageDir, tmp_path: Path) -> None:
+        complete(stage, OLD, "part-a")
+        os.makedirs(f"{stage.path}/checkpoints/1")
+        RunDir(str(tmp_path)).write_text("config.yaml", "x: 1")
+        assert stage.begin(NEW, overwrite=True) is False
+        assert files(stage) == {"_STARTED"}
+        assert stage.made_by() is None
+        assert RunDir(str(tmp_path)).read_text("config.yaml") == "x: 1"
+
+    def test_claim_of_a_run_that_made_nothing_is_replaced(self, stage: StageDir) -> None:
+        stage.begin(OLD, overwrite=False)
+        assert stage.begin(NEW, overwrite=False) is False
+        stage.write_part("part-a", TABLE, NEW)
+        with pytest.raises(UserError, match=NEW.fingerprint):
+            stage.begin(OLD, overwrite=False)
+
+    def test_parts_that_nobody_claimed_are_not_taken_for_ours(self, stage: StageDir) -> None:
+        stage.write_part("part-a", TABLE, OLD)
+        with pytest.raises(UserError, match="no run has claimed"):
+            stage.begin(NEW, overwrite=False)
+        assert stage.begin(NEW, overwrite=True) is False
+        assert stage.parts() == []
+
+    def test_complete_stage_that_lost_its_claim_is_not_of_another_configuration(self, stage: StageDir) -> None:
+        complete(stage, OLD, "part-a")
+        os.remove(f"{stage.path}/_STARTED")
+        with pytest.raises(UserError, match=OLD.fingerprint):
+            stage.begin(NEW, overwrite=False)
+        assert stage.begin(OLD, overwrite=False) is True
+
+    @pytest.mark.parametrize("survives", range(4))
+    def test_overwrite_cut_short_never_leaves_a_complete_stage(self, stage: StageDir, survives: int) -> None:
+        complete(stage, OLD, "part-a", "part-b", "part-c")
+        deleted: list[str] = []
+
+        class CutShort(pafs.LocalFileSystem):
+            def delete_file(self, path: str) -> None:
+                if len(deleted) == survives:
+                    raise KeyboardInterrupt
+                deleted.append(path)
+                super().delete_file(path)
+
+        with pytest.raises(KeyboardInterrupt):
+            StageDir(CutShort(), stage.path).begin(NEW, overwrite=True)
+        assert stage.made_by() == (OLD if survives == 0 else None)
+        with pytest.raises(UserError, match=OLD.fingerprint):
+            stage.begin(NEW, overwrite=False)
+
+    def test_place_that_cannot_be_written_is_the_users_mistake(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(UserError, match="cannot be written"):
+            RunDir(f"{tmp_path}/file").stage("boxes").begin(OLD, overwrite=False)
+
+
+class TestAtomicity:
+    def test_crash_between_write_and_move_leaves_no_part(self, stage: StageDir) -> None:
+        class Crashing(pafs.LocalFileSystem):
+            def move(self, src: str, dest: str) -> None:
+                assert os.path.getsize(src) > 0
+                raise OSError(28, f"no space left for {dest}")
+
+        with pytest.raises(OSError, match="no space"):
+            StageDir(Crashing(), stage.path).write_part("part-a", TABLE, OLD)
+        assert files(stage) == set()
+        assert stage.missing(["part-a"]) == ["part-a"]
+
+    def test_failed_rewrite_keeps_the_old_file(self, stage: StageDir) -> None:
+        class Crashing(pafs.LocalFileSystem):
+            def move(self, src: str, dest: str) -> None:
+                raise OSError(28, f"no space left for {dest} from {src}")
+
+        stage.write_bytes("metrics.jsonl", b"old")
+        with pytest.raises(OSError, match="no space"):
+            StageDir(Crashing(), stage.path).write_bytes("metrics.jsonl", b"new")
+        assert stage.read_bytes("metrics.jsonl") == b"old"
+
+    def test_writer_killed_in_mid_write_leaves_no_part_and_completion_sweeps_its_rest(self, stage: StageDir) -> None:
+        code = f"""
+import sys, time
+import pyarrow.fs as pafs
+from psol_ray.tables import StageDir
+
+class Slow(pafs.LocalFileSystem):
+    def move(self, src, dest):
+        print("written", flush=True)
+        time.sleep(60)
+
+StageDir(Slow(), {stage.path!r}).write_bytes("part-a.parquet", b"x" * 100_000)
+"""
+        stage.begin(OLD, overwrite=False)
+        writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "written\n"
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        assert stage.parts() == []
+        assert len(files(stage)) == 2  # the claim and an unfinished file
+        assert stage.begin(OLD, overwrite=False) is False
+        stage.complete(OLD)
+        assert files(stage) == {"_STARTED", "_SUCCESS"}
+
+    def test_part_written_again_replaces_the_first(self, stage: StageDir) -> None:
+        stage.write_part("part-a", TABLE.slice(1), NEW)
+        stage.write_part("part-a", TABLE, OLD)
+        assert files(stage) == {"part-a.parquet"}
+        assert stage.read_parts(CATALOG).equals(TABLE)
+
+
+class TestFilesystems:
+    def test_relative_path_is_made_absolute(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert RunDir("runs/../runs/x/").location == str(tmp_path / "runs/x")
+
+    @pytest.mark.parametrize(
+        ("uri", "location"),
+        [
+            pytest.param("file:///tmp/a%20b/", "/tmp/a b", id="file"),
+            pytest.param("s3://key:secret@bucket/runs/x/?region=us-east-1", "bucket/runs/x", id="s3"),
+            pytest.param("s3://key:secret@bucket/?region=us-east-1", "bucket", id="s3 bucket"),
+        ],
+    )
+    def test_uri_is_a_filesystem_and_a_path(self, uri: str, location: str) -> None:
+        assert RunDir(uri).location == location
+        assert RunDir(uri).stage("boxes").path == f"{location}/boxes"
+
+    def test_stage_on_s3_travels_to_actors(self) -> None:
+        stage = RunDir("s3://key:secret@bucket/runs/x?region=us-east-1").stage("boxes")
+        back = pickle.loads(pickle.dumps(stage))
+        assert back == stage
+        assert back.fs.type_name == "s3"
+
+    @pytest.mark.parametrize("uri", ["floppy://a/b", "hdfs://nowhere.invalid/x"])
+    def test_uri_that_cannot_be_opened_is_the_users_mistake(self, uri: str) -> None:
+        with pytest.raises(UserError, match=r"^run_dir: .*give a local path or an s3:// URI"):
+            RunDir(uri).location  # noqa: B018
+
+    def test_everything_works_on_a_filesystem_that_is_not_local(self, tmp_path: Path) -> None:
+        fs = pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem())
+        stage = StageDir(fs, "run/boxes")
+        complete(stage, OLD, "part-a")
+        assert stage.read(CATALOG).equals(TABLE)
+        assert stage.begin(NEW, overwrite=True) is False
+        assert stage.parts() == []
+
+    def test_text_files_of_the_run(self, tmp_path: Path) -> None:
+        run_dir = RunDir(str(tmp_path / "new"))
+        assert run_dir.read_text("config.yaml") is None
+        run_dir.write_text("config.yaml", "größe: 1")
+        assert run_dir.read_text("config.yaml") == "größe: 1"
+        assert os.listdir(tmp_path / "new") == ["config.yaml"]
