@@ -18,7 +18,7 @@ __all__ = ["Composition", "compose"]
 
 SHORT_SIDE = (280, 400)
 LONGEST_ASPECT = 4 / 3
-OBJECT_SHARE = (0.35, 0.8)
+OBJECT_SHARE = (0.5, 0.9)
 """Of the image's width or height, whichever the object fills more."""
 MAX_DEGREES = 12.0
 BORDER = 1.0
