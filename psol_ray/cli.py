@@ -1,12 +1,25 @@
 """`psol COMMAND --config FILE.yaml --section.field VALUE`: parse, call, exit code."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 
 from psol_ray.errors import UserError
 from psol_ray.settings import Invocation, parse
 
 __all__ = ["main"]
+
+# The module of psol_ray.pipeline and the function in it that a command calls.
+_COMMANDS = {
+    "run": ("whole", "run"),
+    "index": ("index", "index"),
+    "boxes": ("boxes", "locate"),
+    "train": ("train", "train_model"),
+    "predict": ("predict", "predict"),
+    "evaluate": ("evaluate", "score"),
+    "report": ("report", "report"),
+    "export": ("export", "export"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,30 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _call(invocation: Invocation) -> None:
-    # Late, because torch and Ray take seconds to import, and --help or a misspelt field should not.
-    from psol_ray.pipeline.boxes import locate
-    from psol_ray.pipeline.context import Context
-    from psol_ray.pipeline.evaluate import score
-    from psol_ray.pipeline.export import export
-    from psol_ray.pipeline.index import index
-    from psol_ray.pipeline.predict import predict
-    from psol_ray.pipeline.report import report
-    from psol_ray.pipeline.train import train_model
-    from psol_ray.pipeline.whole import run
-
-    context = Context(invocation.config, invocation.overwrite)
-    if invocation.model is not None:
-        return train_model(context, invocation.model)
-    commands: dict[str, Callable[[Context], None]] = {
-        "run": run,
-        "index": index,
-        "boxes": locate,
-        "predict": predict,
-        "evaluate": score,
-        "report": report,
-        "export": export,
-    }
-    return commands[invocation.command](context)
+    # Late, and no more than the command needs: torch and Ray take seconds to import.
+    context = import_module("psol_ray.pipeline.context").Context(invocation.config, invocation.overwrite)
+    module, function = _COMMANDS[invocation.command]
+    command = getattr(import_module(f"psol_ray.pipeline.{module}"), function)
+    command(context, *([invocation.model] if invocation.model else []))
 
 
 if __name__ == "__main__":

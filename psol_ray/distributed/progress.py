@@ -2,43 +2,73 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import ray
+from ray.exceptions import RayError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-__all__ = ["Board", "show_progress"]
+__all__ = ["Board", "Snapshot", "show_progress"]
 
 _POLL_SECONDS = 0.5
 _LINE_SECONDS = 15.0
+
+
+class Snapshot(NamedTuple):
+    """Images done by now, those of them that an earlier run did, and the last note."""
+
+    done: int = 0
+    earlier: int = 0
+    note: str = ""
 
 
 @ray.remote(num_cpus=0)
 class Board:
     """How far everybody is. Work done twice after a fault counts once, because every job reports its own total."""
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: int = 0) -> None:
         self._done: dict[str, int] = {}
+        self._earlier = earlier
         self._note = ""
+
+    def resume(self, earlier: int) -> None:
+        """Forget what was reported: an earlier run did `earlier` images, part of the whole and not of the rate."""
+        self._done.clear()
+        self._earlier = earlier
 
     def set(self, job: str, images: int, note: str = "") -> None:
         """`images` of `job` are done; `note` is shown beside the bar."""
         self._done[job] = images
         self._note = note or self._note
 
-    def snapshot(self) -> tuple[int, str]:
-        """Images done by all jobs together, and the last note."""
-        return sum(self._done.values()), self._note
+    def snapshot(self) -> Snapshot:
+        """How far all jobs together are."""
+        return Snapshot(self._earlier + sum(self._done.values()), self._earlier, self._note)
 
 
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f} images/s" if speed else "-- images/s", style="cyan")
+@dataclass(frozen=True)
+class _Work:
+    """What is drawn: a title, all images there are, and where to look for those done."""
+
+    title: str
+    total: int
+    board: Any
+    stop: threading.Event
+
+    def poll(self) -> Iterator[Snapshot]:
+        """A snapshot every half second, and a last one at the end."""
+        ended = False
+        while not ended:
+            ended = self.stop.wait(_POLL_SECONDS)
+            try:
+                yield ray.get(self.board.snapshot.remote(), timeout=5)
+            except RayError:  # a board that died or is late costs the picture, not the work
+                continue
 
 
 @contextmanager
@@ -53,33 +83,26 @@ def show_progress(title: str, total: int, done: int = 0) -> Iterator[Any]:
     Yields:
         a handle of the `Board` that workers report to.
     """
-    board = Board.remote()  # type: ignore[attr-defined]
+    work = _Work(title, total, Board.remote(done), threading.Event())  # type: ignore[attr-defined]
     console = Console(stderr=True)
-    stop = threading.Event()
-    draw = _draw_bar if console.is_terminal else _print_lines
-    thread = threading.Thread(target=draw, args=(console, title, total, done, board, stop), daemon=True)
+    draw: Callable[[Console, _Work], None] = _draw_bar if console.is_terminal else _print_lines
+    thread = threading.Thread(target=draw, args=(console, work), daemon=True, name="progress")
     thread.start()
     try:
-        yield board
+        yield work.board
     finally:
-        stop.set()
+        work.stop.set()
         thread.join(timeout=10)
-        ray.kill(board)
+        ray.kill(work.board)
 
 
-def _poll(board: Any, stop: threading.Event) -> Iterator[tuple[int, str]]:
-    while not stop.wait(_POLL_SECONDS):
-        try:
-            yield ray.get(board.snapshot.remote(), timeout=30)
-        except ray.exceptions.RayError:
-            continue
-    try:
-        yield ray.get(board.snapshot.remote(), timeout=5)
-    except ray.exceptions.RayError:
-        return
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} images/s" if speed else "-- images/s", style="cyan")
 
 
-def _draw_bar(console: Console, title: str, total: int, done: int, board: Any, stop: threading.Event) -> None:
+def _draw_bar(console: Console, work: _Work) -> None:
     columns = (
         TextColumn("{task.description:<22}"),
         BarColumn(bar_width=28),
@@ -89,20 +112,30 @@ def _draw_bar(console: Console, title: str, total: int, done: int, board: Any, s
         TextColumn("[dim]{task.fields[note]}"),
     )
     with Progress(*columns, console=console, speed_estimate_period=60) as bar:
-        task = bar.add_task(title, total=total, completed=done, note="")
-        for images, note in _poll(board, stop):
-            bar.update(task, completed=min(done + images, total), note=note)
+        task = bar.add_task(work.title, total=work.total, note="")
+        earlier = 0
+        for now in work.poll():
+            if now.earlier != earlier:
+                earlier = now.earlier
+                bar.reset(task, completed=earlier)
+            bar.update(task, completed=min(now.done, work.total), note=now.note)
 
 
-def _print_lines(console: Console, title: str, total: int, done: int, board: Any, stop: threading.Event) -> None:
+def _print_lines(console: Console, work: _Work) -> None:
     started = printed = time.monotonic()
-    images = 0
-    for images, note in _poll(board, stop):
-        now = time.monotonic()
-        if now - printed >= _LINE_SECONDS and not stop.is_set():
-            printed = now
-            rate = images / (now - started)
-            left = f"{(total - done - images) / rate:.0f} s left" if rate else "starting"
-            console.print(f"{title}: {done + images:,}/{total:,} images, {rate:.1f} images/s, {left} {note}".rstrip())
-    seconds = time.monotonic() - started
-    console.print(f"{title}: {done + images:,}/{total:,} images in {seconds:.0f} s, {images / seconds:.1f} images/s")
+    now = Snapshot()
+    for now in work.poll():
+        seconds = time.monotonic() - started
+        if now.done > now.earlier and time.monotonic() - printed >= _LINE_SECONDS and not work.stop.is_set():
+            printed = time.monotonic()
+            rate = (now.done - now.earlier) / seconds
+            _print(console, work, now, f", {rate:.1f} images/s, {(work.total - now.done) / rate:.0f} s left {now.note}")
+    if now.done > now.earlier:
+        seconds = time.monotonic() - started
+        _print(console, work, now, f" in {seconds:.0f} s, {(now.done - now.earlier) / seconds:.1f} images/s {now.note}")
+
+
+def _print(console: Console, work: _Work, now: Snapshot, rest: str) -> None:
+    # Plain and unwrapped: a log has no width.
+    line = f"{work.title}: {now.done:,}/{work.total:,} images{rest}".rstrip()
+    console.print(line, soft_wrap=True, highlight=False, markup=False)

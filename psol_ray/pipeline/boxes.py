@@ -60,7 +60,7 @@ def _run(context: Context, work: Work, state: dict, todo: list[Job], jobs: list[
 
         def start_locator() -> ray.actor.ActorHandle:
             options = Locator.options(num_cpus=plan.num_cpus, num_gpus=plan.num_gpus)  # type: ignore[attr-defined]
-            return options.remote(plan, config.boxes, [state_ref], context.data_root, work.stage, work.made_by, board)
+            return options.remote(plan, config.boxes, state_ref, context.data_root, work.stage, work.made_by, board)
 
         run_pool(start_locator, plan.num_workers, todo)
 

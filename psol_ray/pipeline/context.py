@@ -1,11 +1,13 @@
 """What every command needs: the config, the run directory, the cluster once somebody needs it, and a voice."""
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import yaml
@@ -13,8 +15,10 @@ from rich.console import Console
 
 from psol_ray.config import Config
 from psol_ray.errors import UserError
-from psol_ray.models import Backbone, find_backbone
 from psol_ray.tables import CATALOG, Provenance, RunDir, StageDir
+
+if TYPE_CHECKING:
+    from psol_ray.models import Backbone
 
 __all__ = ["Context", "Work", "backbone_of"]
 
@@ -60,7 +64,9 @@ class Context:
         """Claim a stage for the block, and complete it after; yields None where nothing is left to do."""
         stage = self.stage(made_by.stage)
         if stage.begin(made_by, overwrite=self.overwrite):
-            self.console.print(f"[bold]{made_by.stage}[/]: complete already, {describe(stage.summary())}")
+            self.console.print(
+                f"[bold]{made_by.stage}[/]: complete already, {describe(stage.summary())}", soft_wrap=True
+            )
             yield None
             return
         self.run_dir.write_text("config.yaml", yaml.safe_dump(asdict(self.config), sort_keys=False))
@@ -69,7 +75,10 @@ class Context:
         yield work
         work.summary["seconds"] = round(time.monotonic() - started, 1)
         stage.complete(made_by, work.summary)
-        self.console.print(f"[bold]{made_by.stage}[/]: {describe(work.summary)}")
+        self._tell(made_by.stage, describe(work.summary))
+
+    def _tell(self, stage: str, words: str) -> None:
+        self.console.print(f"[bold]{stage}[/]: {words}", soft_wrap=True)
 
 
 def describe(summary: dict[str, Any]) -> str:
@@ -86,6 +95,9 @@ def backbone_of(section: str, name: str) -> Backbone:
     Raises:
         UserError: it is unknown; the message starts with the field's path.
     """
+    # Late: commands that need no backbone do without the seconds that torch takes to import.
+    from psol_ray.models import find_backbone
+
     try:
         return find_backbone(name)
     except UserError as error:

@@ -13,5 +13,6 @@ def export(context: Context) -> None:
     table = context.stage(config.table).read(BOXES if config.table == "boxes" else PREDICTIONS)
     left_out = FORMATS[config.format](config.out, context.catalog(), table)
     context.console.print(
-        f"[bold]export[/]: {len(table) - left_out:,} boxes in {config.out}, {left_out:,} without a box left out"
+        f"[bold]export[/]: {len(table) - left_out:,} boxes in {config.out}, {left_out:,} without a box left out",
+        soft_wrap=True,
     )

@@ -37,7 +37,8 @@ def index(context: Context) -> None:
 
 def _make_demo(context: Context, root: str) -> None:
     if os.path.isdir(root):
-        return make_demo(root)  # complete, or not a demo, which it says
+        make_demo(root)  # complete, or not a demo, which it says
+        return
     connect(context.config.cluster)
     with show_progress("Making demo images", NUM_IMAGES) as board:
         make_demo(root, on_progress=lambda done, _: board.set.remote("demo", done))

@@ -9,9 +9,11 @@ from psol_ray.distributed.cluster import connect, plan_workers
 from psol_ray.distributed.pool import Job, run_pool
 from psol_ray.distributed.predict import PredictionActor
 from psol_ray.distributed.progress import show_progress
-from psol_ray.distributed.train import MODEL_FILE
+from psol_ray.distributed.train_worker import MODEL_FILE
+from psol_ray.errors import UserError
 from psol_ray.pipeline.context import Context, Work
 from psol_ray.tables import Provenance
+from psol_ray.training import SavedNetwork
 
 __all__ = ["predict"]
 
@@ -44,11 +46,23 @@ def _jobs(images: pa.Table) -> dict[str, Job]:
     return jobs
 
 
+def _read_model(context: Context, name: str) -> bytes:
+    stage = context.stage(name)
+    data = stage.read_bytes(MODEL_FILE)
+    if data is None:
+        raise UserError(f"{stage.path}: found no {MODEL_FILE}; run `psol train {name} --overwrite`")
+    try:
+        SavedNetwork.describe(data)
+    except UserError as error:
+        raise UserError(f"{stage.path}/{MODEL_FILE}: {error}") from None
+    return data
+
+
 def _run(context: Context, work: Work, names: list[str], todo: list[Job], total: int) -> None:
     config = context.config
     connect(config.cluster)
     plan = plan_workers(config.cluster)
-    models_ref = ray.put({name: context.stage(name).read_bytes(MODEL_FILE) for name in names})
+    models_ref = ray.put({name: _read_model(context, name) for name in names})
     done = total - sum(job.cost for job in todo)
     with show_progress("Predicting", total, done) as board:
 
@@ -56,8 +70,6 @@ def _run(context: Context, work: Work, names: list[str], todo: list[Job], total:
             options = PredictionActor.options(  # type: ignore[attr-defined]
                 num_cpus=plan.num_cpus, num_gpus=plan.num_gpus
             )
-            return options.remote(
-                plan, config.predict, [models_ref], context.data_root, work.stage, work.made_by, board
-            )
+            return options.remote(plan, config.predict, models_ref, context.data_root, work.stage, work.made_by, board)
 
         run_pool(start_predictor, plan.num_workers, todo)

@@ -3,7 +3,7 @@
 import json
 from pathlib import PurePosixPath
 
-from psol_ray.distributed.train import HISTORY_FILE
+from psol_ray.distributed.train_worker import HISTORY_FILE
 from psol_ray.pipeline.context import Context
 from psol_ray.pipeline.evaluate import read_metrics, read_predictions
 from psol_ray.report import render_page
@@ -34,4 +34,4 @@ def report(context: Context) -> None:
         made_by={name: json.loads(found.to_json()) for name, found in made_by.items()},
     )
     context.run_dir.write_text("report/index.html", page)
-    context.console.print(f"Report: {context.run_dir.location}/report/index.html")
+    context.console.print(f"Report: {context.run_dir.location}/report/index.html", soft_wrap=True)

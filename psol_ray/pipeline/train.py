@@ -7,7 +7,8 @@ import ray
 from psol_ray.config import result_settings
 from psol_ray.distributed.cluster import connect, plan_workers
 from psol_ray.distributed.progress import show_progress
-from psol_ray.distributed.train import TrainingTask, train
+from psol_ray.distributed.train import train
+from psol_ray.distributed.train_worker import TrainingTask
 from psol_ray.errors import UserError
 from psol_ray.models import hash_state, load_state
 from psol_ray.pipeline.context import Context, Work, backbone_of

@@ -47,19 +47,19 @@ class Predictor:
             paths: their files, in the same order.
             on_batch: called with the number of images done, after each batch.
         """
-        boxes, labels, probs = [], [], []
+        fractions, labels, probs = [], [], []
         done = 0
-        for decoded in prefetch(self._decode(paths)):
-            boxes_N4, probs_NK = self._forward(*decoded)
+        for for_boxes, for_classes in prefetch(self._decode(paths)):
+            fractions_N4, probs_NK = self._forward(for_boxes, for_classes)
             top = probs_NK.topk(min(_TOP, probs_NK.shape[1]))
-            ok_N = decoded[0].ok_N
-            boxes.append(np.where(ok_N[:, None], boxes_N4.cpu().numpy(), np.nan))
+            ok_N = for_boxes.ok_N & for_classes.ok_N
+            fractions.append(np.where(ok_N[:, None], fractions_N4.cpu().numpy(), np.nan))
             labels += [row if ok else [] for row, ok in zip(top.indices.tolist(), ok_N, strict=True)]
             probs += [row if ok else [] for row, ok in zip(top.values.tolist(), ok_N, strict=True)]
             done += len(ok_N)
             on_batch(done)
         width_N, height_N = (images.column(name).to_numpy() for name in ("width", "height"))
-        boxes_N4 = fractions_to_xyxy(np.concatenate(boxes), width_N, height_N)
+        boxes_N4 = fractions_to_xyxy(np.concatenate(fractions), width_N, height_N)
         columns = {"image_id": images.column("image_id"), **box_columns(boxes_N4)}
         return pa.table({**columns, "top_labels": labels, "top_probs": probs}).cast(PREDICTIONS)
 
@@ -68,13 +68,14 @@ class Predictor:
             batch = paths[start : start + self._batch_size]
             for_boxes = self._localizer[1].decode(batch)
             shared = self._classifier[1] is self._localizer[1]
-            yield for_boxes, for_boxes if shared else self._classifier[1].decode(batch)
+            yield for_boxes, (for_boxes if shared else self._classifier[1].decode(batch))
 
     def _forward(self, for_boxes: DecodedBatch, for_classes: DecodedBatch) -> tuple[torch.Tensor, torch.Tensor]:
         with self._autocast():
             outputs = self._localizer[0](for_boxes.images_NHWC)
-            boxes_N4, logits_NK = outputs
+            fractions_N4, logits_NK = outputs
             if self._classifier[0] is not self._localizer[0]:
                 logits_NK = self._classifier[0](for_classes.images_NHWC).logits_NK
-        assert boxes_N4 is not None and logits_NK is not None
-        return boxes_N4.double(), logits_NK.float().softmax(dim=1)
+        assert fractions_N4 is not None, "the localizer has no box head"
+        assert logits_NK is not None, "the classifier has no class head"
+        return fractions_N4.double(), logits_NK.float().softmax(dim=1)

@@ -19,13 +19,15 @@ __all__ = ["TrainingBatch", "TrainingLoader"]
 class TrainingBatch:
     """One worker's share of a step.
 
-    `images_NHWC` uint8; `boxes_N4` `(x, y, w, h)` as fractions of the crop, or None; `labels_N` int64. Images that
-    could not be read are left out, so N may fall short of the share, and may be 0.
+    `images_NHWC` uint8; `boxes_N4` `(x, y, w, h)` as fractions of the crop, or None; `labels_N` int64. An image with
+    `ok_N` False could not be read: it is black and must not count in the loss. It keeps its place, because a rank
+    without images would stall the others.
     """
 
     images_NHWC: torch.Tensor
     boxes_N4: torch.Tensor | None
     labels_N: torch.Tensor
+    ok_N: torch.Tensor
 
 
 class TrainingLoader:
@@ -86,12 +88,10 @@ class TrainingLoader:
                 boxes.append(box_in_crop(box, regions[-1], flips[-1]))
         paths = [os.path.join(self._root, image_id) for image_id in self._samples.image_ids[rows]]
         decoded = self._decoder.decode(paths, np.array(regions), np.array(flips))
-        device, ok_N = decoded.images_NHWC.device, decoded.ok_N
-        images_NHWC = decoded.images_NHWC
-        if not ok_N.all():
-            images_NHWC = images_NHWC[torch.from_numpy(ok_N).to(device)]
+        device = decoded.images_NHWC.device
         return TrainingBatch(
-            images_NHWC,
-            torch.from_numpy(np.array(boxes)[ok_N]).float().to(device) if boxes else None,
-            torch.from_numpy(self._samples.labels_N[rows][ok_N]).to(device),
+            images_NHWC=decoded.images_NHWC,
+            boxes_N4=torch.from_numpy(np.array(boxes)).float().to(device) if boxes else None,
+            labels_N=torch.from_numpy(self._samples.labels_N[rows]).to(device),
+            ok_N=torch.from_numpy(decoded.ok_N).to(device),
         )

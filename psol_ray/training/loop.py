@@ -1,5 +1,6 @@
 """The recipe of Sec. 4.2: SGD with momentum, squared error on the box, cross-entropy on the class."""
 
+import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -17,15 +18,14 @@ __all__ = ["Trainer", "loss_of"]
 
 
 def loss_of(outputs: Outputs, batch: TrainingBatch, box_loss_weight: float) -> torch.Tensor:
-    """The sum of the losses of the heads that are there, a scalar; 0 for a batch without images."""
-    terms = []
+    """The sum of the losses of the heads that are there, a scalar: the mean over the images that could be read."""
+    loss_N = torch.zeros(len(batch.labels_N), device=batch.labels_N.device)
     if outputs.boxes_N4 is not None and batch.boxes_N4 is not None:
-        errors = F.mse_loss(outputs.boxes_N4.float(), batch.boxes_N4, reduction="sum")
-        terms.append(box_loss_weight * errors / max(batch.boxes_N4.numel(), 1))
+        errors_N4 = F.mse_loss(outputs.boxes_N4.float(), batch.boxes_N4, reduction="none")
+        loss_N = loss_N + box_loss_weight * errors_N4.mean(dim=1)
     if outputs.logits_NK is not None:
-        errors = F.cross_entropy(outputs.logits_NK.float(), batch.labels_N, reduction="sum")
-        terms.append(errors / max(len(batch.labels_N), 1))
-    return torch.stack(terms).sum()
+        loss_N = loss_N + F.cross_entropy(outputs.logits_NK.float(), batch.labels_N, reduction="none")
+    return (loss_N * batch.ok_N).sum() / batch.ok_N.sum().clamp(min=1)
 
 
 class Trainer:
@@ -69,20 +69,20 @@ class Trainer:
             UserError: the loss is not finite.
         """
         self.network.train()
-        total, steps = torch.zeros(()), 0
+        total, steps = 0.0, 0
         for steps, batch in enumerate(batches, start=1):
             loss = self._step(batch)
             total += loss
             on_step(steps, loss)
         self._schedule.step()
-        return (total / max(steps, 1)).item()
+        return total / max(steps, 1)
 
     def _step(self, batch: TrainingBatch) -> float:
         with self._autocast():
             outputs = self.network(batch.images_NHWC)
         loss = loss_of(outputs, batch, self._config.box_loss_weight)
         value = loss.item()
-        if not torch.isfinite(loss):
+        if not math.isfinite(value):
             raise UserError(
                 f"the loss is {value}, not a finite number, at learning_rate {self._config.learning_rate}; lower it"
             )

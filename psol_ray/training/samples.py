@@ -50,9 +50,10 @@ def collect_samples(catalog: pa.Table, boxes: pa.Table | None) -> Samples:
     if boxes is not None:
         rows_N = pc.index_in(train.column("image_id"), boxes.column("image_id").combine_chunks())
         if rows_N.null_count:
+            first = train.column("image_id")[pc.index(rows_N.is_null(), True).as_py()]
             raise UserError(
-                f"boxes: {rows_N.null_count} of {len(train)} training images have no row, the first is"
-                f" {train.column('image_id')[pc.index(rows_N.is_null(), True).as_py()]}; run `psol boxes` on this catalog"
+                f"boxes: {rows_N.null_count} of {len(train)} training images have no row, the first is {first};"
+                " run `psol boxes` on this catalog"
             )
         boxes = boxes.take(rows_N)
         boxes_N4 = boxes_array(boxes)

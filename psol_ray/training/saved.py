@@ -31,18 +31,27 @@ class SavedNetwork:
         return safetensors.torch.save(tensors, {"psol_ray": json.dumps(asdict(self))})
 
     @staticmethod
-    def from_bytes(data: bytes) -> tuple["SavedNetwork", PsolNetwork]:
-        """The network of a file that `to_bytes` made, ready for inference.
+    def describe(data: bytes) -> "SavedNetwork":
+        """What a file that `to_bytes` made says of itself; its tensors are not looked at.
 
         Raises:
             UserError: the file is of another program.
         """
         # A safetensors file starts with the length of its JSON header, eight bytes little-endian.
         length = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-        if "psol_ray" not in metadata:
-            raise UserError("found a safetensors file of another program; expected a model of `psol train`")
-        saved = SavedNetwork(**json.loads(metadata["psol_ray"]))
+        try:
+            return SavedNetwork(**json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["psol_ray"]))
+        except (ValueError, KeyError, TypeError):  # no JSON, no metadata of ours, other fields
+            raise UserError("found a file of another program; expected a model that `psol train` wrote") from None
+
+    @staticmethod
+    def from_bytes(data: bytes) -> tuple["SavedNetwork", PsolNetwork]:
+        """The network of a file that `to_bytes` made, ready for inference.
+
+        Raises:
+            UserError: the file is of another program.
+        """
+        saved = SavedNetwork.describe(data)
         network = saved.build()
         network.load_state_dict(safetensors.torch.load(data))
         return saved, network.eval()

@@ -1,7 +1,11 @@
 """Random crops and the boxes in them."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from psol_ray.geometry.crops import Region, box_in_crop, draw_crop
 
@@ -59,3 +63,41 @@ def test_box_in_crop_leaves_its_box_alone() -> None:
     box = np.array([10.0, 20, 30, 40])
     box_in_crop(box, (20, 10, 60, 30), True)
     np.testing.assert_array_equal(box, [10, 20, 30, 40])
+
+
+@st.composite
+def images_with_a_box(draw: st.DrawFn) -> tuple[int, int, np.ndarray]:
+    """Width and height of an image, and a box of some area inside it."""
+    width, height = draw(st.integers(1, 900)), draw(st.integers(1, 900))
+    shares = [draw(st.floats(0, 0.9)) for _ in range(2)]
+    x0, y0 = shares[0] * width, shares[1] * height
+    box = [x0, y0, x0 + draw(st.floats(0.05, 1)) * (width - x0), y0 + draw(st.floats(0.05, 1)) * (height - y0)]
+    return width, height, np.array(box)
+
+
+@given(image=images_with_a_box(), min_area=st.floats(0, 1), seed=st.integers(0, 2**32))
+def test_any_crop_is_inside_the_image_large_enough_and_meets_the_box(
+    image: tuple[int, int, np.ndarray], min_area: float, seed: int
+) -> None:
+    width, height, box = image
+    x0, y0, x1, y1 = draw_crop(np.random.default_rng(seed), width, height, min_area, box)
+    assert 0 <= x0 < x1 <= width
+    assert 0 <= y0 < y1 <= height
+    rounding = (x1 - x0 + y1 - y0) / 2 + 1  # half a pixel along each side
+    assert (x1 - x0) * (y1 - y0) >= min_area * width * height - rounding
+    assert max(x0, box[0]) < min(x1, box[2])
+    assert max(y0, box[1]) < min(y1, box[3])
+
+
+@given(image=images_with_a_box(), seed=st.integers(0, 2**32))
+def test_any_target_is_a_share_of_the_crop_and_its_twin_is_mirrored(
+    image: tuple[int, int, np.ndarray], seed: int
+) -> None:
+    width, height, box = image
+    region = draw_crop(np.random.default_rng(seed), width, height, 0.1, box)
+    x, y, w, h = box_in_crop(box, region, False)
+    assert min(x, y, w, h) >= 0
+    assert max(x + w, y + h) <= 1 + 1e-12
+    assert w * h > 0
+    twin = box_in_crop(box, region, True)
+    assert [math.isclose(a, b, abs_tol=1e-12) for a, b in zip(twin, (1 - x - w, y, w, h), strict=True)] == [True] * 4

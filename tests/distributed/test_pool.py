@@ -1,0 +1,171 @@
+"""The pool's promises, kept by actors that write files, die, raise and hang."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.exceptions import ActorDiedError, RayTaskError
+
+from psol_ray.distributed import pool
+from psol_ray.distributed.pool import Job, run_pool
+from psol_ray.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+# Workers cannot import tests.
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+Behaviour = Callable[[Path, str], None]
+
+
+def actor_factory(folder: Path, behaviour: Behaviour, starting: Callable[[], None] = lambda: None) -> Callable[[], Any]:
+    """Makes actors that note each job they begin, behave, and write the job's file."""
+
+    class Scribe:
+        def __init__(self) -> None:
+            starting()
+
+        def process(self, name: str) -> None:
+            with open(folder / "begun", "a") as log:
+                log.write(name + "\n")
+            behaviour(folder, name)
+            (folder / f"{name}.done").touch()
+
+    return lambda: ray.remote(num_cpus=0)(Scribe).remote()
+
+
+def jobs(*names: str) -> list[Job]:
+    return [Job(name, (name,), cost) for cost, name in enumerate(reversed(names))][::-1]
+
+
+def done(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob("*.done")}
+
+
+def begun(folder: Path) -> list[str]:
+    return (folder / "begun").read_text().split()
+
+
+def behave(_: Path, __: str) -> None:
+    pass
+
+
+def die_on_b(_: Path, name: str) -> None:
+    if name == "b":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_once_on_b(folder: Path, name: str) -> None:
+    if name == "b" and not (folder / "died").exists():
+        (folder / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("num_actors", [1, 2, 9])
+def test_does_every_job_once(tmp_path: Path, num_actors: int) -> None:
+    run_pool(actor_factory(tmp_path, behave), num_actors, jobs("a", "b", "c", "d", "e"))
+    assert sorted(begun(tmp_path)) == ["a", "b", "c", "d", "e"]
+
+
+def test_does_nothing_without_jobs(tmp_path: Path) -> None:
+    run_pool(lambda: pytest.fail("started an actor"), 2, [])
+    assert done(tmp_path) == set()
+
+
+def test_begins_with_the_most_costly(tmp_path: Path) -> None:
+    costs = {"small": 1, "large": 9, "middle": 5}
+    run_pool(actor_factory(tmp_path, behave), 1, [Job(name, (name,), cost) for name, cost in costs.items()])
+    assert begun(tmp_path) == ["large", "middle", "small"]
+
+
+def test_a_job_whose_actor_was_killed_is_done_again(tmp_path: Path) -> None:
+    run_pool(actor_factory(tmp_path, die_once_on_b), 1, jobs("a", "b", "c"))
+    assert done(tmp_path) == {"a", "b", "c"}
+    assert begun(tmp_path).count("b") == 2
+
+
+@pytest.mark.parametrize("num_actors", [1, 2])
+def test_a_job_that_kills_its_actors_is_set_aside_and_no_other(tmp_path: Path, num_actors: int) -> None:
+    with pytest.raises(UserError, match=r"1 parts were set aside .* \(b\); everything else is done"):
+        run_pool(actor_factory(tmp_path, die_on_b), num_actors, jobs("a", "b", "c", "d", "e"))
+    assert done(tmp_path) == {"a", "c", "d", "e"}
+    assert begun(tmp_path).count("b") == 3
+
+
+def test_a_mistake_found_in_a_job_is_raised_as_it_is(tmp_path: Path) -> None:
+    def refuse(_: Path, __: str) -> None:
+        raise UserError("mend this")
+
+    with pytest.raises(UserError) as raised:
+        run_pool(actor_factory(tmp_path, refuse), 1, jobs("a", "b"))
+    assert str(raised.value) == "mend this"
+    assert begun(tmp_path)[0] == "a"
+
+
+def test_a_defect_in_a_job_is_raised_and_not_tried_again(tmp_path: Path) -> None:
+    def fail(_: Path, __: str) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(RayTaskError, match="ZeroDivisionError"):
+        run_pool(actor_factory(tmp_path, fail), 1, jobs("a"))
+    assert begun(tmp_path) == ["a"]
+
+
+def test_a_constructor_that_raises_ends_the_run(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ActorDiedError, match="ZeroDivisionError"):
+        run_pool(actor_factory(tmp_path, behave, fail), 2, jobs("a", "b"))
+
+
+def test_constructors_that_die_end_the_run(tmp_path: Path) -> None:
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(UserError, match="3 workers died while they started"):
+        run_pool(actor_factory(tmp_path, behave, die), 1, jobs("a"))
+
+
+def test_a_constructor_that_hangs_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_START_SECONDS", 1.0)
+    with pytest.raises(UserError, match="no worker has started within 1 s"):
+        run_pool(actor_factory(tmp_path, behave, lambda: time.sleep(60)), 1, jobs("a"))
+
+
+def test_one_actor_that_starts_is_enough(tmp_path: Path) -> None:
+    def hang_unless_first() -> None:
+        try:
+            (tmp_path / "first").touch(exist_ok=False)
+        except FileExistsError:
+            time.sleep(60)
+
+    started = time.monotonic()
+    run_pool(actor_factory(tmp_path, behave, hang_unless_first), 2, jobs("a", "b", "c", "d"))
+    assert done(tmp_path) == {"a", "b", "c", "d"}
+    assert time.monotonic() - started < 50
+
+
+def test_an_interrupt_kills_the_actors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    actors = []
+    make = actor_factory(tmp_path, behave)
+
+    def remember() -> Any:
+        actors.append(make())
+        return actors[-1]
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool.ray, "wait", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_pool(remember, 1, jobs("a"))
+    with pytest.raises(ActorDiedError):
+        ray.get(actors[0].__ray_ready__.remote(), timeout=30)

@@ -1,0 +1,46 @@
+"""One run of the whole pipeline, which the tests of its commands start from."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from psol_ray.cli import main
+
+from .trees import write_config, write_images
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory with its configuration and its images."""
+
+    config: Path
+    run_dir: Path
+    root: Path
+
+    def psol(self, command: str, *flags: str) -> int:
+        """Run `psol COMMAND` on it."""
+        first, *model = command.split()
+        return main([first, "--config", str(self.config), "--run_dir", str(self.run_dir), *flags, *model])
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Run:
+    """`psol run` on 18 images of two classes, two of which cannot be read; do not change it."""
+    assert cluster
+    folder = tmp_path_factory.mktemp("whole")
+    root = write_images(folder / "images", ["red", "blue"])
+    for damaged in ("train/red/1.jpg", "val/blue/2.jpg"):
+        path = root / damaged
+        path.write_bytes(path.read_bytes()[:700])  # a whole header, and no pixels
+    run = Run(write_config(folder, root), folder / "run", root)
+    assert run.psol("run") == 0
+    return run
+
+
+@pytest.fixture
+def copy(whole: Run, tmp_path: Path) -> Run:
+    """A copy of `whole` that a test may change."""
+    shutil.copytree(whole.run_dir, tmp_path / "run")
+    return Run(whole.config, tmp_path / "run", whole.root)

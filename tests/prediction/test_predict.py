@@ -1,0 +1,106 @@
+"""Rows of the predictions table from networks that say what they are told."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from psol_ray.images import DecodedBatch
+from psol_ray.models.networks import Outputs
+from psol_ray.prediction import Predictor
+from psol_ray.tables import CATALOG, PREDICTIONS
+from psol_ray.tables.schemas import boxes_array
+
+
+class Decoder:
+    """Every image holds its number, read from its name; those named `bad` cannot be read."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def decode(self, paths: Sequence[str], *_: Any) -> DecodedBatch:
+        self.batches.append(len(paths))
+        values = [0 if path == "bad" else int(path) for path in paths]
+        images = torch.tensor(values, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 2, 2, 3)
+        return DecodedBatch(images, np.array([path != "bad" for path in paths]))
+
+
+def box_of(images_NHWC: torch.Tensor) -> Outputs:
+    x = images_NHWC[:, 0, 0, 0].float() / 100
+    return Outputs(torch.stack([x, x, torch.full_like(x, 0.5), torch.full_like(x, 0.25)], dim=1), None)
+
+
+def class_of(num_classes: int) -> Any:
+    def classify(images_NHWC: torch.Tensor) -> Outputs:
+        distance = torch.arange(num_classes) - images_NHWC[:, 0, 0, :1].float()
+        return Outputs(None, -distance.abs())
+
+    return classify
+
+
+def images_of(count: int, width: int = 200, height: int = 100) -> pa.Table:
+    columns = {field.name: pa.nulls(count, field.type) for field in CATALOG}
+    sizes = {"width": pa.array([width] * count, pa.int32()), "height": pa.array([height] * count, pa.int32())}
+    return pa.table({**columns, **sizes, "image_id": [str(i) for i in range(count)]}).cast(CATALOG)
+
+
+def make_predictor(localizer: Any, classifier: Any, batch_size: int = 2) -> Predictor:
+    return Predictor(localizer, classifier, batch_size=batch_size, autocast=contextlib.nullcontext)
+
+
+def test_boxes_are_in_pixels_and_inside_the_image() -> None:
+    decoder = Decoder()
+    done: list[int] = []
+    predictor = make_predictor((box_of, decoder), (class_of(9), decoder))
+    table = predictor.predict(images_of(3), ["0", "10", "80"], done.append)
+    assert table.schema == PREDICTIONS
+    assert boxes_array(table).tolist() == pytest.approx(
+        np.array([[0, 0, 100, 25], [20, 10, 120, 35], [160, 80, 200, 100]])
+    )
+    assert done == [2, 3]
+
+
+@pytest.mark.parametrize(("num_classes", "expected"), [(9, [3, 2, 4, 1, 5]), (4, [3, 2, 1, 0]), (1, [0])])
+def test_labels_are_the_five_most_probable_or_as_many_as_there_are(num_classes: int, expected: list[int]) -> None:
+    decoder = Decoder()
+    predictor = make_predictor((box_of, decoder), (class_of(num_classes), decoder))
+    (row,) = predictor.predict(images_of(1), ["3"], lambda _: None).to_pylist()
+    assert set(row["top_labels"]) == set(expected)
+    assert row["top_labels"][0] == expected[0]
+    assert row["top_probs"] == sorted(row["top_probs"], reverse=True)
+    assert sum(row["top_probs"]) == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("paths", [["1", "bad", "2"], ["bad", "bad", "bad"]])
+def test_an_unreadable_image_has_no_box_and_no_label(paths: list[str]) -> None:
+    decoder = Decoder()
+    predictor = make_predictor((box_of, decoder), (class_of(9), decoder))
+    table = predictor.predict(images_of(3), paths, lambda _: None)
+    bad = [path == "bad" for path in paths]
+    assert np.isnan(boxes_array(table)).all(axis=1).tolist() == bad
+    assert [labels == [] for labels in table.column("top_labels").to_pylist()] == bad
+    assert [probs == [] for probs in table.column("top_probs").to_pylist()] == bad
+
+
+def test_networks_of_one_decoder_decode_once() -> None:
+    shared, own = Decoder(), Decoder()
+    make_predictor((box_of, shared), (class_of(9), shared)).predict(images_of(3), ["1", "2", "3"], lambda _: None)
+    assert shared.batches == [2, 1]
+    make_predictor((box_of, shared), (class_of(9), own)).predict(images_of(1), ["1"], lambda _: None)
+    assert (shared.batches, own.batches) == ([2, 1, 1], [1])
+
+
+def test_a_joint_network_runs_once() -> None:
+    decoder, calls = Decoder(), []
+
+    def joint(images_NHWC: torch.Tensor) -> Outputs:
+        calls.append(len(images_NHWC))
+        return Outputs(box_of(images_NHWC).boxes_N4, class_of(9)(images_NHWC).logits_NK)
+
+    table = make_predictor((joint, decoder), (joint, decoder)).predict(images_of(2), ["1", "4"], lambda _: None)
+    assert calls == [2]
+    assert [labels[0] for labels in table.column("top_labels").to_pylist()] == [1, 4]
