@@ -1,4 +1,7 @@
-"""Pseudo boxes by Deep Descriptor Transformation: `ray job submit --working-dir . -- python jobs/boxes.py --config jobs/imagenet.yaml`."""
+"""Pseudo boxes by Deep Descriptor Transformation.
+
+ray job submit --working-dir . -- python jobs/boxes.py --config jobs/imagenet.yaml
+"""
 
 import sys
 

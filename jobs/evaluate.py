@@ -1,4 +1,7 @@
-"""metrics.json and the table of scores: `ray job submit --working-dir . -- python jobs/evaluate.py --config jobs/imagenet.yaml`."""
+"""metrics.json and the table of scores.
+
+ray job submit --working-dir . -- python jobs/evaluate.py --config jobs/imagenet.yaml
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""Boxes in the formats of other projects: `ray job submit --working-dir . -- python jobs/export.py --config jobs/imagenet.yaml`."""
+"""Boxes in the formats of other projects.
+
+ray job submit --working-dir . -- python jobs/export.py --config jobs/imagenet.yaml
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""The catalog of a data set: `ray job submit --working-dir . -- python jobs/index.py --config jobs/imagenet.yaml`."""
+"""The catalog of a data set.
+
+ray job submit --working-dir . -- python jobs/index.py --config jobs/imagenet.yaml
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""Boxes and classes of the test images: `ray job submit --working-dir . -- python jobs/predict.py --config jobs/imagenet.yaml`."""
+"""Boxes and classes of the test images.
+
+ray job submit --working-dir . -- python jobs/predict.py --config jobs/imagenet.yaml
+"""
 
 import sys
 

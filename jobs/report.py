@@ -1,4 +1,7 @@
-"""The page with pictures: `ray job submit --working-dir . -- python jobs/report.py --config jobs/imagenet.yaml`."""
+"""The page with pictures.
+
+ray job submit --working-dir . -- python jobs/report.py --config jobs/imagenet.yaml
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""Algorithm 1 whole: `ray job submit --working-dir . -- python jobs/run.py --config jobs/imagenet.yaml`."""
+"""Algorithm 1 whole.
+
+ray job submit --working-dir . -- python jobs/run.py --config jobs/imagenet.yaml
+"""
 
 import sys
 

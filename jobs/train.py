@@ -1,4 +1,7 @@
-"""A network: localizer, classifier or joint: `ray job submit --working-dir . -- python jobs/train.py localizer --config jobs/imagenet.yaml`."""
+"""A network: localizer, classifier or joint.
+
+ray job submit --working-dir . -- python jobs/train.py localizer --config jobs/imagenet.yaml
+"""
 
 import sys
 

@@ -21,7 +21,7 @@ __all__ = ["BOXES_FILE", "NUM_IMAGES", "make_demo"]
 
 BOXES_FILE = "boxes.csv"
 JPEG_QUALITY = 90
-NUM_TRAIN, NUM_VAL = 200, 20  # of each class
+NUM_TRAIN, NUM_VAL = 160, 20  # of each class
 NUM_IMAGES = (NUM_TRAIN + NUM_VAL) * len(class_names())
 
 BoxRow = tuple[str, int, int, int, int]

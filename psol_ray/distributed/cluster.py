@@ -18,6 +18,12 @@ _KNOCK_SECONDS = 5.0
 _NOT_ADDRESSES = ("auto", "local")
 
 
+# malloc shall keep what a network frees. glibc maps every large block anew and gives it back to the kernel, which
+# fills it with zeros page by page, for each layer's output: on a CPU that takes longer than the layers. One arena,
+# because the heaps of the others are given back too. Read by glibc as a process starts, so set for all of Ray's.
+_MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_ARENA_MAX": "1"}
+
+
 @dataclass(frozen=True)
 class WorkerPlan:
     """How many workers there are, and what each one has."""
@@ -53,6 +59,8 @@ def connect(config: ClusterConfig) -> None:
     if os.environ.get("RAY_ADDRESS"):
         return _join(os.environ["RAY_ADDRESS"], "RAY_ADDRESS")
     print("Starting Ray on this machine ...", file=sys.stderr)
+    for name, value in _MALLOC.items():
+        os.environ.setdefault(name, value)
     # Not None, with which Ray joins whatever cluster somebody has started on this machine.
     ray.init(address="local", logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
     return None
@@ -62,7 +70,12 @@ def _join(address: str, where: str) -> None:
     try:
         if address not in _NOT_ADDRESSES:
             _knock(address)
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+        ray.init(
+            address=address,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            runtime_env={"env_vars": {name: os.environ.get(name, value) for name, value in _MALLOC.items()}},
+        )
     except OSError as error:
         raise UserError(
             f"{where}: no Ray cluster answers at {address!r} ({str(error).splitlines()[0][:120]});"

@@ -17,7 +17,7 @@ from ray.train import Checkpoint
 
 from psol_ray.config import TrainConfig
 from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.distributed.device import autocast, keep_freed_memory
+from psol_ray.distributed.device import autocast
 from psol_ray.images import make_decoder
 from psol_ray.models import PsolNetwork
 from psol_ray.tables import StageDir
@@ -54,7 +54,6 @@ def train_worker(loop_config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     rank, world_size = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(task.plan.num_cpus)
-    keep_freed_memory()
     # Not `cuda:0`: unlike an actor, a worker of Ray Train sees all GPUs that its machine lends to the run.
     device = ray.train.torch.get_device()
     torch.manual_seed(task.seed)
