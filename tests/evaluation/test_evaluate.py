@@ -85,6 +85,14 @@ def test_nothing_at_all_is_not_known() -> None:
     }
 
 
+def test_pseudo_boxes_are_scored_before_anything_is_predicted() -> None:
+    catalog, boxes = catalog_of(image("a", [SQUARE])), boxes_of(box_row("a", SQUARE))
+    metrics = evaluate(catalog, boxes, predictions_of())
+    assert metrics["pseudo_boxes"]["test"]["gt_known"] == 1.0
+    assert set(metrics["localization"].values()) == set(metrics["classification"].values()) == {None}
+    assert metrics["baselines"]["constant_box"] is not None
+
+
 def test_classification_needs_no_boxes() -> None:
     catalog = catalog_of(image("a"), image("b", label=1))
     predictions = predictions_of(prediction("a", SQUARE, [0]), prediction("b", SQUARE, [0, 1]))

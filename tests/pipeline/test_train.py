@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from psol_ray.tables import PREDICTIONS, RunDir
 from psol_ray.training import SavedNetwork
 
 from .conftest import Run
@@ -26,6 +27,21 @@ def test_refuses_a_batch_that_its_workers_cannot_share(copy: Run, capsys: pytest
     shutil.rmtree(copy.run_dir / "localizer")
     assert copy.psol("train localizer", "--localizer.batch_size", "5", "--cluster.workers", "2") == 2
     assert "localizer.batch_size: 5 cannot be shared by 2 workers" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_one_network_for_both_is_trained_and_predicts_alone(copy: Run) -> None:
+    small = {"backbone": "test_efficientnet", "weights": "random", "input_size": "64", "batch_size": "4", "epochs": "1"}
+    flags = [word for name, value in small.items() for word in (f"--joint.{name}", value)]
+    for stage in ("localizer", "classifier", "predictions"):
+        shutil.rmtree(copy.run_dir / stage)
+    assert copy.psol("train joint", *flags) == 0
+    assert copy.psol("predict", *flags, "--predict.models", "joint") == 0
+    predictions = RunDir(str(copy.run_dir)).stage("predictions").read(PREDICTIONS)
+    assert len(predictions) == 6
+    read = [labels for labels in predictions.column("top_labels").to_pylist() if labels]
+    assert len(read) == 5  # one image cannot be read
+    assert all(sorted(labels) == [0, 1] for labels in read)
 
 
 @pytest.mark.slow

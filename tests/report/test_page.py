@@ -63,7 +63,7 @@ def test_without_ground_truth_there_are_boxes_but_no_scores(small_run: Run) -> N
 
 def test_without_predictions_ddt_is_still_shown(small_run: Run) -> None:
     page = small_run.page(predictions=[])
-    assert page.elements.keys() & SECTIONS == {"gallery", "train"}
+    assert page.elements.keys() & SECTIONS == {"gallery", "train", "classes"}
     assert len(page.all("rect", "gallery", **{"class": "ddt"})) == 4
     assert not page.all("rect", **{"class": "loc"})
 
