@@ -10,7 +10,7 @@ from psol_ray.complaints import one_sentence
 from psol_ray.config import Config
 from psol_ray.errors import UserError
 
-__all__ = ["COMMANDS", "Invocation", "parse"]
+__all__ = ["COMMANDS", "Invocation", "ModelName", "parse"]
 
 # The sentence under each field of a config is its help.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)

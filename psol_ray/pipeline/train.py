@@ -1,7 +1,5 @@
 """`psol train localizer | classifier | joint`: a network from pseudo boxes, from labels, or from both."""
 
-from typing import Literal
-
 import ray
 
 from psol_ray.config import result_settings
@@ -12,12 +10,11 @@ from psol_ray.distributed.train_worker import TrainingTask
 from psol_ray.errors import UserError
 from psol_ray.models import hash_state, load_state
 from psol_ray.pipeline.context import Context, Work, backbone_of
+from psol_ray.settings import ModelName
 from psol_ray.tables import BOXES, Provenance
 from psol_ray.training import SavedNetwork, collect_samples
 
-__all__ = ["ModelName", "train_model"]
-
-ModelName = Literal["localizer", "classifier", "joint"]
+__all__ = ["train_model"]
 
 
 def train_model(context: Context, name: ModelName) -> None:

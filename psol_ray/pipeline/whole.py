@@ -6,7 +6,8 @@ from psol_ray.pipeline.evaluate import score
 from psol_ray.pipeline.index import index
 from psol_ray.pipeline.predict import predict
 from psol_ray.pipeline.report import report
-from psol_ray.pipeline.train import ModelName, train_model
+from psol_ray.pipeline.train import train_model
+from psol_ray.settings import ModelName
 
 __all__ = ["run"]
 
