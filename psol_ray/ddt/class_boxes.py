@@ -20,7 +20,7 @@ from psol_ray.tables.schemas import BOXES, NO_FOREGROUND, OK, UNREADABLE, box_co
 
 __all__ = ["locate_class"]
 
-# Cells projected or upsampled at once: bounds memory to some hundred megabytes at 448 x 448.
+# Images projected or upsampled at once: bounds memory to some hundred megabytes at 448 x 448.
 _CHUNK = 64
 
 
@@ -55,7 +55,9 @@ def locate_class(
     Raises:
         UserError: a feature of a training image is not finite.
     """
-    features = _collect(batches, extract)
+    # A picture too large for Pillow has no size in the catalog, and DALI may still read it: its box would mean nothing.
+    sized_N = images.column("width").to_numpy() > 0
+    features = _collect(batches, sized_N, extract)
     boxes_N4 = np.full((len(images), 4), np.nan)
     status_N = np.full(len(images), UNREADABLE, dtype=object)
     quality = {name: np.full(len(images), np.nan) for name in ("area_fraction", "mean_heat")}
@@ -75,15 +77,18 @@ def locate_class(
     return _to_table(images, boxes_N4, status_N, quality, component)
 
 
-def _collect(batches: Iterable[DecodedBatch], extract: Callable[[torch.Tensor], torch.Tensor]) -> _ClassFeatures | None:
+def _collect(
+    batches: Iterable[DecodedBatch], sized_N: NDArray[np.bool_], extract: Callable[[torch.Tensor], torch.Tensor]
+) -> _ClassFeatures | None:
     maps, rows, start = [], [], 0
     for batch in batches:
-        rows.append(start + np.flatnonzero(batch.ok_N))
-        start += len(batch.ok_N)
-        if batch.ok_N.all():
+        ok_N = batch.ok_N & sized_N[start : start + len(batch.ok_N)]
+        rows.append(start + np.flatnonzero(ok_N))
+        start += len(ok_N)
+        if ok_N.all():
             maps.append(extract(batch.images_NHWC))
-        elif batch.ok_N.any():
-            maps.append(extract(batch.images_NHWC[torch.from_numpy(batch.ok_N).to(batch.images_NHWC.device)]))
+        elif ok_N.any():
+            maps.append(extract(batch.images_NHWC[torch.from_numpy(ok_N).to(batch.images_NHWC.device)]))
     return _ClassFeatures(torch.cat(maps), np.concatenate(rows)) if maps else None
 
 

@@ -17,7 +17,6 @@ __all__ = ["WorkerPlan", "connect", "plan_workers"]
 _KNOCK_SECONDS = 5.0
 _NOT_ADDRESSES = ("auto", "local")
 
-
 # malloc shall keep what a network frees. glibc maps every large block anew and gives it back to the kernel, which
 # fills it with zeros page by page, for each layer's output: on a CPU that takes longer than the layers. One arena,
 # because the heaps of the others are given back too. Read by glibc as a process starts, so set for all of Ray's.

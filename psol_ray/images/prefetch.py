@@ -14,8 +14,7 @@ def prefetch(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """Yield `items`, made in a thread that stays up to `depth` ahead.
 
     An exception in the thread is raised here. Leaving early waits until the thread has stopped, at most one item
-    later. The thread is a daemon: a Ray actor with any
-    other kind never exits.
+    later. The thread is a daemon: a Ray actor with any other kind never exits.
     """
     ready: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(depth)
     stop = threading.Event()

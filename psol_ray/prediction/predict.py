@@ -47,18 +47,20 @@ class Predictor:
             paths: their files, in the same order.
             on_batch: called with the number of images done, after each batch.
         """
+        width_N, height_N = (images.column(name).to_numpy() for name in ("width", "height"))
         fractions, labels, probs = [], [], []
         done = 0
         for for_boxes, for_classes in prefetch(self._decode(paths)):
             fractions_N4, probs_NK = self._forward(for_boxes, for_classes)
             top = probs_NK.topk(min(_TOP, probs_NK.shape[1]))
-            ok_N = for_boxes.ok_N & for_classes.ok_N
+            # An image without a size in the catalog is unreadable, even where the decoder could take it.
+            sized_N = width_N[done : done + len(for_boxes.ok_N)] > 0
+            ok_N = for_boxes.ok_N & for_classes.ok_N & sized_N
             fractions.append(np.where(ok_N[:, None], fractions_N4.cpu().numpy(), np.nan))
             labels += [row if ok else [] for row, ok in zip(top.indices.tolist(), ok_N, strict=True)]
             probs += [row if ok else [] for row, ok in zip(top.values.tolist(), ok_N, strict=True)]
             done += len(ok_N)
             on_batch(done)
-        width_N, height_N = (images.column(name).to_numpy() for name in ("width", "height"))
         boxes_N4 = fractions_to_xyxy(np.concatenate(fractions), width_N, height_N)
         columns = {"image_id": images.column("image_id"), **box_columns(boxes_N4)}
         return pa.table({**columns, "top_labels": labels, "top_probs": probs}).cast(PREDICTIONS)

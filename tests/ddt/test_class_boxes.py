@@ -162,3 +162,14 @@ def test_features_that_are_not_finite_name_the_class() -> None:
 
     with pytest.raises(UserError, match="class 'seven': found no finite moments"):
         locate_class(catalog(["train"] * 4), batches(PICTURES), broken, input_size=SIZE, upsample="nearest")
+
+
+def test_image_without_a_size_in_the_catalog_is_unreadable_whatever_the_decoder_says() -> None:
+    pictures = [picture(box) for box in OBJECTS]
+    sizes = pa.array([400, 0, 400, 400], pa.int32())
+    images = catalog(["train"] * 4)
+    images = images.set_column(images.schema.get_field_index("width"), "width", sizes)
+    found = locate_class(images, batches(pictures), extract, input_size=SIZE, upsample="nearest")
+    assert found["status"].to_pylist() == ["ok", "unreadable", "ok", "ok"]
+    without = locate([pictures[0], pictures[2], pictures[3]], ["train"] * 3)
+    np.testing.assert_array_equal(np.delete(boxes_array(found), 1, axis=0), boxes_array(without))

@@ -104,3 +104,11 @@ def test_a_joint_network_runs_once() -> None:
     table = make_predictor((joint, decoder), (joint, decoder)).predict(images_of(2), ["1", "4"], lambda _: None)
     assert calls == [2]
     assert [labels[0] for labels in table.column("top_labels").to_pylist()] == [1, 4]
+
+
+def test_an_image_without_a_size_in_the_catalog_is_unreadable() -> None:
+    decoder = Decoder()
+    images = pa.concat_tables([images_of(1), images_of(1, width=0, height=0), images_of(1)])
+    table = make_predictor((box_of, decoder), (class_of(9), decoder)).predict(images, ["1", "2", "3"], lambda _: None)
+    assert np.isnan(boxes_array(table)).all(axis=1).tolist() == [False, True, False]
+    assert [bool(labels) for labels in table.column("top_labels").to_pylist()] == [True, False, True]
