@@ -55,6 +55,8 @@ class BoxesConfig:
     """Of the network; auto is bfloat16 where the device has units for it."""
     batch_size: PositiveInt = _speed(32)
     """Images a forward pass."""
+    memory_gb: PositiveFloat | None = _speed(None)
+    """Features a worker may hold; a class of more than a third is read twice. Null is half of what is free."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,6 @@
-"""All of DDT for one class: one forward pass, moments over its training images, a box for every image.
+"""All of DDT for one class: moments over its training images, a component, a box for every image."""
 
-Shape suffixes: N images, h w cells of the feature map, C channels, R = cells of several images.
-"""
-
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,33 +8,18 @@ import torch
 from numpy.typing import NDArray
 
 from psol_ray.ddt.heat import Upsample, heat_to_boxes
-from psol_ray.ddt.moments import Component, Moments
+from psol_ray.ddt.moments import Component
+from psol_ray.ddt.passes import ClassMoments, Heat, Read, measure, project, project_kept
+from psol_ray.ddt.sign import choose_sign
 from psol_ray.errors import UserError
 from psol_ray.geometry.boxes import scale
-from psol_ray.images import DecodedBatch
 from psol_ray.tables.schemas import BOXES, NO_FOREGROUND, OK, UNREADABLE, box_columns
 
-__all__ = ["locate_class"]
-
-# Images projected or upsampled at once: bounds memory to some hundred megabytes at 448 x 448.
-_CHUNK = 64
-
-
-@dataclass(frozen=True)
-class _ClassFeatures:
-    """Features of the images that could be read, and which of the class's rows those are."""
-
-    map_Nhwc: torch.Tensor
-    readable_rows: NDArray[np.intp]
+__all__ = ["component_of", "draw_boxes", "locate_class"]
 
 
 def locate_class(
-    images: pa.Table,
-    batches: Iterable[DecodedBatch],
-    extract: Callable[[torch.Tensor], torch.Tensor],
-    *,
-    input_size: int,
-    upsample: Upsample,
+    images: pa.Table, read: Read, *, input_size: int, upsample: Upsample, max_bytes: float = float("inf")
 ) -> pa.Table:
     """One row of the boxes table for each image of a class (Sec. 3.2.1).
 
@@ -47,63 +28,63 @@ def locate_class(
 
     Args:
         images: the class's catalog rows.
-        batches: their pixels, in the same order.
-        extract: uint8 `(N, H, W, 3)` to features `(N, h, w, C)`.
+        read: reads their features.
         input_size: side of the network's input in pixels.
         upsample: see `heat_to_boxes`.
+        max_bytes: a class whose features take more is read twice.
 
     Raises:
         UserError: a feature of a training image is not finite.
     """
-    # A picture too large for Pillow has no size in the catalog, and DALI may still read it: its box would mean nothing.
-    sized_N = images.column("width").to_numpy() > 0
-    features = _collect(batches, sized_N, extract)
+    moments, kept = measure(images, read, max_bytes)
+    component = component_of(images, moments)
+    if component is None:
+        return draw_boxes(images, [], None, input_size=input_size, upsample=upsample)
+    heat = project(images, read, component) if kept is None else project_kept(kept, component)
+    del kept  # the boxes take time, in which another class can have the memory
+    return draw_boxes(images, [heat], component, input_size=input_size, upsample=upsample)
+
+
+def component_of(images: pa.Table, moments: ClassMoments) -> Component | None:
+    """A class's component, not oriented yet; None where none of its images could be read.
+
+    Raises:
+        UserError: a feature is not finite.
+    """
+    try:
+        return moments.component()
+    except ValueError as error:
+        raise UserError(f"class {images.column('class_name')[0].as_py()!r}: {error}") from None
+
+
+def draw_boxes(
+    images: pa.Table, heats: Sequence[Heat], component: Component | None, *, input_size: int, upsample: Upsample
+) -> pa.Table:
+    """Choose the component's sign, and turn heat to boxes.
+
+    Args:
+        images: the class's catalog rows.
+        heats: of all its images in order, in one piece or several; none where there is no component.
+        component: on which they were projected.
+        input_size: side of the network's input in pixels.
+        upsample: see `heat_to_boxes`.
+    """
     boxes_N4 = np.full((len(images), 4), np.nan)
     status_N = np.full(len(images), UNREADABLE, dtype=object)
     quality = {name: np.full(len(images), np.nan) for name in ("area_fraction", "mean_heat")}
-    component = None
-    if features is not None:
-        rows = features.readable_rows
-        is_train_N = images.column("split").to_numpy(zero_copy_only=False)[rows] == "train"
-        try:
-            component = _first_component(features.map_Nhwc, is_train_N if is_train_N.any() else ~is_train_N)
-        except ValueError as error:
-            raise UserError(f"class {images.column('class_name')[0].as_py()!r}: {error}") from None
-        found = [heat_to_boxes(component.project(c), input_size, upsample) for c in _chunks(features.map_Nhwc)]
-        boxes_N4[rows] = np.concatenate([part.boxes_N4 for part in found])
-        status_N[rows] = np.where(np.concatenate([part.found_N for part in found]), OK, NO_FOREGROUND)
-        for name in quality:
-            quality[name][rows] = np.concatenate([getattr(part, f"{name}_N") for part in found])
-    return _to_table(images, boxes_N4, status_N, quality, component)
-
-
-def _collect(
-    batches: Iterable[DecodedBatch], sized_N: NDArray[np.bool_], extract: Callable[[torch.Tensor], torch.Tensor]
-) -> _ClassFeatures | None:
-    maps, rows, start = [], [], 0
-    for batch in batches:
-        ok_N = batch.ok_N & sized_N[start : start + len(batch.ok_N)]
-        rows.append(start + np.flatnonzero(ok_N))
-        start += len(ok_N)
-        if ok_N.all():
-            maps.append(extract(batch.images_NHWC))
-        elif ok_N.any():
-            maps.append(extract(batch.images_NHWC[torch.from_numpy(ok_N).to(batch.images_NHWC.device)]))
-    return _ClassFeatures(torch.cat(maps), np.concatenate(rows)) if maps else None
-
-
-def _first_component(map_Nhwc: torch.Tensor, used_N: NDArray[np.bool_]) -> Component:
-    used = map_Nhwc if used_N.all() else map_Nhwc[torch.from_numpy(used_N).to(map_Nhwc.device)]
-    moments = Moments(used.shape[-1])
-    for chunk in _chunks(used):
-        moments.update(chunk.reshape(-1, chunk.shape[-1]))
-    component = moments.component()
-    extremes = [component.project(chunk).aminmax() for chunk in _chunks(used)]
-    return component.oriented(min(e.min.item() for e in extremes), max(e.max.item() for e in extremes))
-
-
-def _chunks(map_Nhwc: torch.Tensor) -> Iterator[torch.Tensor]:
-    return iter(map_Nhwc.split(_CHUNK))
+    of_class = (np.nan, np.nan)
+    if component is not None:
+        ok_N = np.concatenate([heat.ok_N for heat in heats])
+        heat_Nhw = np.concatenate([heat.heat_Nhw for heat in heats])[ok_N]
+        is_train_N = images.column("split").to_numpy(zero_copy_only=False)[ok_N] == "train"
+        used = heat_Nhw[is_train_N if is_train_N.any() else ~is_train_N]
+        sign = choose_sign(used)
+        of_class = (component.explained_variance_ratio, sign.margin)
+        found = heat_to_boxes(torch.from_numpy(np.float32(sign.factor) * heat_Nhw), input_size, upsample)
+        boxes_N4[ok_N] = found.boxes_N4
+        status_N[ok_N] = np.where(found.found_N, OK, NO_FOREGROUND)
+        quality["area_fraction"][ok_N], quality["mean_heat"][ok_N] = found.area_fraction_N, found.mean_heat_N
+    return _to_table(images, boxes_N4, status_N, quality, of_class)
 
 
 def _to_table(
@@ -111,10 +92,9 @@ def _to_table(
     boxes_N4: NDArray[np.float64],
     status_N: NDArray[np.object_],
     quality: dict[str, NDArray[np.float64]],
-    component: Component | None,
+    of_class: tuple[float, float],
 ) -> pa.Table:
     width_N, height_N = (images.column(name).to_numpy() for name in ("width", "height"))
-    of_class = (np.nan, np.nan) if component is None else (component.explained_variance_ratio, component.margin)
     columns = {
         **{name: images.column(name) for name in ("image_id", "label", "width", "height")},
         **box_columns(scale(boxes_N4, width_N, height_N)),

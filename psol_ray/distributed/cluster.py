@@ -30,6 +30,7 @@ class WorkerPlan:
     num_workers: int
     num_cpus: int
     num_gpus: int  # 0 or 1
+    memory: float = 0.0  # bytes of main memory, of those that Ray leaves to its workers
 
     @property
     def gpu(self) -> int | None:
@@ -115,7 +116,8 @@ def plan_workers(config: ClusterConfig) -> WorkerPlan:
     _check(num_workers, sum(cpus), "CPUs")
     # The largest share of which every worker gets one.
     share = max(s for s in range(1, max(cpus) + 1) if sum(c // s for c in cpus) >= num_workers)
-    return WorkerPlan(num_workers, share, 0)
+    memory = min(node.get("memory", 0.0) / (node["CPU"] // share) for node in nodes if node["CPU"] >= share)
+    return WorkerPlan(num_workers, share, 0, memory)
 
 
 def _check(wanted: int, there: int, kind: str) -> None:

@@ -7,7 +7,7 @@ import torch
 from psol_ray.config import Precision
 from psol_ray.distributed.cluster import WorkerPlan
 
-__all__ = ["actor_device", "autocast"]
+__all__ = ["actor_device", "autocast", "feature_memory"]
 
 
 def actor_device(plan: WorkerPlan) -> torch.device:
@@ -29,3 +29,11 @@ def autocast(device: torch.device, precision: Precision, *, training: bool = Fal
 def _cpu_has_bfloat16() -> bool:
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def feature_memory(plan: WorkerPlan, memory_gb: float | None) -> float:
+    """Bytes of features that an actor may hold: as told, else half of what its device has free."""
+    if memory_gb is not None:
+        return memory_gb * 1e9
+    free = plan.memory if plan.gpu is None else torch.cuda.mem_get_info(plan.gpu)[0]
+    return free / 2

@@ -1,27 +1,50 @@
-"""DDT by actors: a class is handed to one, its images never leave it, and it writes the class's part itself."""
+"""DDT by actors: a class is handed to one, its images never leave it, and it writes the class's part itself.
 
+An actor holds two classes: while boxes of one are drawn and written on the CPU, the network works on the other, and its
+batches run from the one into the other.
+"""
+
+import itertools
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import ray
 import torch
+from numpy.typing import NDArray
 
 from psol_ray.config import BoxesConfig
-from psol_ray.ddt import locate_class
+from psol_ray.ddt import (
+    Chunk,
+    ClassMoments,
+    Component,
+    FeatureStream,
+    Heat,
+    draw_boxes,
+    locate_class,
+    measure,
+    project,
+    project_kept,
+)
+from psol_ray.ddt.passes import Accept, Read, fits
 from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.distributed.device import actor_device, autocast
-from psol_ray.images import DecodedBatch, make_decoder, prefetch
+from psol_ray.distributed.device import actor_device, autocast, feature_memory
+from psol_ray.images import make_decoder
 from psol_ray.models import FeatureExtractor, find_backbone
 from psol_ray.tables import Provenance, StageDir
 
-__all__ = ["Locator"]
+__all__ = ["JOBS_AN_ACTOR", "Locator"]
+
+JOBS_AN_ACTOR = 2
+_REPORT_SECONDS = 0.5
 
 
 @ray.remote
 class Locator:
-    """One network and one decoder for its whole life; a class at a time."""
+    """One network and one decoder for its whole life."""
 
     def __init__(
         self,
@@ -34,39 +57,71 @@ class Locator:
         board: Any,
     ) -> None:
         """`state` holds the backbone's tensors, from `load_state`."""
-        self._device = actor_device(plan)
+        device = actor_device(plan)
         self._config, self._board = config, board
         self._root, self._stage, self._made_by = data_root, stage, made_by
-        self._extractor = FeatureExtractor(find_backbone(config.backbone), state).to(self._device)
-        self._decoder = make_decoder(config.input_size, config.batch_size, num_threads=plan.num_cpus, gpu=plan.gpu)
+        extractor = FeatureExtractor(find_backbone(config.backbone), state).to(device)
 
-    @torch.inference_mode()
-    def process(self, part: str, images: pa.Table) -> None:
-        """Locate every image of one class and write its part."""
+        def network(images_NHWC: torch.Tensor) -> torch.Tensor:
+            with autocast(device, config.precision):
+                return extractor(images_NHWC)
+
+        decoder = make_decoder(config.input_size, config.batch_size, num_threads=plan.num_cpus, gpu=plan.gpu)
+        self._stream = FeatureStream(decoder, network, config.batch_size, device)
+        # A class being read, one whose boxes are drawn, and pieces that wait for their siblings: a third for each.
+        self._max_bytes = feature_memory(plan, config.memory_gb) / 3
+        self._kept: dict[str, list[Chunk]] = {}
+        self._reported_at = 0.0
+
+    def locate(self, part: str, images: pa.Table) -> None:
+        """Draw boxes for a whole class and write its part."""
         table = locate_class(
             images,
-            prefetch(self._decode(images)),
-            self._extract(part),
+            self._reader(part, images),
             input_size=self._config.input_size,
             upsample=self._config.upsample,
+            max_bytes=self._max_bytes,
         )
+        self._write(part, table)
+
+    def measure(self, piece: str, images: pa.Table) -> ClassMoments:
+        """Moments of a piece of a class; its features are kept if they fit beside those of other pieces."""
+        held = sum(chunk.map_Nhwc.nbytes for chunks in self._kept.values() for chunk in chunks)
+        moments, kept = measure(images, self._reader(piece, images), self._max_bytes - held)
+        if kept is not None:
+            self._kept[piece] = kept
+        return moments.cpu()
+
+    def project(self, piece: str, images: pa.Table, component: Component) -> Heat:
+        """Heat of a piece of a class."""
+        kept = self._kept.pop(piece, None)
+        if kept is not None:
+            return project_kept(kept, component)
+        return project(images, self._reader(piece, images, passes_done=1), component)
+
+    def draw(self, part: str, images: pa.Table, heats: Sequence[Heat], component: Component | None) -> None:
+        """Draw boxes from the heat of all pieces of a class and write its part."""
+        table = draw_boxes(images, heats, component, input_size=self._config.input_size, upsample=self._config.upsample)
+        self._write(part, table)
+
+    def _write(self, part: str, table: pa.Table) -> None:
         self._stage.write_part(part, table, self._made_by)
-        self._board.set.remote(part, len(images))
 
-    def _decode(self, images: pa.Table) -> Iterator[DecodedBatch]:
+    def _reader(self, name: str, images: pa.Table, *, passes_done: int = 0) -> Read:
         paths = [os.path.join(self._root, image_id) for image_id in images.column("image_id").to_pylist()]
-        step = self._config.batch_size
-        return (self._decoder.decode(paths[start : start + step]) for start in range(0, len(paths), step))
+        passes = itertools.count(passes_done)
+        return lambda accept: self._stream.read(paths, self._reporting(name, len(paths), next(passes), accept))
 
-    def _extract(self, part: str) -> Any:
-        done = 0
+    def _reporting(self, name: str, num_images: int, passes_done: int, accept: Accept) -> Accept:
+        def accept_and_report(start: int, map_Nhwc: torch.Tensor, ok_N: NDArray[np.bool_]) -> None:
+            accept(start, map_Nhwc, ok_N)
+            done = start + len(ok_N)
+            # Not after each batch: a thousand GPUs make a hundred thousand of them a second.
+            if done < num_images and time.monotonic() - self._reported_at < _REPORT_SECONDS:
+                return
+            self._reported_at = time.monotonic()
+            if passes_done or not fits(map_Nhwc, num_images, self._max_bytes):
+                done = (passes_done * num_images + done) // 2
+            self._board.set.remote(name, done)
 
-        def extract(images_NHWC: torch.Tensor) -> torch.Tensor:
-            nonlocal done
-            with autocast(self._device, self._config.precision):
-                features_Nhwc = self._extractor(images_NHWC)
-            done += len(images_NHWC)
-            self._board.set.remote(part, done)
-            return features_Nhwc
-
-        return extract
+        return accept_and_report

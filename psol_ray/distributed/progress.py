@@ -46,6 +46,10 @@ class Board:
         self._done[job] = images
         self._note = note or self._note
 
+    def tell(self, note: str) -> None:
+        """Show `note` beside the bar."""
+        self._note = note
+
     def snapshot(self) -> Snapshot:
         """How far all jobs together are."""
         return Snapshot(self._earlier + sum(self._done.values()), self._earlier, self._note)

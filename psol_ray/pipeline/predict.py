@@ -6,7 +6,8 @@ import ray
 
 from psol_ray.config import result_settings
 from psol_ray.distributed.cluster import connect, plan_workers
-from psol_ray.distributed.pool import Job, run_pool
+from psol_ray.distributed.jobs import Job
+from psol_ray.distributed.pool import run_pool
 from psol_ray.distributed.predict import PredictionActor
 from psol_ray.distributed.progress import show_progress
 from psol_ray.distributed.train_worker import MODEL_FILE

@@ -1,5 +1,6 @@
 """The whole of DDT, with real weights on real photographs, against its literal transcription."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from psol_ray.ddt import locate_class
+from psol_ray.ddt import FeatureStream, locate_class
 from psol_ray.geometry.boxes import iou
 from psol_ray.images import make_decoder
 from psol_ray.models import FeatureExtractor, find_backbone, load_state
@@ -53,9 +54,10 @@ def test_locate_class_draws_the_boxes_of_the_reference(shared: Path, label: int)
     backbone = find_backbone("vgg16")
     extract = FeatureExtractor(backbone, load_state(backbone, str(weights), for_features=True))
     decoder = make_decoder(SIDE, 5, num_threads=2, gpu=None)
-    batches = (decoder.decode([str(file) for file in files[start : start + 5]]) for start in range(0, len(files), 5))
-    with torch.inference_mode():
-        found = locate_class(images, batches, extract, input_size=SIDE, upsample="bilinear")
+    stream = FeatureStream(decoder, extract, 5, torch.device("cpu"))
+    read = partial(stream.read, [str(file) for file in files])
+    found = locate_class(images, read, input_size=SIDE, upsample="bilinear")
+    stream.close()
 
     assert found["status"].to_pylist() == ["ok"] * len(keys)
     agreement = iou(boxes_array(found), expected)

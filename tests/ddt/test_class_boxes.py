@@ -3,7 +3,7 @@
 An image is a 32 x 32 square whose left half of channel 0 is its object; features are its 4 x 4 cells' mean colours.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +12,13 @@ import torch
 
 from psol_ray.ddt import locate_class
 from psol_ray.ddt.heat import Upsample
+from psol_ray.ddt.passes import Accept, Read
 from psol_ray.errors import UserError
-from psol_ray.images import DecodedBatch
 from psol_ray.tables import BOXES
 from psol_ray.tables.schemas import boxes_array
 
 SIZE = 32
+Extract = Callable[[torch.Tensor], torch.Tensor]
 OBJECTS = [(0, 0, 2, 2), (1, 1, 3, 3), (2, 0, 4, 2), (1, 2, 2, 4)]  # in cells
 
 
@@ -46,15 +47,30 @@ def catalog(splits: Sequence[str]) -> pa.Table:
     )
 
 
-def batches(pictures: Sequence[torch.Tensor], bad: Sequence[int] = (), step: int = 3) -> Iterator[DecodedBatch]:
-    for start in range(0, len(pictures), step):
-        rows = range(start, min(start + step, len(pictures)))
-        ok_N = np.array([row not in bad for row in rows])
-        yield DecodedBatch(torch.stack([pictures[row] * bool(row not in bad) for row in rows]), ok_N)
+def reader(
+    pictures: Sequence[torch.Tensor], bad: Sequence[int] = (), step: int = 3, extract: Extract = extract
+) -> Read:
+    """Reads them in batches of `step`."""
+
+    def read(accept: Accept) -> None:
+        for start in range(0, len(pictures), step):
+            rows = range(start, min(start + step, len(pictures)))
+            ok_N = np.array([row not in bad for row in rows])
+            accept(start, extract(torch.stack([pictures[row] * bool(row not in bad) for row in rows])), ok_N)
+
+    return read
 
 
-def locate(pictures: Sequence[torch.Tensor], splits: Sequence[str], bad: Sequence[int] = (), step: int = 3) -> pa.Table:
-    return locate_class(catalog(splits), batches(pictures, bad, step), extract, input_size=SIZE, upsample="nearest")
+def locate(
+    pictures: Sequence[torch.Tensor],
+    splits: Sequence[str],
+    bad: Sequence[int] = (),
+    step: int = 3,
+    max_bytes: float = np.inf,
+    upsample: Upsample = "nearest",
+) -> pa.Table:
+    read = reader(pictures, bad, step)
+    return locate_class(catalog(splits), read, input_size=SIZE, upsample=upsample, max_bytes=max_bytes)
 
 
 def pixels(box: Sequence[int]) -> list[float]:
@@ -67,9 +83,7 @@ PICTURES = [picture(box, seed) for seed, box in enumerate(OBJECTS)]
 @pytest.mark.parametrize("step", [1, 3, 4, 100])
 @pytest.mark.parametrize("upsample", ["nearest", "bilinear"])
 def test_objects_are_found_in_pixels_of_the_original_image(step: int, upsample: Upsample) -> None:
-    found = locate_class(
-        catalog(["train"] * 4), batches(PICTURES, step=step), extract, input_size=SIZE, upsample=upsample
-    )
+    found = locate(PICTURES, ["train"] * 4, step=step, upsample=upsample)
     assert found.schema.equals(BOXES)
     assert found["image_id"].to_pylist() == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
     assert found["status"].to_pylist() == ["ok"] * 4
@@ -156,12 +170,35 @@ def test_more_images_than_are_projected_at_once_come_in_order() -> None:
     assert boxes_array(found).tolist() == [pixels(box) for box in boxes]
 
 
+@pytest.mark.parametrize("upsample", ["nearest", "bilinear"])
+@pytest.mark.parametrize("bad", [(), (0, 63, 64, 130)])
+def test_class_that_is_read_twice_has_the_same_boxes(upsample: Upsample, bad: tuple[int, ...]) -> None:
+    pictures = [picture(OBJECTS[i % 4], i) for i in range(150)]
+    splits = ["train"] * 100 + ["test"] * 50
+    kept = locate(pictures, splits, bad, step=40, upsample=upsample)
+    twice = locate(pictures, splits, bad, step=7, upsample=upsample, max_bytes=100)
+    assert repr(twice.to_pydict()) == repr(kept.to_pydict())  # which takes NaN for NaN
+
+
+def test_class_is_read_twice_only_above_the_budget() -> None:
+    features = 4 * 4 * 4 * 3 * 4  # images, cells, channels, bytes
+    for max_bytes, times in ((features, 1), (features - 1, 2)):
+        read, calls = reader(PICTURES), []
+
+        def count(accept: Accept, read: Read = read, calls: list[int] = calls) -> None:
+            calls.append(1)
+            read(accept)
+
+        locate_class(catalog(["train"] * 4), count, input_size=SIZE, upsample="nearest", max_bytes=max_bytes)
+        assert len(calls) == times
+
+
 def test_features_that_are_not_finite_name_the_class() -> None:
     def broken(images_NHWC: torch.Tensor) -> torch.Tensor:
         return extract(images_NHWC) * torch.nan
 
     with pytest.raises(UserError, match="class 'seven': found no finite moments"):
-        locate_class(catalog(["train"] * 4), batches(PICTURES), broken, input_size=SIZE, upsample="nearest")
+        locate_class(catalog(["train"] * 4), reader(PICTURES, extract=broken), input_size=SIZE, upsample="nearest")
 
 
 def test_image_without_a_size_in_the_catalog_is_unreadable_whatever_the_decoder_says() -> None:
@@ -169,7 +206,7 @@ def test_image_without_a_size_in_the_catalog_is_unreadable_whatever_the_decoder_
     sizes = pa.array([400, 0, 400, 400], pa.int32())
     images = catalog(["train"] * 4)
     images = images.set_column(images.schema.get_field_index("width"), "width", sizes)
-    found = locate_class(images, batches(pictures), extract, input_size=SIZE, upsample="nearest")
+    found = locate_class(images, reader(pictures), input_size=SIZE, upsample="nearest")
     assert found["status"].to_pylist() == ["ok", "unreadable", "ok", "ok"]
     without = locate([pictures[0], pictures[2], pictures[3]], ["train"] * 3)
     np.testing.assert_array_equal(np.delete(boxes_array(found), 1, axis=0), boxes_array(without))

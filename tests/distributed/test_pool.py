@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import ray
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from psol_ray.distributed import pool
-from psol_ray.distributed.pool import Job, run_pool
+from psol_ray.distributed.jobs import Job
+from psol_ray.distributed.pool import run_pool
 from psol_ray.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -24,20 +26,23 @@ ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 Behaviour = Callable[[Path, str], None]
 
 
-def actor_factory(folder: Path, behaviour: Behaviour, starting: Callable[[], None] = lambda: None) -> Callable[[], Any]:
-    """Makes actors that note each job they begin, behave, and write the job's file."""
+def actor_factory(
+    folder: Path, behaviour: Behaviour, starting: Callable[[], None] = lambda: None, jobs_at_once: int = 1
+) -> Callable[[], Any]:
+    """Makes actors that note each job they begin, behave, write the job's file, and answer with their process."""
 
     class Scribe:
         def __init__(self) -> None:
             starting()
 
-        def process(self, name: str) -> None:
+        def process(self, name: str) -> int:
             with open(folder / "begun", "a") as log:
                 log.write(name + "\n")
             behaviour(folder, name)
             (folder / f"{name}.done").touch()
+            return os.getpid()
 
-    return lambda: ray.remote(num_cpus=0)(Scribe).remote()
+    return lambda: ray.remote(num_cpus=0, max_concurrency=jobs_at_once)(Scribe).remote()
 
 
 def jobs(*names: str) -> list[Job]:
@@ -169,3 +174,87 @@ def test_an_interrupt_kills_the_actors(tmp_path: Path, monkeypatch: pytest.Monke
             run_pool(remember, 1, jobs("a"))
     with pytest.raises(ActorDiedError):
         ray.get(actors[0].__ray_ready__.remote(), timeout=30)
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def test_an_actor_holds_as_many_jobs_as_it_is_allowed(tmp_path: Path) -> None:
+    def wait_for_the_other(folder: Path, name: str) -> None:
+        (folder / f"{name}.here").touch()
+        wait_for(folder / f"{'b' if name == 'a' else 'a'}.here")
+
+    make = actor_factory(tmp_path, wait_for_the_other, jobs_at_once=2)
+    run_pool(make, 1, jobs("a", "b"), jobs_an_actor=2)
+    assert done(tmp_path) == {"a", "b"}
+
+
+def test_of_two_jobs_in_one_actor_the_one_that_kills_it_is_set_aside(tmp_path: Path) -> None:
+    def die_on_b_slowly(folder: Path, name: str) -> None:
+        time.sleep(0.2)  # its neighbour is there by now
+        die_on_b(folder, name)
+
+    make = actor_factory(tmp_path, die_on_b_slowly, jobs_at_once=2)
+    with pytest.raises(UserError, match=r"1 parts were set aside .* \(b\); everything else is done"):
+        run_pool(make, 1, jobs("a", "b", "c", "d"), jobs_an_actor=2)
+    assert done(tmp_path) == {"a", "c", "d"}
+    assert begun(tmp_path).count("b") == 3
+    assert max(begun(tmp_path).count(name) for name in "acd") <= 2
+
+
+def test_an_idle_actor_does_what_waits_with_a_slow_one(tmp_path: Path) -> None:
+    def slow_where_a_is(folder: Path, name: str) -> None:
+        if name == "a":
+            wait_for(folder / "c.done")
+
+    # `a` and `c` are with one actor, `b` with the other: nothing is done twice unless somebody helps.
+    run_pool(actor_factory(tmp_path, slow_where_a_is), 2, jobs("a", "b", "c"), jobs_an_actor=2)
+    assert done(tmp_path) == {"a", "b", "c"}
+
+
+def test_what_follows_from_a_job_is_done_by_its_actor_and_before_others(tmp_path: Path) -> None:
+    seen: dict[str, int] = {}
+
+    def remember(name: str, pid: int) -> list[Job]:
+        seen[name] = pid
+        return []
+
+    def go_on(name: str, first: Job, pid: int) -> list[Job]:
+        seen[name] = pid
+        second = f"{name}-second"
+        return [Job(second, (second,), 1, then=partial(remember, second), follows=first)]
+
+    firsts = []
+    for name in ("a", "b"):
+        first = Job(name, (name,), 9, then=lambda pid, name=name: go_on(name, firsts["ab".index(name)], pid))
+        firsts.append(first)
+    run_pool(actor_factory(tmp_path, behave), 2, [*firsts, *jobs("y", "z")])
+    assert done(tmp_path) == {"a", "b", "a-second", "b-second", "y", "z"}
+    assert seen["a-second"] == seen["a"]
+    assert seen["b-second"] == seen["b"]
+
+
+def test_what_follows_from_a_job_is_done_though_its_actor_died(tmp_path: Path) -> None:
+    def die_once_on_second(folder: Path, name: str) -> None:
+        if name == "second" and not (folder / "died").exists():
+            (folder / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    first = Job("first", ("first",), 1, then=lambda _: [Job("second", ("second",), 1, follows=first)])
+    run_pool(actor_factory(tmp_path, die_once_on_second), 1, [first])
+    assert done(tmp_path) == {"first", "second"}
+    assert begun(tmp_path) == ["first", "second", "second"]
+
+
+def test_tells_of_every_job_once(tmp_path: Path) -> None:
+    told: list[str] = []
+    run_pool(
+        actor_factory(tmp_path, die_once_on_b),
+        2,
+        jobs("a", "b", "c"),
+        jobs_an_actor=2,
+        on_done=lambda j: told.append(j.name),
+    )
+    assert sorted(told) == ["a", "b", "c"]

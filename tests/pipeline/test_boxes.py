@@ -35,17 +35,16 @@ def locator_killed_once(marker: Path) -> Any:
     """A Locator whose process is killed after the first batch of a class, unless `marker` is there."""
 
     class Killed(Locator.__ray_metadata__.modified_class):  # type: ignore[attr-defined, misc]
-        def _extract(self, part: str) -> Any:
-            extract = super()._extract(part)
+        def _reporting(self, *arguments: Any) -> Any:
+            accept = super()._reporting(*arguments)
 
-            def extract_and_die(images_NHWC: Any) -> Any:
-                features = extract(images_NHWC)
+            def accept_and_die(*features: Any) -> None:
+                accept(*features)
                 if not marker.exists():
                     marker.touch()
                     os.kill(os.getpid(), signal.SIGKILL)
-                return features
 
-            return extract_and_die
+            return accept_and_die
 
     return ray.remote(Killed)
 
@@ -66,7 +65,7 @@ def locator_killed_by(part_name: str) -> Any:
         def __init__(self, *arguments: Any) -> None:
             self.stage, self.made_by, _ = arguments[-3:]
 
-        def process(self, part: str, images: pa.Table) -> None:
+        def locate(self, part: str, images: pa.Table) -> None:
             if part == part_name:
                 os.kill(os.getpid(), signal.SIGKILL)
             columns = {field.name: pa.nulls(len(images), field.type) for field in BOXES}
