@@ -55,6 +55,12 @@ class BoxesConfig:
     """Of the network; auto is bfloat16 where the device has units for it."""
     batch_size: PositiveInt = _speed(32)
     """Images a forward pass."""
+    compile: bool = _speed(False)
+    """Compile the network when a worker starts. Worth trying on a GPU; on a CPU it gains next to nothing."""
+    decode_threads: PositiveInt | None = _speed(None)
+    """CPU threads for decoding; null is all of the worker's CPUs."""
+    hw_decoder_share: ClosedUnitInterval = _speed(0.65)
+    """Share of JPEGs that go to a GPU's decoding engine, where it has one; its multiprocessors take the others."""
     memory_gb: PositiveFloat | None = _speed(None)
     """Features a worker may hold; a class of more than a third is read twice. Null is half of what is free."""
 

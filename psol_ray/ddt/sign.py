@@ -16,14 +16,16 @@ class Sign(NamedTuple):
 
 
 def choose_sign(heat_Nhw: NDArray[np.float32]) -> Sign:
-    """The sign that makes the projection farthest from zero positive.
+    """The sign that makes the side positive to which images reach farther, on average.
 
-    Foreground is the smaller and the sharper side of a class's descriptors, so its projections reach farther.
+    Foreground is the smaller and the sharper side of a class's descriptors, so its projections reach farther. Of an
+    image only its extremes count, and all images count alike, so that no single odd one decides. Chosen by measurement
+    among twenty rules (docs/design.md).
 
     Args:
         heat_Nhw: projections of the class's training images.
     """
-    lowest, highest = float(heat_Nhw.min()), float(heat_Nhw.max())
+    lowest, highest = (float(extreme(heat_Nhw, axis=(1, 2)).mean(dtype=np.float64)) for extreme in (np.min, np.max))
     farthest = max(abs(lowest), abs(highest))
     margin = abs(lowest + highest) / farthest if farthest > 0 else 0.0
     return Sign(-1.0 if -lowest > highest else 1.0, margin)

@@ -1,7 +1,8 @@
-"""Features of images, by one network and one decoder that never pause between classes.
+"""Features of images, by one network that never pauses between classes.
 
-Callers in several threads ask for the features of their images. A decoding thread makes full batches of what was asked
-for, over the boundaries between callers; a network thread works through them and hands each caller its own rows.
+Callers in several threads ask for the features of their images. What was asked for is cut into full batches, over the
+boundaries between callers; each decoder has a thread that decodes the next batch ahead of the network; the network's
+thread works through the batches in their order and hands each caller its own rows.
 """
 
 import queue
@@ -20,7 +21,7 @@ from psol_ray.images import DecodedBatch, Decoder
 
 __all__ = ["FeatureStream"]
 
-# Decoded batches that may wait for the network, and batches that a GPU may have been given and not finished.
+# Batches that may wait for the network, decoded or half so, and those that a GPU may have been given and not finished.
 _DEPTH = 2
 
 
@@ -63,6 +64,31 @@ class _Segment:
             self.request.done.set()
 
 
+class _Batch:
+    """Segments that go through the network together, and their pixels as soon as those are there."""
+
+    def __init__(self, segments: list[_Segment]) -> None:
+        self.segments = segments
+        self._pixels: queue.SimpleQueue[DecodedBatch | BaseException] = queue.SimpleQueue()
+
+    def decode(self, decoder: Decoder) -> None:
+        try:
+            self._pixels.put(decoder.decode([path for segment in self.segments for path in segment.paths]))
+        except BaseException as error:
+            self._pixels.put(error)
+
+    def pixels(self) -> DecodedBatch:
+        """Waits for them; raises what the decoder raised."""
+        found = self._pixels.get()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def fail(self, error: BaseException) -> None:
+        for segment in self.segments:
+            segment.request.fail(error)
+
+
 class FeatureStream:
     """Decodes ahead of the network, for as long as the process lives or until it is closed.
 
@@ -71,20 +97,32 @@ class FeatureStream:
     """
 
     def __init__(
-        self, decoder: Decoder, network: Callable[[torch.Tensor], torch.Tensor], batch_size: int, device: torch.device
+        self,
+        decoders: Sequence[Decoder],
+        network: Callable[[torch.Tensor], torch.Tensor],
+        batch_size: int,
+        device: torch.device,
     ) -> None:
-        """`network` takes uint8 `(N, H, W, 3)` to features `(N, h, w, C)`."""
+        """Args:
+        decoders: of several, one reads files while another's pixels are decoded.
+        network: uint8 `(N, H, W, 3)` to features `(N, h, w, C)`.
+        batch_size: images a forward pass.
+        device: of the network.
+        """
         self.busy_s = self.waited_s = 0.0
-        self._decoder, self._network, self._batch_size = decoder, network, batch_size
+        self._network, self._batch_size = network, batch_size
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
-        self._decoded: queue.Queue[tuple[list[_Segment], DecodedBatch] | None] = queue.Queue(_DEPTH)
+        self._batches = self._cut_batches()
+        self._cutting = threading.Lock()
+        self._ready: queue.Queue[_Batch | None] = queue.Queue(_DEPTH)
         self._launched: deque[torch.cuda.Event] = deque()
         self._is_cuda = device.type == "cuda"
         # Daemons: a Ray actor with any other thread never exits.
         self._threads = [
-            threading.Thread(target=work, daemon=True, name=name)
-            for name, work in (("decode", self._decode_all), ("network", self._run_all))
+            threading.Thread(target=self._decode_all, args=(decoder,), daemon=True, name="decode")
+            for decoder in decoders
         ]
+        self._threads.append(threading.Thread(target=self._run_all, daemon=True, name="network"))
         for thread in self._threads:
             thread.start()
 
@@ -103,23 +141,22 @@ class FeatureStream:
             raise request.error
 
     def close(self) -> None:
-        """End both threads; nobody may be waiting in `read`."""
+        """End all threads; nobody may be waiting in `read`."""
         self._requests.put(None)
         for thread in self._threads:
             thread.join()
 
-    def _decode_all(self) -> None:
-        for segments in self._batches():
-            try:
-                batch = self._decoder.decode([path for segment in segments for path in segment.paths])
-            except BaseException as error:
-                for segment in segments:
-                    segment.request.fail(error)
-                continue
-            self._decoded.put((segments, batch))
-        self._decoded.put(None)
+    def _decode_all(self, decoder: Decoder) -> None:
+        while True:
+            with self._cutting:
+                # In the queue before it is decoded, so that batches stay in order.
+                batch = next(self._batches, None)
+                self._ready.put(batch)
+            if batch is None:
+                return
+            batch.decode(decoder)
 
-    def _batches(self) -> Iterator[list[_Segment]]:
+    def _cut_batches(self) -> Iterator[_Batch]:
         """Full batches of all that was asked for; one that is not full only where nobody asks for more."""
         segments: list[_Segment] = []
         room = self._batch_size
@@ -131,10 +168,10 @@ class FeatureStream:
                 room -= stop - start
                 start = stop
                 if not room:
-                    yield segments
+                    yield _Batch(segments)
                     segments, room = [], self._batch_size
             if request is None:
-                yield segments
+                yield _Batch(segments)
                 segments, room = [], self._batch_size
 
     def _next_request(self, *, wait: bool) -> _Request | None:
@@ -147,27 +184,29 @@ class FeatureStream:
     def _run_all(self) -> None:
         while True:
             started = time.perf_counter()
-            item = self._decoded.get()
-            if item is None:
+            if (batch := self._ready.get()) is None:
                 return
-            segments, batch = item
+            try:
+                pixels = batch.pixels()
+            except BaseException as error:
+                batch.fail(error)
+                continue
             received = time.perf_counter()
-            self.waited_s += received - max(started, segments[0].request.asked_at)
-            self._run(segments, batch)
+            self.waited_s += received - max(started, batch.segments[0].request.asked_at)
+            self._run(batch, pixels)
             self.busy_s += time.perf_counter() - received
 
-    def _run(self, segments: list[_Segment], batch: DecodedBatch) -> None:
+    def _run(self, batch: _Batch, pixels: DecodedBatch) -> None:
         try:
-            features_Nhwc = self._network(batch.images_NHWC)
+            features_Nhwc = self._network(pixels.images_NHWC)
             self._stay_close()
         except BaseException as error:
-            for segment in segments:
-                segment.request.fail(error)
+            batch.fail(error)
             return
         start = 0
-        for segment in segments:
+        for segment in batch.segments:
             rows = slice(start, start + segment.stop - segment.start)
-            segment.serve(features_Nhwc[rows], batch.ok_N[rows])
+            segment.serve(features_Nhwc[rows], pixels.ok_N[rows])
             start = rows.stop
 
     def _stay_close(self) -> None:

@@ -33,12 +33,14 @@ from psol_ray.ddt.passes import Accept, Read, fits
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.device import actor_device, autocast, feature_memory
 from psol_ray.images import make_decoder
-from psol_ray.models import FeatureExtractor, find_backbone
+from psol_ray.models import FeatureExtractor, compiled, find_backbone
 from psol_ray.tables import Provenance, StageDir
 
 __all__ = ["JOBS_AN_ACTOR", "Locator"]
 
 JOBS_AN_ACTOR = 2
+# While one reads files into memory, the other's are on the GPU.
+_DECODERS_A_GPU = 2
 _REPORT_SECONDS = 0.5
 
 
@@ -66,8 +68,18 @@ class Locator:
             with autocast(device, config.precision):
                 return extractor(images_NHWC)
 
-        decoder = make_decoder(config.input_size, config.batch_size, num_threads=plan.num_cpus, gpu=plan.gpu)
-        self._stream = FeatureStream(decoder, network, config.batch_size, device)
+        decoders = [
+            make_decoder(
+                config.input_size,
+                config.batch_size,
+                num_threads=config.decode_threads or plan.num_cpus,
+                gpu=plan.gpu,
+                hw_share=config.hw_decoder_share,
+            )
+            for _ in range(1 if plan.gpu is None else _DECODERS_A_GPU)
+        ]
+        run = compiled(network, config.batch_size) if config.compile else network
+        self._stream = FeatureStream(decoders, run, config.batch_size, device)
         # A class being read, one whose boxes are drawn, and pieces that wait for their siblings: a third for each.
         self._max_bytes = feature_memory(plan, config.memory_gb) / 3
         self._kept: dict[str, list[Chunk]] = {}

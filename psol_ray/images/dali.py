@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from psol_ray.images.decoder import DecodedBatch
+from psol_ray.images.decoder import HW_SHARE, DecodedBatch
 from psol_ray.images.pillow import decode_file
 
 __all__ = ["DaliDecoder", "dali_available"]
@@ -30,7 +30,9 @@ def dali_available() -> bool:
     return importlib.util.find_spec("nvidia") is not None and importlib.util.find_spec("nvidia.dali") is not None
 
 
-def _build_pipeline(size: int, batch_size: int, regions: bool, num_threads: int, gpu: int | None) -> Any:
+def _build_pipeline(
+    size: int, batch_size: int, regions: bool, num_threads: int, gpu: int | None, hw_share: float
+) -> Any:
     # DALI makes its operators and constants at import; its stubs know few of them.
     dali: Any = importlib.import_module("nvidia.dali")
     fn, types = dali.fn, dali.types
@@ -38,6 +40,7 @@ def _build_pipeline(size: int, batch_size: int, regions: bool, num_threads: int,
         "device": "cpu" if gpu is None else "mixed",
         "output_type": types.RGB,
         "adjust_orientation": False,
+        **({} if gpu is None else {"hw_decoder_load": hw_share}),
     }
 
     @dali.pipeline_def
@@ -71,9 +74,10 @@ class DaliDecoder:
         regions: bool = False,
         num_threads: int = 1,
         gpu: int | None = None,
+        hw_share: float = HW_SHARE,
     ) -> None:
         self._size = size
-        self._settings = (size, batch_size, regions, num_threads, gpu)
+        self._settings = (size, batch_size, regions, num_threads, gpu, hw_share)
         self._device = torch.device("cpu" if gpu is None else f"cuda:{gpu}")
         self._stream = None if gpu is None else torch.cuda.Stream(self._device)
         self._pipeline: Any = None

@@ -8,7 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["DecodedBatch", "Decoder", "make_decoder"]
+__all__ = ["HW_SHARE", "DecodedBatch", "Decoder", "make_decoder"]
+
+HW_SHARE = 0.65
+"""DALI's own default."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,15 @@ class Decoder(Protocol):
         ...
 
 
-def make_decoder(size: int, batch_size: int, *, regions: bool = False, num_threads: int, gpu: int | None) -> Decoder:
+def make_decoder(
+    size: int,
+    batch_size: int,
+    *,
+    regions: bool = False,
+    num_threads: int,
+    gpu: int | None,
+    hw_share: float = HW_SHARE,
+) -> Decoder:
     """DALI where it is installed, else Pillow.
 
     Args:
@@ -48,10 +59,11 @@ def make_decoder(size: int, batch_size: int, *, regions: bool = False, num_threa
         regions: whether `decode` will be given regions and flips.
         num_threads: CPU threads for decoding.
         gpu: CUDA device index as seen by this process; None decodes on the CPU.
+        hw_share: share of JPEGs that go to a GPU's decoding engine.
     """
     from psol_ray.images.dali import DaliDecoder, dali_available
     from psol_ray.images.pillow import PillowDecoder
 
     if dali_available():
-        return DaliDecoder(size, batch_size, regions=regions, num_threads=num_threads, gpu=gpu)
+        return DaliDecoder(size, batch_size, regions=regions, num_threads=num_threads, gpu=gpu, hw_share=hw_share)
     return PillowDecoder(size, num_threads=num_threads, gpu=gpu)

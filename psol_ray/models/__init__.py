@@ -1,8 +1,8 @@
 """Pretrained backbones, their weights, and the networks PSOL trains on top of them."""
 
 from psol_ray.models.backbones import Backbone, find_backbone
-from psol_ray.models.features import FeatureExtractor
+from psol_ray.models.features import FeatureExtractor, compiled
 from psol_ray.models.networks import PsolNetwork
 from psol_ray.models.weights import hash_state, load_state
 
-__all__ = ["Backbone", "FeatureExtractor", "PsolNetwork", "find_backbone", "hash_state", "load_state"]
+__all__ = ["Backbone", "FeatureExtractor", "PsolNetwork", "compiled", "find_backbone", "hash_state", "load_state"]

@@ -1,5 +1,6 @@
 """From stored pixels to a feature map."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,7 +9,10 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from psol_ray.models.backbones import Backbone, Triple
 
-__all__ = ["FeatureExtractor", "Normalize"]
+__all__ = ["FeatureExtractor", "Normalize", "compiled"]
+
+
+Extract = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Normalize(nn.Module):
@@ -42,6 +46,24 @@ class FeatureExtractor(nn.Module):
 
     def forward(self, images_NHWC: torch.Tensor) -> torch.Tensor:
         return self.to_map(self.normalize(images_NHWC)).permute(0, 2, 3, 1)
+
+
+def compiled(extract: Extract, batch_size: int) -> Extract:
+    """The same network, compiled for batches of one size; it takes smaller ones, too.
+
+    Args:
+        extract: uint8 images `(N, H, W, 3)` to a map `(N, h, w, C)`, of frozen parameters.
+        batch_size: the most images in a batch.
+    """
+    fast = torch.compile(extract, dynamic=False, options={"freezing": True})
+
+    def extract_padded(images_NHWC: torch.Tensor) -> torch.Tensor:
+        # Another shape would be compiled anew, for seconds to minutes.
+        missing = batch_size - len(images_NHWC)
+        padded_NHWC = nn.functional.pad(images_NHWC, (0, 0, 0, 0, 0, 0, 0, missing)) if missing else images_NHWC
+        return fast(padded_NHWC)[: len(images_NHWC)]
+
+    return extract_padded
 
 
 class _TimmMap(nn.Module):

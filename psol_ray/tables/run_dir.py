@@ -93,8 +93,19 @@ class StageDir:
         return self.path.rsplit("/", 1)[-1]
 
     def write_bytes(self, name: str, data: bytes) -> None:
-        """Write one file so that it appears whole or not at all."""
-        target = f"{self.path}/{name}"
+        """Write one file so that it appears whole or not at all.
+
+        Raises:
+            UserError: it cannot be written, because the disk is full, say.
+        """
+        try:
+            self._write(f"{self.path}/{name}", data)
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: {name} cannot be written ({error}); mend that, and the same command goes on from here"
+            ) from None
+
+    def _write(self, target: str, data: bytes) -> None:
         if self.fs.type_name in _OBJECT_STORES:
             with self.fs.open_output_stream(target) as stream:
                 stream.write(data)

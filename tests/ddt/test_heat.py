@@ -50,6 +50,7 @@ def test_nearest_takes_the_largest_component_of_the_map_itself(drawing: str, box
         pytest.param("##.. ##.. .... ....", (0, 0, 16, 16), id="a corner reaches the border"),
         pytest.param("#### #### #### ####", (0, 0, 32, 32), id="all positive"),
         pytest.param("##.. ##.. ...# ....", (0, 0, 16, 16), id="larger component alone"),
+        pytest.param("...# #..# #... ....", (24, 0, 32, 16), id="first of equals, not by blocks of two rows"),
         # From 1 to 0 nothing is crossed before the centre of the zero.
         pytest.param("0000 0#00 0000 0000", (4, 4, 20, 20), id="strictly above zero reaches the next centres"),
     ],
@@ -92,8 +93,29 @@ def test_maps_of_a_batch_are_each_their_own(upsample: Upsample) -> None:
     assert found.found_N.tolist() == [True, False, True]
 
 
-def test_no_maps_are_no_boxes() -> None:
-    found = heat_to_boxes(torch.zeros(0, 4, 4), 32, "bilinear")
+@pytest.mark.parametrize("upsample", ["bilinear", "nearest"])
+def test_more_maps_than_are_taken_at_once_come_in_order(upsample: Upsample) -> None:
+    maps = torch.full((100, 10, 10), -1.0)
+    for i in range(100):
+        maps[i, i // 10, i % 10] = 1
+    found = heat_to_boxes(maps, 20, upsample)
+    expected = np.array([(i % 10, i // 10, i % 10 + 1, i // 10 + 1) for i in range(100)]) / 10
+    np.testing.assert_allclose(found.boxes_N4, expected)
+
+
+@pytest.mark.parametrize("upsample", ["bilinear", "nearest"])
+def test_nan_is_background_and_leaves_other_maps_alone(upsample: Upsample) -> None:
+    maps = heat("##.. ##.. .... ....", "##.# #... .... ....", ".... .... ..## ..##")
+    maps[1, 0, 3] = torch.nan
+    found = heat_to_boxes(maps, 32, upsample)
+    assert found.boxes_N4[[0, 2]].tolist() == [[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]]
+    assert found.boxes_N4[1].tolist() == [0, 0, 0.5, 0.5]
+    assert np.isfinite(found.mean_heat_N).all()
+
+
+@pytest.mark.parametrize("upsample", ["bilinear", "nearest"])
+def test_no_maps_are_no_boxes(upsample: Upsample) -> None:
+    found = heat_to_boxes(torch.zeros(0, 4, 4), 32, upsample)
     assert found.boxes_N4.shape == (0, 4)
     assert found.found_N.dtype == bool
 

@@ -1,5 +1,6 @@
 """Both passes over features that arrive in pieces of any length."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,7 +27,7 @@ def catalog(splits: Sequence[str]) -> pa.Table:
 def reader(map_Nhwc: torch.Tensor, ok_N: np.ndarray, cuts: Sequence[int] = ()) -> Read:
     def read(accept: Accept) -> None:
         edges = [0, *sorted(cuts), len(ok_N)]
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in itertools.pairwise(edges):
             accept(start, map_Nhwc[start:stop], ok_N[start:stop])
 
     return read

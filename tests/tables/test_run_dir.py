@@ -209,7 +209,7 @@ class TestAtomicity:
                 assert os.path.getsize(src) > 0
                 raise OSError(28, f"no space left for {dest}")
 
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(UserError, match=r"part-a.parquet cannot be written \(.*no space left"):
             StageDir(Crashing(), stage.path).write_part("part-a", TABLE, OLD)
         assert files(stage) == set()
         assert stage.missing(["part-a"]) == ["part-a"]
@@ -220,7 +220,7 @@ class TestAtomicity:
                 raise OSError(28, f"no space left for {dest} from {src}")
 
         stage.write_bytes("metrics.jsonl", b"old")
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(UserError, match="no space"):
             StageDir(Crashing(), stage.path).write_bytes("metrics.jsonl", b"new")
         assert stage.read_bytes("metrics.jsonl") == b"old"
 
