@@ -34,7 +34,7 @@ from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.device import actor_device, autocast, feature_memory
 from psol_ray.images import make_decoder
 from psol_ray.models import FeatureExtractor, compiled, find_backbone
-from psol_ray.tables import Provenance, StageDir
+from psol_ray.tables import Provenance, StageDir, unpack
 
 __all__ = ["JOBS_AN_ACTOR", "Locator"]
 
@@ -46,7 +46,7 @@ _REPORT_SECONDS = 0.5
 
 @ray.remote
 class Locator:
-    """One network and one decoder for its whole life."""
+    """One network and its decoders for its whole life. Images come as packed catalog rows."""
 
     def __init__(
         self,
@@ -85,8 +85,9 @@ class Locator:
         self._kept: dict[str, list[Chunk]] = {}
         self._reported_at = 0.0
 
-    def locate(self, part: str, images: pa.Table) -> None:
+    def locate(self, part: str, packed: bytes) -> None:
         """Draw boxes for a whole class and write its part."""
+        images = unpack(packed)
         table = locate_class(
             images,
             self._reader(part, images),
@@ -96,24 +97,27 @@ class Locator:
         )
         self._write(part, table)
 
-    def measure(self, piece: str, images: pa.Table) -> ClassMoments:
+    def measure(self, piece: str, packed: bytes) -> ClassMoments:
         """Moments of a piece of a class; its features are kept if they fit beside those of other pieces."""
+        images = unpack(packed)
         held = sum(chunk.map_Nhwc.nbytes for chunks in self._kept.values() for chunk in chunks)
         moments, kept = measure(images, self._reader(piece, images), self._max_bytes - held)
         if kept is not None:
             self._kept[piece] = kept
         return moments.cpu()
 
-    def project(self, piece: str, images: pa.Table, component: Component) -> Heat:
+    def project(self, piece: str, packed: bytes, component: Component) -> Heat:
         """Heat of a piece of a class."""
+        images = unpack(packed)
         kept = self._kept.pop(piece, None)
         if kept is not None:
             return project_kept(kept, component)
         return project(images, self._reader(piece, images, passes_done=1), component)
 
-    def draw(self, part: str, images: pa.Table, heats: Sequence[Heat], component: Component | None) -> None:
+    def draw(self, part: str, packed: bytes, heats: Sequence[Heat], component: Component | None) -> None:
         """Draw boxes from the heat of all pieces of a class and write its part."""
-        table = draw_boxes(images, heats, component, input_size=self._config.input_size, upsample=self._config.upsample)
+        images, config = unpack(packed), self._config
+        table = draw_boxes(images, heats, component, input_size=config.input_size, upsample=config.upsample)
         self._write(part, table)
 
     def _write(self, part: str, table: pa.Table) -> None:

@@ -9,9 +9,10 @@ Ray tells three things apart, and so does the pool:
   itself, so that it knows which job was running, and that a new actor got through its constructor.
 
 An actor may be given a job more than it is doing, so that it never waits for the driver. Once nothing else waits, an
-idle actor does what waits with a busy one, too; whoever is first has done it, and both write the same part.
+idle actor also does what another holds, which may be slow; whoever is first has done it, and both write the same part.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,20 +123,26 @@ class _Pool:
             for worker in self.workers:
                 if worker.starting is None and len(worker.jobs) == held and not self._holds_suspect(worker):
                     job = self.backlog.take(worker, self.workers, is_idle=held == 0)
-                    if job is None and held == 0 and not self.backlog.waiting:
-                        job = self._queued_elsewhere()
                     if job is not None:
                         worker.give(job)
+        idle = [worker for worker in self.workers if worker.starting is None and not worker.jobs]
+        if idle and not self.backlog.waiting:
+            for worker, job in zip(idle, self._held_by_one(), strict=False):
+                worker.give(job)
 
     def _holds_suspect(self, worker: _Worker) -> bool:
         return any(self.backlog.must_be_alone(job) for job in worker.jobs.values())
 
-    def _queued_elsewhere(self) -> Job | None:
-        """The largest job that waits with a busy actor and with nobody else."""
-        held = [job for worker in self.workers for job in worker.jobs.values()]
-        queued = [job for worker in self.workers for job in list(worker.jobs.values())[1:]]
-        free = [job for job in queued if job.is_on_its_own and self._is_unfinished(job) and held.count(job) == 1]
-        return max(free, key=lambda job: job.cost, default=None)
+    def _held_by_one(self) -> list[Job]:
+        """Jobs that one actor alone holds: first those it has not begun, and of those the largest."""
+        places = [(place, job) for worker in self.workers for place, job in enumerate(worker.jobs.values())]
+        held = Counter(job for _, job in places)
+        free = [
+            (place, job)
+            for place, job in places
+            if held[job] == 1 and job.is_on_its_own and self._is_unfinished(job) and not self.backlog.must_be_alone(job)
+        ]
+        return [job for _, job in sorted(free, key=lambda held: (-held[0], -held[1].cost))]
 
     def _take_in(self, worker: _Worker, answer: Any) -> None:
         try:

@@ -15,6 +15,7 @@ import ray
 
 from psol_ray.ddt import CHUNK, ClassMoments, Component, Heat, component_of
 from psol_ray.distributed.jobs import Job
+from psol_ray.tables import pack
 
 __all__ = ["jobs_of_class"]
 
@@ -30,7 +31,7 @@ def jobs_of_class(part: str, images: pa.Table, fair_share: float) -> Sequence[Jo
     # In whole numbers: to cut a class of 1,300 in two where the fair share is 1,281 would only cost.
     num_pieces = min(round(len(images) / fair_share), len(images) // CHUNK)
     if num_pieces < 2:
-        return [Job(part, (part, images), len(images), method="locate")]
+        return [Job(part, (part, pack(images)), len(images), method="locate")]
     return _SplitClass(part, images, num_pieces).first_jobs()
 
 
@@ -38,10 +39,7 @@ class _SplitClass:
     def __init__(self, part: str, images: pa.Table, num_pieces: int) -> None:
         self._part, self._images = part, images
         rows = CHUNK * math.ceil(len(images) / num_pieces / CHUNK)
-        # Copies: a slice would carry the whole table's buffers to the actor.
-        self._pieces = [
-            images.take(pa.array(range(start, min(start + rows, len(images))))) for start in range(0, len(images), rows)
-        ]
+        self._pieces = [images.slice(start, rows) for start in range(0, len(images), rows)]
         self._moments: dict[int, ClassMoments] = {}
         self._heats: dict[int, Heat] = {}
         self._component: Component | None = None
@@ -51,7 +49,7 @@ class _SplitClass:
         self._measured = [
             Job(
                 self._name(index, "measure"),
-                (self._name(index), piece),
+                (self._name(index), pack(piece)),
                 len(piece),
                 method="measure",
                 part=self._part,
@@ -80,7 +78,7 @@ class _SplitClass:
         return [
             Job(
                 self._name(index, "project"),
-                (self._name(index), piece, component_ref),
+                (self._name(index), pack(piece), component_ref),
                 len(piece),
                 method="project",
                 part=self._part,
@@ -96,5 +94,5 @@ class _SplitClass:
 
     def _last_job(self) -> Sequence[Job]:
         heats = [self._heats[index] for index in sorted(self._heats)]
-        arguments: tuple[Any, ...] = (self._part, self._images, heats, self._component)
+        arguments: tuple[Any, ...] = (self._part, pack(self._images), heats, self._component)
         return [Job(self._part, arguments, len(self._images), method="draw")]

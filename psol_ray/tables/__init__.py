@@ -1,7 +1,8 @@
 """The tables that stages read and write, and the directory that holds them."""
 
 from psol_ray.tables.fingerprint import Provenance
+from psol_ray.tables.packed import pack, unpack
 from psol_ray.tables.run_dir import RunDir, StageDir
 from psol_ray.tables.schemas import BOXES, CATALOG, PREDICTIONS
 
-__all__ = ["BOXES", "CATALOG", "PREDICTIONS", "Provenance", "RunDir", "StageDir"]
+__all__ = ["BOXES", "CATALOG", "PREDICTIONS", "Provenance", "RunDir", "StageDir", "pack", "unpack"]

@@ -73,9 +73,12 @@ def die_once_on_b(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("num_actors", [1, 2, 9])
-def test_does_every_job_once(tmp_path: Path, num_actors: int) -> None:
-    run_pool(actor_factory(tmp_path, behave), num_actors, jobs("a", "b", "c", "d", "e"))
-    assert sorted(begun(tmp_path)) == ["a", "b", "c", "d", "e"]
+def test_does_every_job_and_tells_of_it_once(tmp_path: Path, num_actors: int) -> None:
+    told: list[str] = []
+    names = ("a", "b", "c", "d", "e")
+    run_pool(actor_factory(tmp_path, behave), num_actors, jobs(*names), on_done=lambda job: told.append(job.name))
+    assert done(tmp_path) == set(names)
+    assert sorted(told) == list(names)
 
 
 def test_does_nothing_without_jobs(tmp_path: Path) -> None:
@@ -204,14 +207,17 @@ def test_of_two_jobs_in_one_actor_the_one_that_kills_it_is_set_aside(tmp_path: P
     assert max(begun(tmp_path).count(name) for name in "acd") <= 2
 
 
-def test_an_idle_actor_does_what_waits_with_a_slow_one(tmp_path: Path) -> None:
-    def slow_where_a_is(folder: Path, name: str) -> None:
-        if name == "a":
-            wait_for(folder / "c.done")
+@pytest.mark.parametrize("jobs_an_actor", [1, 2])
+def test_an_idle_actor_does_what_a_slow_one_holds(tmp_path: Path, jobs_an_actor: int) -> None:
+    def hang_the_first_time(folder: Path, name: str) -> None:
+        if name == "a" and not (folder / "hangs").exists():
+            (folder / "hangs").touch()
+            time.sleep(60)
 
-    # `a` and `c` are with one actor, `b` with the other: nothing is done twice unless somebody helps.
-    run_pool(actor_factory(tmp_path, slow_where_a_is), 2, jobs("a", "b", "c"), jobs_an_actor=2)
+    started = time.monotonic()
+    run_pool(actor_factory(tmp_path, hang_the_first_time), 2, jobs("a", "b", "c"), jobs_an_actor=jobs_an_actor)
     assert done(tmp_path) == {"a", "b", "c"}
+    assert time.monotonic() - started < 50
 
 
 def test_what_follows_from_a_job_is_done_by_its_actor_and_before_others(tmp_path: Path) -> None:

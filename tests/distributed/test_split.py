@@ -14,6 +14,7 @@ from psol_ray.ddt import CHUNK, draw_boxes, locate_class, measure, project_kept
 from psol_ray.ddt.passes import Accept, Read
 from psol_ray.distributed.jobs import Job
 from psol_ray.distributed.split import jobs_of_class
+from psol_ray.tables import unpack
 
 
 def catalog(number: int) -> pa.Table:
@@ -45,7 +46,7 @@ def test_pieces_are_about_a_fair_share_and_whole_chunks(number: int, fair_share:
     jobs = jobs_of_class("part", catalog(number), fair_share)
     assert [job.cost for job in jobs] == pieces
     assert {job.method for job in jobs} == {"locate" if len(pieces) == 1 else "measure"}
-    ids = [image_id for job in jobs for image_id in job.arguments[1]["image_id"].to_pylist()]
+    ids = [image_id for job in jobs for image_id in unpack(job.arguments[1])["image_id"].to_pylist()]
     assert ids == catalog(number)["image_id"].to_pylist()
 
 
@@ -74,17 +75,18 @@ class Locator:
     def __init__(self, bad: Sequence[int]) -> None:
         self.bad, self.kept, self.table = bad, {}, None
 
-    def measure(self, piece: str, images: pa.Table) -> Any:
+    def measure(self, piece: str, packed: bytes) -> Any:
+        images = unpack(packed)
         moments, self.kept[piece] = measure(images, reader(images, self.bad), np.inf)
         return moments.cpu()
 
-    def project(self, piece: str, images: pa.Table, component: Any) -> Any:
-        assert len(images) == sum(len(chunk.ok_N) for chunk in self.kept[piece])
+    def project(self, piece: str, packed: bytes, component: Any) -> Any:
+        assert len(unpack(packed)) == sum(len(chunk.ok_N) for chunk in self.kept[piece])
         return project_kept(self.kept.pop(piece), component)
 
-    def draw(self, part: str, *arguments: Any) -> None:
+    def draw(self, part: str, packed: bytes, *heat: Any) -> None:
         assert part == "part"
-        self.table = draw_boxes(*arguments, input_size=64, upsample="bilinear")
+        self.table = draw_boxes(unpack(packed), *heat, input_size=64, upsample="bilinear")
 
 
 def run(jobs: Sequence[Job], locator: Any, order: np.random.Generator) -> None:

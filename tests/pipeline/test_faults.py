@@ -16,7 +16,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from psol_ray.distributed.locate import Locator
-from psol_ray.tables import BOXES
+from psol_ray.tables import BOXES, unpack
 
 from .conftest import Run, assert_same_boxes
 from .trees import write_config, write_images
@@ -99,10 +99,10 @@ def locator_killed_by(part_name: str) -> Any:
         def __init__(self, *arguments: Any) -> None:
             self.stage, self.made_by, _ = arguments[-3:]
 
-        def locate(self, part: str, images: pa.Table) -> None:
+        def locate(self, part: str, packed: bytes) -> None:
             if part == part_name:
                 os.kill(os.getpid(), signal.SIGKILL)
-            columns = {field.name: pa.nulls(len(images), field.type) for field in BOXES}
+            columns = {field.name: pa.nulls(len(unpack(packed)), field.type) for field in BOXES}
             self.stage.write_part(part, pa.table(columns), self.made_by)
 
     return ray.remote(Fragile)
