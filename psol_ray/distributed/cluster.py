@@ -21,6 +21,9 @@ _NOT_ADDRESSES = ("auto", "local")
 # fills it with zeros page by page, for each layer's output: on a CPU that takes longer than the layers. One arena,
 # because the heaps of the others are given back too. Read by glibc as a process starts, so set for all of Ray's.
 _MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_ARENA_MAX": "1"}
+# SciPy's eigenvectors are made beside the network, and OpenBLAS's threads would wait for each other on its cores: 13 ms
+# of work took 300.
+_PROCESS = {**_MALLOC, "OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def connect(config: ClusterConfig) -> None:
     if os.environ.get("RAY_ADDRESS"):
         return _join(os.environ["RAY_ADDRESS"], "RAY_ADDRESS")
     print("Starting Ray on this machine ...", file=sys.stderr)
-    for name, value in _MALLOC.items():
+    for name, value in _PROCESS.items():
         os.environ.setdefault(name, value)
     # Not None, with which Ray joins whatever cluster somebody has started on this machine.
     ray.init(address="local", logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
@@ -74,7 +77,7 @@ def _join(address: str, where: str) -> None:
             address=address,
             logging_level=logging.ERROR,
             log_to_driver=False,
-            runtime_env={"env_vars": {name: os.environ.get(name, value) for name, value in _MALLOC.items()}},
+            runtime_env={"env_vars": {name: os.environ.get(name, value) for name, value in _PROCESS.items()}},
         )
     except OSError as error:
         raise UserError(

@@ -1,11 +1,16 @@
 """Setting up a worker process: device, threads, precision."""
 
+from __future__ import annotations
+
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import torch
 
-from psol_ray.config import Precision
-from psol_ray.distributed.cluster import WorkerPlan
+if TYPE_CHECKING:
+    # Only for annotations: this module also serves where there is no Ray.
+    from psol_ray.config import Precision
+    from psol_ray.distributed.cluster import WorkerPlan
 
 __all__ = ["actor_device", "autocast", "feature_memory"]
 
