@@ -55,7 +55,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--backbone", default="vgg16", help="peers have vgg16 only")
     parser.add_argument("--num-images", type=int, default=160, help="whole classes until there are so many")
     parser.add_argument("--peer-images", type=int, default=60)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=8, help="what `psol` takes on a CPU; 64 on a GPU")
     parser.add_argument("--input-size", type=int, default=448)
     parser.add_argument("--workers", type=int, help="actors, if not as many as `psol` starts")
     parser.add_argument("--rounds", type=int, default=2)

@@ -53,8 +53,8 @@ class BoxesConfig:
     """bilinear: upsample the heat, then threshold (the paper). nearest: the other way round (its authors' code)."""
     precision: Precision = "auto"
     """Of the network; auto is bfloat16 where the device has units for it."""
-    batch_size: PositiveInt = _speed(32)
-    """Images a forward pass."""
+    batch_size: PositiveInt | None = _speed(None)
+    """Images a forward pass; null is 64 on a GPU and 8 on a CPU, where larger batches only take more memory."""
     compile: bool = _speed(False)
     """Compile the network when a worker starts. Worth trying on a GPU; on a CPU it gains next to nothing."""
     decode_threads: PositiveInt | None = _speed(None)

@@ -7,6 +7,8 @@ changes a box.
 Shape suffixes: N images, h w cells of the feature map, C channels, R descriptors (cells of several images).
 """
 
+import math
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -151,8 +153,7 @@ class _Chunker:
             offset = row % CHUNK
             if offset == 0:
                 num_images = min(CHUNK, len(self._sized_N) - row)
-                features = torch.empty((num_images, *map_Nhwc.shape[1:]), dtype=map_Nhwc.dtype, device=map_Nhwc.device)
-                self._chunk = Chunk(row, features, np.zeros(num_images, bool))
+                self._chunk = Chunk(row, _empty_like(map_Nhwc, num_images), np.zeros(num_images, bool))
             assert self._chunk is not None, "rows must arrive in order"
             count = min(len(self._chunk.ok_N) - offset, len(ok_N) - taken)
             self._chunk.map_Nhwc[offset : offset + count] = map_Nhwc[taken : taken + count]
@@ -161,3 +162,13 @@ class _Chunker:
             if offset + count == len(self._chunk.ok_N):
                 chunk, self._chunk = self._chunk, None
                 self._use(chunk)
+
+
+def _empty_like(map_Nhwc: torch.Tensor, num_images: int) -> torch.Tensor:
+    shape = (num_images, *map_Nhwc.shape[1:])
+    if map_Nhwc.device.type != "cpu":
+        return torch.empty(shape, dtype=map_Nhwc.dtype, device=map_Nhwc.device)
+    # Not from malloc: what is kept from one batch to the next would lie in the middle of the memory that the network
+    # has just freed, and its next activations, 800 MB in one piece for VGG16, would need fresh memory every time.
+    memory = mmap.mmap(-1, math.prod(shape) * map_Nhwc.element_size())
+    return torch.frombuffer(memory, dtype=map_Nhwc.dtype).view(shape)

@@ -42,6 +42,7 @@ JOBS_AN_ACTOR = 2
 # While one reads files into memory, the other's are on the GPU.
 _DECODERS_A_GPU = 2
 _REPORT_SECONDS = 0.5
+_CPU_BATCH, _GPU_BATCH = 8, 64
 
 
 @ray.remote
@@ -68,18 +69,19 @@ class Locator:
             with autocast(device, config.precision):
                 return extractor(images_NHWC)
 
+        batch_size = config.batch_size or (_CPU_BATCH if plan.gpu is None else _GPU_BATCH)
         decoders = [
             make_decoder(
                 config.input_size,
-                config.batch_size,
+                batch_size,
                 num_threads=config.decode_threads or plan.num_cpus,
                 gpu=plan.gpu,
                 hw_share=config.hw_decoder_share,
             )
             for _ in range(1 if plan.gpu is None else _DECODERS_A_GPU)
         ]
-        run = compiled(network, config.batch_size) if config.compile else network
-        self._stream = FeatureStream(decoders, run, config.batch_size, device)
+        run = compiled(network, batch_size) if config.compile else network
+        self._stream = FeatureStream(decoders, run, batch_size, device)
         # A class being read, one whose boxes are drawn, and pieces that wait for their siblings: a third for each.
         self._max_bytes = feature_memory(plan, config.memory_gb) / 3
         self._kept: dict[str, list[Chunk]] = {}
