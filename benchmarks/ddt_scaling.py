@@ -84,7 +84,7 @@ class Plan:
         return FULL / self.full_class_s
 
 
-FULL_PLAN = Plan(8, 8, (8, 16, 32, 64), (1, 2, 4), (1, 2, 4, 8, 16, 32, 64), 1000, 16, 1.0, killed=4)
+FULL_PLAN = Plan(4, 16, (16, 64), (1,), (1, 8, 32), 1000, 16, 1.0, killed=4)
 SMOKE_PLAN = Plan(2, 2, (2, 4), (1,), (1, 4), 40, 4, 0.25, killed=1)
 
 
