@@ -13,6 +13,7 @@ __all__ = ["field_types", "one_sentence"]
 
 _WORDS: dict[Any, str] = {
     str: "a text",
+    bool: "true or false",
     int: "a whole number",
     restricted.PositiveInt: "a whole number above 0",
     restricted.NonNegativeInt: "a whole number, 0 or more",
