@@ -3,22 +3,20 @@
     python benchmarks/ddt_fidelity.py --run runs/cub --weights vgg16_features.safetensors --out fidelity.json
 
 The transcription (tests/ddt/reference.py) decodes with Pillow, computes float32 features, runs scikit-learn's PCA over
-each class's training images, and labels components with scikit-image.
+each class's training images, and labels components with scikit-image. With `--against RUN` another run's boxes, made in
+float32 say, take the transcription's place.
 """
 
 import argparse
-import json
-import platform
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import torch
 import yaml
+from result import print_table, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -33,23 +31,25 @@ def main() -> None:
     """Compare every class, print a line each, write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", required=True, help="run directory with catalog and boxes")
-    parser.add_argument("--weights", required=True, help="VGG16's convolutions as .safetensors")
+    parser.add_argument("--weights", help="VGG16's convolutions as .safetensors, for the transcription")
+    parser.add_argument("--against", help="run directory to compare with instead")
     parser.add_argument("--out", required=True, help="JSON file to write")
     parser.add_argument("--smoke", action="store_true", help="the first class only")
     arguments = parser.parse_args()
     run = RunDir(arguments.run)
     root = Path(yaml.safe_load(run.read_text("config.yaml") or "")["data"]["root"])
     catalog, boxes = run.stage("catalog").read(CATALOG), run.stage("boxes").read(BOXES)
+    against = RunDir(arguments.against).stage("boxes").read(BOXES) if arguments.against else None
     agreement, ours_right, theirs_right, seconds = [], [], [], 0.0
     for name in sorted(set(catalog.column("class_name").to_pylist()))[: 1 if arguments.smoke else None]:
         rows = catalog.filter(pc.field("class_name") == name)
-        ours = boxes.take(pc.index_in(rows.column("image_id"), boxes.column("image_id").combine_chunks()))
+        ours = _rows_of(boxes, rows)
         images = [
             (str(root / image_id), split == "train")
             for image_id, split in zip(rows["image_id"].to_pylist(), rows["split"].to_pylist(), strict=True)
         ]
         started = time.monotonic()
-        theirs_N4 = reference_boxes(arguments.weights, images)
+        theirs_N4 = _boxes_of(against, rows) if against else reference_boxes(arguments.weights, images)
         seconds += time.monotonic() - started
         agreement.append(iou(boxes_array(ours), theirs_N4))
         ours_right.append(image_ious(catalog, ours) >= 0.5)
@@ -63,9 +63,18 @@ def main() -> None:
         "iou_at_least_0.99": float((together >= 0.99).mean()),
         "gt_known_run": float(np.concatenate(ours_right).mean()),
         "gt_known_reference": float(np.concatenate(theirs_right).mean()),
-        "reference_images_per_s": len(together) / seconds,
     }
+    if not arguments.against:
+        metrics["reference_images_per_s"] = len(together) / seconds
     _write(arguments, run, metrics)
+
+
+def _rows_of(boxes: Any, rows: Any) -> Any:
+    return boxes.take(pc.index_in(rows.column("image_id"), boxes.column("image_id").combine_chunks()))
+
+
+def _boxes_of(boxes: Any, rows: Any) -> np.ndarray:
+    return boxes_array(_rows_of(boxes, rows))
 
 
 def _right(rows: Any, boxes_N4: np.ndarray) -> np.ndarray:
@@ -75,20 +84,9 @@ def _right(rows: Any, boxes_N4: np.ndarray) -> np.ndarray:
 
 def _write(arguments: argparse.Namespace, run: RunDir, metrics: dict[str, float]) -> None:
     made_by = run.stage("boxes").require()
-    result = {
-        "params": {"command": " ".join(sys.argv), "smoke": arguments.smoke, "boxes": dict(made_by.config)},
-        "metrics": metrics,
-        "environment": {
-            "date": datetime.now(UTC).date().isoformat(),
-            "cpu": platform.processor() or torch.cpu.get_capabilities().get("cpu_name"),
-            "cores": torch.get_num_threads(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "psol_ray": made_by.version,
-        },
-    }
-    Path(arguments.out).write_text(json.dumps(result, indent=2) + "\n")
-    print("\n".join(["| metric | value |", "| --- | --- |", *(f"| {k} | {v:.4f} |" for k, v in metrics.items())]))
+    params = {"smoke": arguments.smoke, "boxes": dict(made_by.config), "against": arguments.against}
+    write_result(arguments.out, {"benchmark": "ddt_fidelity", **params}, metrics)
+    print_table([{"metric": name, "value": value} for name, value in metrics.items()])
 
 
 if __name__ == "__main__":
