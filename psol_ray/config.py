@@ -59,8 +59,8 @@ class BoxesConfig:
     """Compile the network when a worker starts. Worth trying on a GPU; on a CPU it gains next to nothing."""
     decode_threads: PositiveInt | None = _speed(None)
     """CPU threads for decoding; null is all of the worker's CPUs."""
-    hw_decoder_share: ClosedUnitInterval = _speed(0.65)
-    """Share of JPEGs that go to a GPU's decoding engine, where it has one; its multiprocessors take the others."""
+    hw_decoder_share: ClosedUnitInterval | None = _speed(None)
+    """Share of JPEGs for a GPU's decoding engine; its multiprocessors take the others. Null is DALI's default."""
     memory_gb: PositiveFloat | None = _speed(None)
     """Features a worker may hold; a class of more than a third is read twice. Null is half of what is free."""
 

@@ -20,10 +20,13 @@ _NOT_ADDRESSES = ("auto", "local")
 # malloc shall keep what a network frees. glibc maps every large block anew and gives it back to the kernel, which
 # fills it with zeros page by page, for each layer's output: on a CPU that takes longer than the layers. One arena,
 # because the heaps of the others are given back too. Read by glibc as a process starts, so set for all of Ray's.
-_MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_ARENA_MAX": "1"}
-# SciPy's eigenvectors are made beside the network, and OpenBLAS's threads would wait for each other on its cores: 13 ms
-# of work took 300.
-_PROCESS = {**_MALLOC, "OPENBLAS_NUM_THREADS": "1"}
+# SciPy's eigenvectors are made beside the network, and OpenBLAS's threads would wait for each other on its cores.
+_PROCESS = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**40),
+    "MALLOC_ARENA_MAX": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 
 
 @dataclass(frozen=True)

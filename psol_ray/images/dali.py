@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from psol_ray.images.decoder import HW_SHARE, DecodedBatch
+from psol_ray.images.decoder import DecodedBatch
 from psol_ray.images.pillow import decode_file
 
 __all__ = ["DaliDecoder", "dali_available"]
@@ -31,7 +31,7 @@ def dali_available() -> bool:
 
 
 def _build_pipeline(
-    size: int, batch_size: int, regions: bool, num_threads: int, gpu: int | None, hw_share: float
+    size: int, batch_size: int, regions: bool, num_threads: int, gpu: int | None, hw_share: float | None
 ) -> Any:
     # DALI makes its operators and constants at import; its stubs know few of them.
     dali: Any = importlib.import_module("nvidia.dali")
@@ -40,7 +40,7 @@ def _build_pipeline(
         "device": "cpu" if gpu is None else "mixed",
         "output_type": types.RGB,
         "adjust_orientation": False,
-        **({} if gpu is None else {"hw_decoder_load": hw_share}),
+        **({} if gpu is None or hw_share is None else {"hw_decoder_load": hw_share}),
     }
 
     @dali.pipeline_def
@@ -74,7 +74,7 @@ class DaliDecoder:
         regions: bool = False,
         num_threads: int = 1,
         gpu: int | None = None,
-        hw_share: float = HW_SHARE,
+        hw_share: float | None = None,
     ) -> None:
         self._size = size
         self._settings = (size, batch_size, regions, num_threads, gpu, hw_share)

@@ -8,10 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["HW_SHARE", "DecodedBatch", "Decoder", "make_decoder"]
-
-HW_SHARE = 0.65
-"""DALI's own default."""
+__all__ = ["DecodedBatch", "Decoder", "make_decoder"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def make_decoder(
     regions: bool = False,
     num_threads: int,
     gpu: int | None,
-    hw_share: float = HW_SHARE,
+    hw_share: float | None = None,
 ) -> Decoder:
     """DALI where it is installed, else Pillow.
 
@@ -59,7 +56,7 @@ def make_decoder(
         regions: whether `decode` will be given regions and flips.
         num_threads: CPU threads for decoding.
         gpu: CUDA device index as seen by this process; None decodes on the CPU.
-        hw_share: share of JPEGs that go to a GPU's decoding engine.
+        hw_share: share of JPEGs that go to a GPU's decoding engine; None is DALI's default.
     """
     from psol_ray.images.dali import DaliDecoder, dali_available
     from psol_ray.images.pillow import PillowDecoder

@@ -102,6 +102,21 @@ def test_plan(nodes: list[Node], workers: int | None, plan: WorkerPlan, monkeypa
 
 
 @pytest.mark.parametrize(
+    ("nodes", "workers", "memory"),
+    [
+        pytest.param([{"CPU": 8, "memory": 8e9}], None, 8e9, id="a machine alone"),
+        pytest.param([{"CPU": 8, "memory": 8e9}], 3, 2e9, id="one of four that would fit"),
+        pytest.param([{"CPU": 4, "memory": 9e9}, {"CPU": 4, "memory": 2e9}], 2, 2e9, id="the poorer machine's"),
+    ],
+)
+def test_a_worker_has_its_share_of_the_poorest_machines_memory(
+    nodes: list[Node], workers: int | None, memory: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes])
+    assert plan_workers(ClusterConfig(workers=workers)).memory == memory
+
+
+@pytest.mark.parametrize(
     ("nodes", "workers", "complaint"),
     [
         pytest.param([{"CPU": 8}], 9, "cluster.workers: 9 were asked for and the cluster has 8 CPUs", id="CPUs"),

@@ -49,7 +49,8 @@ def test_a_job_done_twice_counts_once() -> None:
         assert ray.get(board.snapshot.remote()) == Snapshot(23, 0, "note")
         board.resume.remote(50)
         board.set.remote("a", 1)
-        assert ray.get(board.snapshot.remote()) == Snapshot(51, 50, "note")
+        board.tell.remote("2/3 classes")
+        assert ray.get(board.snapshot.remote()) == Snapshot(51, 50, "2/3 classes")
 
 
 def test_leaves_no_thread_and_hides_no_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,8 @@ def test_map_of_an_image_depends_on_no_other_image_and_not_on_its_transpose(
 def test_compiled_network_gives_the_same_map_for_full_and_for_smaller_batches() -> None:
     backbone = find_backbone("test_resnet")
     extract = FeatureExtractor(backbone, load_state(backbone, "random", for_features=True))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     fast = compiled(extract, 4)
     for number in (4, 1, 3, 4):
         found = fast(pictures(number, 64))
