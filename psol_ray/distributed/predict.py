@@ -1,55 +1,64 @@
-"""Prediction by actors: each holds both networks and writes a part a job."""
+"""Prediction by actors: each holds the networks and writes a part a job."""
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 import ray
 
-from psol_ray.config import PredictConfig
+from psol_ray.config import Precision
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.device import actor_device, autocast
 from psol_ray.images import make_decoder
+from psol_ray.models import SavedNetwork
 from psol_ray.prediction import Predictor
-from psol_ray.tables import Provenance, StageDir
-from psol_ray.training import SavedNetwork
+from psol_ray.tables import Provenance, StageDir, unpack
 
 __all__ = ["PredictionActor"]
+
+_MakeTable = Callable[[pa.Table, Sequence[str], Callable[[int], None]], pa.Table]
 
 
 @ray.remote
 class PredictionActor:
-    """The trained networks, for as many parts as it is given."""
+    """The trained networks, for as many parts as it is given. Images come as packed catalog rows."""
 
     def __init__(
         self,
         plan: WorkerPlan,
-        config: PredictConfig,
-        models: dict[str, bytes],
+        models: Sequence[bytes],
+        batch_size: int,
+        precision: Precision,
         data_root: str,
         stage: StageDir,
         made_by: Provenance,
         board: Any,
     ) -> None:
-        """`models` maps `localizer` and `classifier`, or `joint`, to file contents."""
+        """`models` are the files of the localizer and the classifier, or of the one network there is."""
         device = actor_device(plan)
         self._root, self._stage, self._made_by, self._board = data_root, stage, made_by, board
-        loaded = {name: SavedNetwork.from_bytes(data) for name, data in models.items()}
+        loaded = [SavedNetwork.from_bytes(data) for data in models]
         # Networks of one input size share a decoder, and so the decoded images.
         decoders = {
-            size: make_decoder(size, config.batch_size, num_threads=plan.num_cpus, gpu=plan.gpu)
-            for size in {saved.input_size for saved, _ in loaded.values()}
+            size: make_decoder(size, batch_size, num_threads=plan.num_cpus, gpu=plan.gpu)
+            for size in {saved.input_size for saved, _ in loaded}
         }
-        pairs = {name: (net.to(device), decoders[saved.input_size]) for name, (saved, net) in loaded.items()}
+        pairs = [(network.to(device), decoders[saved.input_size]) for saved, network in loaded]
         self._predictor = Predictor(
-            pairs.get("joint") or pairs["localizer"],
-            pairs.get("joint") or pairs["classifier"],
-            batch_size=config.batch_size,
-            autocast=lambda: autocast(device, "auto"),
+            pairs[0], pairs[-1], batch_size=batch_size, autocast=lambda: autocast(device, precision)
         )
 
-    def process(self, part: str, images: pa.Table) -> None:
-        """Predict every image of one part and write it."""
+    def predict(self, part: str, packed: bytes) -> None:
+        """Write one part of the predictions table."""
+        self._write(part, packed, self._predictor.predict)
+
+    def locate(self, part: str, packed: bytes) -> None:
+        """Write one part of the boxes table."""
+        self._write(part, packed, self._predictor.locate)
+
+    def _write(self, part: str, packed: bytes, make_table: _MakeTable) -> None:
+        images = unpack(packed)
         paths = [os.path.join(self._root, image_id) for image_id in images.column("image_id").to_pylist()]
-        table = self._predictor.predict(images, paths, lambda done: self._board.set.remote(part, done))
+        table = make_table(images, paths, lambda done: self._board.set.remote(part, done))
         self._stage.write_part(part, table, self._made_by)

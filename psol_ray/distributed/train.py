@@ -1,28 +1,33 @@
 """Training by Ray Train, seen from the driver: start it, and start it again from its last checkpoint after a fault."""
 
 import sys
+from typing import Any
 
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
 
+from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.train_worker import TrainingTask, train_worker
 from psol_ray.errors import UserError
 
 __all__ = ["train"]
 
-_MAX_FAILURES = 3
 
-
-def train(task: TrainingTask) -> None:
+def train(task: TrainingTask, max_failures: int) -> None:
     """Train to the end, from the last checkpoint if there is one.
 
-    Leaves `model.safetensors` and `metrics.jsonl` (a line an epoch) in the stage's folder.
+    Leaves `model.safetensors`, `best.safetensors` (where test images say which epoch that was), `metrics.jsonl` and a
+    TensorBoard event file in the stage's folder.
+
+    Args:
+        task: what to train.
+        max_failures: faults after which it goes on; with one more it is given up.
 
     Raises:
         UserError: what a worker raised as one.
-        TrainingFailedError: training has failed four times.
+        TrainingFailedError: it was given up.
     """
-    for failures_left in reversed(range(_MAX_FAILURES + 1)):
+    for failures_left in reversed(range(max_failures + 1)):
         try:
             _make_trainer(task).fit()
             return
@@ -39,7 +44,7 @@ def _make_trainer(task: TrainingTask) -> TorchTrainer:
         train_worker,
         train_loop_config={"task": task},
         scaling_config=ScalingConfig(
-            num_workers=task.plan.num_workers,
+            num_workers=_group_size(task.plan),
             use_gpu=bool(task.plan.num_gpus),
             resources_per_worker=task.plan.resources(),
         ),
@@ -53,6 +58,11 @@ def _make_trainer(task: TrainingTask) -> TorchTrainer:
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
+
+
+def _group_size(plan: WorkerPlan) -> Any:
+    """As Ray Train wants it. Of an elastic group it starts what there is room for, and looks for more once a minute."""
+    return (plan.min_workers, plan.num_workers) if plan.min_workers else plan.num_workers
 
 
 def _raise_mistake(error: TrainingFailedError) -> None:

@@ -2,7 +2,18 @@
 
 from psol_ray.models.backbones import Backbone, find_backbone
 from psol_ray.models.features import FeatureExtractor, compiled
-from psol_ray.models.networks import PsolNetwork
+from psol_ray.models.networks import Outputs, PsolNetwork
+from psol_ray.models.saved import SavedNetwork
 from psol_ray.models.weights import hash_state, load_state
 
-__all__ = ["Backbone", "FeatureExtractor", "PsolNetwork", "compiled", "find_backbone", "hash_state", "load_state"]
+__all__ = [
+    "Backbone",
+    "FeatureExtractor",
+    "Outputs",
+    "PsolNetwork",
+    "SavedNetwork",
+    "compiled",
+    "find_backbone",
+    "hash_state",
+    "load_state",
+]

@@ -16,11 +16,34 @@ HIDDEN_UNITS = 512
 class Outputs(NamedTuple):
     """What a network says of a batch; None for a head it does not have.
 
-    `boxes_N4` is `(x, y, w, h)`, fractions of the input in [0, 1]; `logits_NK` are unnormalised.
+    `boxes_NR4` is `(x, y, w, h)`, fractions of the input in [0, 1]: one box an image (R = 1), or with regression per
+    class one for each class; `logits_NK` are unnormalised. `auxiliary` is the same from Inception's side branch, in
+    training only.
     """
 
-    boxes_N4: torch.Tensor | None
+    boxes_NR4: torch.Tensor | None
     logits_NK: torch.Tensor | None
+    auxiliary: "Outputs | None" = None
+
+
+class _Heads(nn.Module):
+    """Pooled features `(N, C)` to boxes and logits."""
+
+    def __init__(self, width: int, num_boxes: int, num_classes: int | None) -> None:
+        super().__init__()
+        self.num_boxes = num_boxes
+        self.box = (
+            nn.Sequential(nn.Linear(width, HIDDEN_UNITS), nn.ReLU(), nn.Linear(HIDDEN_UNITS, 4 * num_boxes))
+            if num_boxes
+            else None
+        )
+        self.classes = nn.Linear(width, num_classes) if num_classes is not None else None
+
+    def forward(self, pooled_NC: torch.Tensor) -> Outputs:
+        boxes_NR4 = None
+        if self.box is not None:
+            boxes_NR4 = self.box(pooled_NC).sigmoid().view(len(pooled_NC), self.num_boxes, 4)
+        return Outputs(boxes_NR4, None if self.classes is None else self.classes(pooled_NC))
 
 
 class PsolNetwork(nn.Module):
@@ -34,15 +57,18 @@ class PsolNetwork(nn.Module):
         self,
         backbone: Backbone,
         *,
-        box: bool,
+        num_boxes: int,
         num_classes: int | None,
         state: dict[str, torch.Tensor] | None = None,
+        for_training: bool = False,
     ) -> None:
         """Args:
         backbone: architecture of the trunk.
-        box: whether it has a box head.
+        num_boxes: boxes an image: 1 (single-class regression, Sec. 3.2.2), as many as classes (per-class
+            regression), or 0 for no box head.
         num_classes: size of the class head; None for no class head.
         state: pretrained tensors of the trunk, from `load_state`.
+        for_training: with Inception's side branch, which has heads of its own and only helps to train.
         """
         super().__init__()
         network = backbone.build()
@@ -50,24 +76,42 @@ class PsolNetwork(nn.Module):
             network.load_state_dict(state, strict=False)
         self.normalize = Normalize(backbone.mean, backbone.std)
         self.trunk, width = _pooled(network, backbone)
-        self.box_head = (
-            nn.Sequential(nn.Linear(width, HIDDEN_UNITS), nn.ReLU(), nn.Linear(HIDDEN_UNITS, 4), nn.Sigmoid())
-            if box
-            else None
-        )
-        self.class_head = nn.Linear(width, num_classes) if num_classes is not None else None
+        self.heads = _Heads(width, num_boxes, num_classes)
+        self.auxiliary_heads = _auxiliary_heads(network, num_boxes, num_classes, for_training)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images_NHWC: torch.Tensor) -> Outputs:
-        pooled_NC = self.trunk(self.normalize(images_NHWC))
-        return Outputs(
-            None if self.box_head is None else self.box_head(pooled_NC),
-            None if self.class_head is None else self.class_head(pooled_NC),
-        )
+        pooled = self.trunk(self.normalize(images_NHWC))
+        if self.auxiliary_heads is None or isinstance(pooled, torch.Tensor):
+            return self.heads(pooled)
+        # In training torchvision's Inception gives what comes of its side branch, too.
+        pooled_NC, side_NC = pooled
+        return self.heads(pooled_NC)._replace(auxiliary=self.auxiliary_heads(side_NC))
 
-    def heads(self) -> list[nn.Parameter]:
+    def added_parameters(self) -> list[nn.Parameter]:
         """Parameters that no pretraining has seen: they learn at a higher rate."""
-        return [p for head in (self.box_head, self.class_head) if head is not None for p in head.parameters()]
+        heads = (self.heads, self.auxiliary_heads)
+        return [parameter for head in heads if head is not None for parameter in head.parameters()]
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The tensors that a network made without `for_training` has."""
+        return {name: t for name, t in self.state_dict().items() if not name.startswith(_ONLY_FOR_TRAINING)}
+
+
+_ONLY_FOR_TRAINING = ("trunk.AuxLogits.", "auxiliary_heads.")
+
+
+def _auxiliary_heads(network: Any, num_boxes: int, num_classes: int | None, wanted: bool) -> _Heads | None:
+    """Heads for the side branch of a network that has one, if they are wanted; else the branch is taken off."""
+    branch = getattr(network, "AuxLogits", None)
+    if branch is None:
+        return None
+    if not wanted:
+        network.AuxLogits, network.aux_logits = None, False
+        return None
+    width = branch.fc.in_features
+    branch.fc = nn.Identity()
+    return _Heads(width, num_boxes, num_classes)
 
 
 def _pooled(network: Any, backbone: Backbone) -> tuple[nn.Module, int]:
@@ -76,8 +120,6 @@ def _pooled(network: Any, backbone: Backbone) -> tuple[nn.Module, int]:
         features = getattr(network, str(backbone.feature_node))
         last_conv = [m for m in features.modules() if isinstance(m, nn.Conv2d)][-1]
         return nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten()), last_conv.out_channels
-    if hasattr(network, "AuxLogits"):
-        network.AuxLogits, network.aux_logits = None, False
     parent_name, _, name = backbone.last_layer.rpartition(".")
     parent = network.get_submodule(parent_name)
     width = getattr(parent, name).in_features

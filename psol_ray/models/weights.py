@@ -34,10 +34,12 @@ def load_state(backbone: Backbone, weights: str, *, for_features: bool) -> State
     found = _find(backbone, weights)
     with torch.device("meta"):
         whole = backbone.build().state_dict()
-    unused = (*(backbone.unused_by_features if for_features else ()), f"{backbone.last_layer}.", "AuxLogits.")
-    needed = {name: tensor for name, tensor in whole.items() if not name.startswith(unused)}
+    replaced = (*(backbone.unused_by_features if for_features else ()), f"{backbone.last_layer}.", "AuxLogits.fc.")
+    used = {name: tensor for name, tensor in whole.items() if not name.startswith(replaced)}
+    # Inception's side branch helps in training where a file has it, and is no loss where it has not.
+    needed = {name: tensor for name, tensor in used.items() if name in found or not name.startswith("AuxLogits.")}
     account(found, needed, whole, source=f"{weights!r} for backbone {backbone.name!r}")
-    return {name: found[name] for name in needed if name in found}
+    return {name: found[name] for name in used if name in found}
 
 
 def _find(backbone: Backbone, weights: str) -> State:

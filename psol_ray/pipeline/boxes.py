@@ -1,13 +1,15 @@
 """`psol boxes`: a pseudo box for every image, one part a class."""
 
 import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 
-from psol_ray.config import result_settings
-from psol_ray.distributed.cluster import connect, plan_workers
+from psol_ray.config import BoxesConfig, result_settings
+from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
 from psol_ray.distributed.jobs import Job
 from psol_ray.distributed.locate import JOBS_AN_ACTOR, Locator
 from psol_ray.distributed.pool import run_pool
@@ -15,27 +17,65 @@ from psol_ray.distributed.progress import show_progress
 from psol_ray.distributed.split import jobs_of_class
 from psol_ray.models import hash_state, load_state
 from psol_ray.pipeline.context import Context, Work, backbone_of
+from psol_ray.pipeline.second_round import SecondRound
 from psol_ray.tables import BOXES, Provenance
 from psol_ray.tables.schemas import NO_FOREGROUND, UNREADABLE
 
 __all__ = ["locate"]
 
 
+class _Method(Protocol):
+    """How boxes are found. Making one reads its network's weights, and needs no Ray."""
+
+    title: str
+    settings: Mapping[str, Any]
+    """All that the boxes depend on, for the fingerprint."""
+
+    def jobs(self, part: str, images: pa.Table, fair_share: float, /) -> Sequence[Job]:
+        """The jobs with which a class begins, of `fair_share` images an actor; the last one is named `part`."""
+        ...
+
+    def actor_maker(self, plan: WorkerPlan, data_root: str, work: Work, board: Any) -> Callable[[], Any]:
+        """Starts an actor that has the jobs' methods."""
+        ...
+
+
+class _Ddt:
+    """Deep Descriptor Transformation (Sec. 3.2.1)."""
+
+    title = "Pseudo boxes (DDT)"
+
+    def __init__(self, config: BoxesConfig) -> None:
+        self._config = config
+        self._state = load_state(backbone_of("boxes", config.backbone), config.weights, for_features=True)
+        weights_hash = hash_state(self._state.items())
+        self.settings: Mapping[str, Any] = {**result_settings(config), "weights_hash": weights_hash}
+
+    def jobs(self, part: str, images: pa.Table, fair_share: float) -> Sequence[Job]:
+        return jobs_of_class(part, images, fair_share)
+
+    def actor_maker(self, plan: WorkerPlan, data_root: str, work: Work, board: Any) -> Callable[[], Any]:
+        # One copy in the object store, so that weights are read where the driver is and nowhere else.
+        state_ref = ray.put(self._state)
+        options = Locator.options(  # type: ignore[attr-defined]
+            num_cpus=plan.num_cpus, num_gpus=plan.num_gpus, max_concurrency=JOBS_AN_ACTOR
+        )
+        return lambda: options.remote(plan, self._config, state_ref, data_root, work.stage, work.made_by, board)
+
+
 def locate(context: Context) -> None:
-    """Run DDT over every class of the catalog that has no part yet."""
+    """Draw boxes in every class of the catalog that has no part yet."""
     config = context.config.boxes
     catalog_made_by = context.stage("catalog").require()
-    backbone = backbone_of("boxes", config.backbone)
-    state = load_state(backbone, config.weights, for_features=True)
-    settings = {**result_settings(config), "weights_hash": hash_state(state.items())}
-    made_by = Provenance("boxes", settings, {"catalog": catalog_made_by.fingerprint})
+    method: _Method = _Ddt(config) if config.localizer is None else SecondRound(config, config.localizer)
+    made_by = Provenance("boxes", method.settings, {"catalog": catalog_made_by.fingerprint})
     with context.making(made_by) as work:
         if work is None:
             return
         classes = _by_part(context.catalog())
         todo = work.stage.missing(classes)
         if todo:
-            _run(context, work, state, classes, todo)
+            _run(context, work, method, classes, todo)
         work.summary.update(_summarize(work.stage.read_parts(BOXES, ["status"])))
 
 
@@ -54,29 +94,21 @@ def _by_part(catalog: pa.Table) -> dict[str, pa.Table]:
     return classes
 
 
-def _run(context: Context, work: Work, state: dict, classes: dict[str, pa.Table], todo: list[str]) -> None:
+def _run(context: Context, work: Work, method: _Method, classes: dict[str, pa.Table], todo: list[str]) -> None:
     config = context.config
     connect(config.cluster)
     plan = plan_workers(config.cluster)
     total, left = sum(map(len, classes.values())), sum(len(classes[part]) for part in todo)
-    jobs = [job for part in todo for job in jobs_of_class(part, classes[part], left / plan.num_workers)]
-    # One copy in the object store, so that weights are read where the driver is and nowhere else.
-    state_ref = ray.put(state)
-    with show_progress("Pseudo boxes (DDT)", total, total - left) as board:
-
-        def start_locator() -> ray.actor.ActorHandle:
-            options = Locator.options(  # type: ignore[attr-defined]
-                num_cpus=plan.num_cpus, num_gpus=plan.num_gpus, max_concurrency=JOBS_AN_ACTOR
-            )
-            return options.remote(plan, config.boxes, state_ref, context.data_root, work.stage, work.made_by, board)
-
+    jobs = [job for part in todo for job in method.jobs(part, classes[part], left / plan.num_workers)]
+    with show_progress(method.title, total, total - left) as board:
         parts_done = itertools.count(len(classes) - len(todo) + 1)
 
         def count(job: Job) -> None:
             if job.name in classes:
                 board.tell.remote(f"{next(parts_done):,}/{len(classes):,} classes")
 
-        run_pool(start_locator, plan.num_workers, jobs, jobs_an_actor=JOBS_AN_ACTOR, on_done=count)
+        make_actor = method.actor_maker(plan, context.data_root, work, board)
+        run_pool(make_actor, plan.num_workers, jobs, jobs_an_actor=JOBS_AN_ACTOR, on_done=count)
 
 
 def _summarize(boxes: pa.Table) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import json
 from pathlib import PurePosixPath
 
-from psol_ray.distributed.train_worker import HISTORY_FILE
+from psol_ray.distributed.diary import HISTORY_FILE
 from psol_ray.pipeline.context import Context
 from psol_ray.pipeline.evaluate import read_metrics, read_predictions
 from psol_ray.report import render_page

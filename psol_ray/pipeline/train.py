@@ -2,17 +2,17 @@
 
 import ray
 
-from psol_ray.config import result_settings
-from psol_ray.distributed.cluster import connect, plan_workers
+from psol_ray.config import TrainConfig, result_settings
+from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
 from psol_ray.distributed.progress import show_progress
 from psol_ray.distributed.train import train
 from psol_ray.distributed.train_worker import TrainingTask
 from psol_ray.errors import UserError
-from psol_ray.models import hash_state, load_state
+from psol_ray.models import SavedNetwork, hash_state, load_state
 from psol_ray.pipeline.context import Context, Work, backbone_of
 from psol_ray.settings import ModelName
 from psol_ray.tables import BOXES, Provenance
-from psol_ray.training import SavedNetwork, collect_samples
+from psol_ray.training import collect_samples, validation_images
 
 __all__ = ["train_model"]
 
@@ -37,34 +37,52 @@ def train_model(context: Context, name: ModelName) -> None:
 
 def _train(context: Context, work: Work, name: ModelName, state: dict) -> None:
     config = getattr(context.config, name)
+    catalog = context.catalog()
     boxes = None if name == "classifier" else context.stage("boxes").read(BOXES)
-    samples = collect_samples(context.catalog(), boxes)
+    samples = collect_samples(catalog, boxes, config.box_weights)
     connect(context.config.cluster)
     plan = plan_workers(context.config.cluster)
-    if config.batch_size % plan.num_workers:
-        raise UserError(
-            f"{name}.batch_size: {config.batch_size} cannot be shared by {plan.num_workers} workers;"
-            " make it a multiple of them"
-        )
+    _check_shares(name, config.batch_size, plan)
     steps = -(-len(samples) // config.batch_size)
     with show_progress(f"Training the {name}", steps * config.batch_size * config.epochs) as board:
-        saved = SavedNetwork(
-            backbone=config.backbone,
-            input_size=config.input_size or backbone_of(name, config.backbone).input_size,
-            box=name != "classifier",
-            num_classes=None if name == "localizer" else samples.num_classes,
-        )
         train(
             TrainingTask(
                 config=config,
-                saved=saved,
+                saved=_describe(name, config, samples.num_classes),
                 samples=ray.put(samples),
+                test_images=ray.put(validation_images(catalog)),
                 pretrained=ray.put(state),
                 data_root=context.data_root,
                 seed=context.config.seed,
                 plan=plan,
                 stage=work.stage,
+                made_by=work.made_by,
                 board=board,
-            )
+            ),
+            context.config.cluster.max_failures,
         )
     work.summary.update(images=len(samples), left_out=samples.num_left_out, epochs=config.epochs)
+
+
+def _check_shares(name: ModelName, batch_size: int, plan: WorkerPlan) -> None:
+    """Raise a UserError where the images of a step cannot be shared by the workers."""
+    if plan.min_workers and batch_size < plan.num_workers:
+        raise UserError(
+            f"{name}.batch_size: {batch_size} images a step leave some of up to {plan.num_workers} workers without one;"
+            f" make it larger, or cluster.workers {batch_size} at most"
+        )
+    if not plan.min_workers and batch_size % plan.num_workers:
+        raise UserError(
+            f"{name}.batch_size: {batch_size} cannot be shared by {plan.num_workers} workers;"
+            " make it a multiple of them"
+        )
+
+
+def _describe(name: ModelName, config: TrainConfig, num_classes: int) -> SavedNetwork:
+    num_boxes = num_classes if config.regression == "per_class" else 1
+    return SavedNetwork(
+        backbone=config.backbone,
+        input_size=config.input_size or backbone_of(name, config.backbone).input_size,
+        num_boxes=0 if name == "classifier" else num_boxes,
+        num_classes=None if name == "localizer" else num_classes,
+    )

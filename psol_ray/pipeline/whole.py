@@ -18,7 +18,8 @@ def run(context: Context) -> None:
     if context.config.predict.models == "joint":
         models = ("joint",)
     # A misspelt name at the end of a long pipeline should not cost its beginning.
-    for section in ("boxes", *models):
+    of_boxes = ("boxes",) if context.config.boxes.localizer is None else ()
+    for section in (*of_boxes, *models):
         backbone_of(section, getattr(context.config, section).backbone)
     index(context)
     locate(context)

@@ -11,7 +11,12 @@ __all__ = ["Chart", "Tick", "make_charts"]
 WIDTH, HEIGHT = 420, 198
 LEFT, RIGHT, TOP, BOTTOM = 52, 408, 12, 158
 
-_QUANTITIES = (("loss", "loss"), ("images_per_s", "images a second"))
+_QUANTITIES = (
+    ("loss", "loss"),
+    ("gt_known", "GT-Known on test images"),
+    ("top1", "top-1 on test images"),
+    ("images_per_s", "images a second"),
+)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The tables that stages read and write, and the directory that holds them."""
 
+from psol_ray.tables.files import read_file
 from psol_ray.tables.fingerprint import Provenance
 from psol_ray.tables.packed import pack, unpack
 from psol_ray.tables.run_dir import RunDir, StageDir
 from psol_ray.tables.schemas import BOXES, CATALOG, PREDICTIONS
 
-__all__ = ["BOXES", "CATALOG", "PREDICTIONS", "Provenance", "RunDir", "StageDir", "pack", "unpack"]
+__all__ = ["BOXES", "CATALOG", "PREDICTIONS", "Provenance", "RunDir", "StageDir", "pack", "read_file", "unpack"]

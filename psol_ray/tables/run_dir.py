@@ -5,7 +5,6 @@ put on object stores); `_SUCCESS` is written last. A stage that finds its own cl
 """
 
 import json
-import os
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -18,6 +17,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from psol_ray.errors import UserError
+from psol_ray.tables.files import open_uri
 from psol_ray.tables.fingerprint import Provenance
 
 __all__ = ["RunDir", "StageDir"]
@@ -37,19 +37,6 @@ _UNFINISHED = ".tmp"
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 
 
-def _open(uri: str) -> tuple[pafs.FileSystem, str]:
-    if "://" in uri:
-        try:
-            return pafs.FileSystem.from_uri(uri)
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).partition("\n")[0]  # HDFS lists every place where Java is not
-            raise UserError(
-                f"run_dir: {uri!r} cannot be opened ({reason}); give a local path or an s3:// URI"
-            ) from None
-    # Absolute, because workers need not share the driver's working directory.
-    return pafs.LocalFileSystem(), os.path.abspath(uri)
-
-
 @dataclass(frozen=True)
 class RunDir:
     """A run directory, local or remote, given as a path or a URI."""
@@ -58,7 +45,7 @@ class RunDir:
 
     @cached_property
     def _location(self) -> tuple[pafs.FileSystem, str]:
-        return _open(self.uri)
+        return open_uri("run_dir", self.uri)
 
     @property
     def location(self) -> str:

@@ -42,6 +42,7 @@ BOXES = pa.schema(
         ("height", pa.int32()),
         *_CORNERS,
         ("status", pa.string()),  # OK, NO_FOREGROUND (box is the whole image) or UNREADABLE (box is NaN)
+        # Of DDT's component. Where a localizer drew the boxes, the area is the box's and the other three are NaN.
         ("area_fraction", pa.float32()),  # area of the component over that of the image
         ("mean_heat", pa.float32()),  # mean projection inside the component
         ("explained_variance_ratio", pa.float32()),  # of the class's first component

@@ -1,7 +1,7 @@
 """Batches of random crops with their targets, the same for a seed on any number of workers and with any decoder."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,26 +12,35 @@ from psol_ray.geometry.crops import box_in_crop, draw_crop
 from psol_ray.images import Decoder, prefetch
 from psol_ray.training.samples import Samples
 
-__all__ = ["TrainingBatch", "TrainingLoader"]
+__all__ = ["Share", "TrainingBatch", "TrainingLoader"]
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """One worker's share of a step.
+    """Images that a worker takes at once.
 
-    `images_NHWC` uint8; `boxes_N4` `(x, y, w, h)` as fractions of the crop, or None; `labels_N` int64. An image with
-    `ok_N` False could not be read: it is black and must not count in the loss. It keeps its place, because a rank
-    without images would stall the others.
+    `images_NHWC` uint8; `boxes_N4` `(x, y, w, h)` as fractions of the crop, or None; `weights_N` how much each box
+    counts; `labels_N` int64. An image with `ok_N` False could not be read: it is black and must not count in the
+    loss. It keeps its place, because a rank without images would stall the others.
     """
 
     images_NHWC: torch.Tensor
     boxes_N4: torch.Tensor | None
+    weights_N: torch.Tensor
     labels_N: torch.Tensor
     ok_N: torch.Tensor
 
 
+Share = list[TrainingBatch]
+"""A worker's images of one step."""
+
+
 class TrainingLoader:
-    """Shuffles globally, gives this rank its share of every step, decodes ahead."""
+    """Shuffles globally, gives this rank its share of every step, decodes ahead.
+
+    Which images a step has, and their crops, depend on the seed and the step alone: not on the number of workers, nor
+    on how often the run was interrupted.
+    """
 
     def __init__(
         self,
@@ -44,19 +53,22 @@ class TrainingLoader:
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        micro_batch_size: int | None = None,
     ) -> None:
         """Args:
         samples: the training images.
         decoder: made with `regions=True`.
         data_root: folder the image ids are below.
-        batch_size: images a step over all workers; a multiple of `world_size`.
+        batch_size: images a step over all workers; shares differ by one where they do not divide it.
         min_crop_area: see `draw_crop`.
         seed: of shuffles and crops.
         rank, world_size: which share is this worker's.
+        micro_batch_size: the most images in a batch; None is the whole share.
         """
         self._samples, self._decoder, self._root = samples, decoder, data_root
         self._batch_size, self._min_crop_area, self._seed = batch_size, min_crop_area, seed
         self._rank, self._world_size = rank, world_size
+        self._micro_batch_size = micro_batch_size or batch_size
 
     @property
     def steps(self) -> int:
@@ -71,12 +83,23 @@ class TrainingLoader:
         shuffled = np.random.default_rng((self._seed, epoch)).permutation(len(self._samples))
         return np.resize(shuffled, self.steps * self._batch_size)
 
-    def epoch(self, epoch: int) -> Iterator[TrainingBatch]:
-        """This rank's batches of one epoch, in order."""
-        steps = self.order(epoch).reshape(self.steps, self._batch_size)
-        return prefetch(self._load(rows[self._rank :: self._world_size], epoch) for rows in steps)
+    def shares(self, first: int, last: int) -> Iterator[Share]:
+        """This rank's images of steps `first` to `last - 1`, counted over all epochs.
 
-    def _load(self, rows: NDArray[np.intp], epoch: int) -> TrainingBatch:
+        Across epochs without a pause: the next epoch's first images are decoded while the last steps run.
+        """
+        return _regroup(prefetch(self._load(rows, epoch, ends) for rows, epoch, ends in self._cuts(first, last)))
+
+    def _cuts(self, first: int, last: int) -> Iterator[tuple[NDArray[np.intp], int, bool]]:
+        for epoch in range(first // self.steps, -(-last // self.steps)):
+            order = self.order(epoch).reshape(self.steps, self._batch_size)
+            for step in range(max(first - epoch * self.steps, 0), min(last - epoch * self.steps, self.steps)):
+                mine = order[step, self._rank :: self._world_size]
+                for start in range(0, len(mine), self._micro_batch_size):
+                    end = start + self._micro_batch_size
+                    yield mine[start:end], epoch, end >= len(mine)
+
+    def _load(self, rows: NDArray[np.intp], epoch: int, ends_share: bool) -> tuple[TrainingBatch, bool]:
         regions, flips, boxes = [], [], []
         for row in rows:
             rng = np.random.default_rng((self._seed, epoch, row))
@@ -89,9 +112,21 @@ class TrainingLoader:
         paths = [os.path.join(self._root, image_id) for image_id in self._samples.image_ids[rows]]
         decoded = self._decoder.decode(paths, np.array(regions), np.array(flips))
         device = decoded.images_NHWC.device
-        return TrainingBatch(
+        batch = TrainingBatch(
             images_NHWC=decoded.images_NHWC,
             boxes_N4=torch.from_numpy(np.array(boxes)).float().to(device) if boxes else None,
+            weights_N=torch.from_numpy(self._samples.weights_N[rows]).float().to(device),
             labels_N=torch.from_numpy(self._samples.labels_N[rows]).to(device),
             ok_N=torch.from_numpy(decoded.ok_N).to(device),
         )
+        return batch, ends_share
+
+
+def _regroup(batches: Iterable[tuple[TrainingBatch, bool]]) -> Iterator[Share]:
+    """Batches, each with whether it is the last of its step, to steps."""
+    share: Share = []
+    for batch, ends_share in batches:
+        share.append(batch)
+        if ends_share:
+            yield share
+            share = []

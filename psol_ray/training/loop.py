@@ -1,101 +1,160 @@
-"""The recipe of Sec. 4.2: SGD with momentum, squared error on the box, cross-entropy on the class."""
+"""The recipe of Sec. 4.2, a step at a time: SGD with momentum, a rate that falls, and what a checkpoint must hold."""
 
 import math
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
-from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from psol_ray.config import TrainConfig
 from psol_ray.errors import UserError
-from psol_ray.models.networks import Outputs
+from psol_ray.models import PsolNetwork
 from psol_ray.training.loader import TrainingBatch
+from psol_ray.training.losses import make_loss
 
-__all__ = ["Trainer", "loss_of"]
-
-
-def loss_of(outputs: Outputs, batch: TrainingBatch, box_loss_weight: float) -> torch.Tensor:
-    """The sum of the losses of the heads that are there, a scalar: the mean over the images that could be read."""
-    loss_N = torch.zeros(len(batch.labels_N), device=batch.labels_N.device)
-    if outputs.boxes_N4 is not None and batch.boxes_N4 is not None:
-        errors_N4 = F.mse_loss(outputs.boxes_N4.float(), batch.boxes_N4, reduction="none")
-        loss_N = loss_N + box_loss_weight * errors_N4.mean(dim=1)
-    if outputs.logits_NK is not None:
-        loss_N = loss_N + F.cross_entropy(outputs.logits_NK.float(), batch.labels_N, reduction="none")
-    return (loss_N * batch.ok_N).sum() / batch.ok_N.sum().clamp(min=1)
+__all__ = ["Trainer", "rate_factor", "sum_over_workers"]
 
 
 class Trainer:
-    """A network with its optimizer and schedule; everything a checkpoint must hold."""
+    """A network with its optimizer, schedule and moving average."""
 
     def __init__(
         self,
-        network: nn.Module,
-        head_parameters: Iterable[nn.Parameter],
+        network: PsolNetwork,
         config: TrainConfig,
-        autocast: Callable[[], AbstractContextManager[None]],
+        *,
+        steps_an_epoch: int,
+        autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
+        wrap: Callable[[nn.Module], nn.Module] = lambda network: network,
     ) -> None:
         """Args:
-        network: maps uint8 images to `Outputs`; may be wrapped in DistributedDataParallel.
-        head_parameters: the added layers' parameters, which learn faster.
+        network: on its device.
         config: the recipe.
+        steps_an_epoch: steps in an epoch.
         autocast: a context for forward passes.
+        wrap: puts the network into DistributedDataParallel, where there are several workers.
         """
         self.network, self._config, self._autocast = network, config, autocast
-        heads = list(head_parameters)
-        is_head = {id(parameter) for parameter in heads}
-        trunk = [parameter for parameter in network.parameters() if id(parameter) not in is_head]
+        self._wrapped = wrap(network)
+        self._loss = make_loss(config)
+        added = network.added_parameters()
+        is_added = {id(parameter) for parameter in added}
+        trunk = [parameter for parameter in network.parameters() if id(parameter) not in is_added]
         self._optimizer = torch.optim.SGD(
-            [{"params": trunk}, {"params": heads, "lr": config.learning_rate * config.head_rate_factor}],
+            [{"params": trunk}, {"params": added, "lr": config.learning_rate * config.head_rate_factor}],
             lr=config.learning_rate,
             momentum=config.momentum,
             weight_decay=config.weight_decay,
         )
-        self._schedule = torch.optim.lr_scheduler.StepLR(
-            self._optimizer, step_size=config.rate_decay_epochs or config.epochs + 1, gamma=0.1
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: rate_factor(config, step, steps_an_epoch)
         )
+        self._average = (
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
+            if config.ema_decay
+            else None
+        )
+        self._losses: list[torch.Tensor] = []
+        self.learning_rate = config.learning_rate  # of the pretrained layers, in the last step
 
-    def train_epoch(self, batches: Iterable[TrainingBatch], on_step: Callable[[int, float], None]) -> float:
-        """One pass; returns the mean loss of its steps.
+    @property
+    def result(self) -> PsolNetwork:
+        """The network as it would be used now: its moving average, where there is one."""
+        average = self.network if self._average is None else self._average.module
+        assert isinstance(average, PsolNetwork)
+        return average
+
+    def step(self, share: Sequence[TrainingBatch]) -> None:
+        """One step of the optimizer.
+
+        The loss is the sum over all workers' images divided by `batch_size`, whoever has them: its gradient depends
+        neither on the number of workers nor on how a share is cut. An image that could not be read adds nothing.
 
         Args:
-            batches: this worker's.
-            on_step: called after each step with the steps done and the last loss.
+            share: this worker's images of the step, in batches that are taken one after the other.
+        """
+        self._wrapped.train()
+        self._optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=share[0].labels_N.device)
+        for i, batch in enumerate(share):
+            with self._alone(i + 1 < len(share)):
+                with self._autocast():
+                    outputs = self._wrapped(batch.images_NHWC)
+                loss = self._loss(outputs, batch) / self._config.batch_size
+                # DistributedDataParallel takes the mean over workers, and this is a sum.
+                (loss * _world_size()).backward()
+            total += loss.detach()
+        self.learning_rate = float(self._optimizer.param_groups[0]["lr"])
+        self._optimizer.step()
+        self._schedule.step()
+        if self._average is not None:
+            self._average.update_parameters(self.network)
+        self._losses.append(total)
+
+    def _alone(self, wanted: bool) -> AbstractContextManager[None]:
+        """Gradients stay on this worker: those of a step travel once, after its last batch."""
+        wrapped = self._wrapped
+        return wrapped.no_sync() if wanted and isinstance(wrapped, DistributedDataParallel) else nullcontext()
+
+    def take_losses(self) -> list[float]:
+        """The losses of the steps since the last call; every worker has to call it after the same steps.
+
+        Seldom, because a GPU has to be waited for.
 
         Raises:
-            UserError: the loss is not finite.
+            UserError: a loss is not finite.
         """
-        self.network.train()
-        total, steps = 0.0, 0
-        for steps, batch in enumerate(batches, start=1):
-            loss = self._step(batch)
-            total += loss
-            on_step(steps, loss)
-        self._schedule.step()
-        return total / max(steps, 1)
-
-    def _step(self, batch: TrainingBatch) -> float:
-        with self._autocast():
-            outputs = self.network(batch.images_NHWC)
-        loss = loss_of(outputs, batch, self._config.box_loss_weight)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise UserError(
-                f"the loss is {value}, not a finite number, at learning_rate {self._config.learning_rate}; lower it"
-            )
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self._optimizer.step()
-        return value
+        if not self._losses:
+            return []
+        losses = sum_over_workers(torch.stack(self._losses).double()).tolist()
+        self._losses.clear()
+        for loss in losses:
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"the loss is {loss}, not a finite number, at learning_rate {self._config.learning_rate}; lower it"
+                )
+        return losses
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimizer and schedule; the network's own weights are saved beside it."""
-        return {"optimizer": self._optimizer.state_dict(), "schedule": self._schedule.state_dict()}
+        """All that the next step depends on, but the data."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "average": None if self._average is None else self._average.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Inverse of `state_dict`."""
+        self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+
+
+def rate_factor(config: TrainConfig, step: int, steps_an_epoch: int) -> float:
+    """What the learning rate is multiplied by in a step, counted from 0 over all epochs."""
+    if config.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * step / (config.epochs * steps_an_epoch)))
+    epoch = step // steps_an_epoch
+    return 0.1 ** (epoch // config.rate_decay_epochs) if config.rate_decay_epochs else 1.0
+
+
+def sum_over_workers(values: torch.Tensor) -> torch.Tensor:
+    """The tensor summed over all workers; itself where there is one."""
+    if _world_size() == 1:
+        return values
+    # NCCL sums what lies on GPUs, gloo what lies in main memory.
+    there = values.to("cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(there)
+    return there
+
+
+def _world_size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

@@ -1,6 +1,7 @@
 """What a network learns from: the training images, their labels, and the boxes that DDT drew on them."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,9 @@ from psol_ray.errors import UserError
 from psol_ray.geometry.boxes import area
 from psol_ray.tables.schemas import UNREADABLE, boxes_array
 
-__all__ = ["Samples", "collect_samples"]
+__all__ = ["BoxWeights", "Samples", "collect_samples"]
+
+BoxWeights = Literal["none", "area_fraction"]
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,15 @@ class Samples:
     """Training images, column by column.
 
     `image_ids` are below the data root; `sizes_N2` is (width, height); `boxes_N4` is in pixels, or None where no box
-    is learned. `num_left_out` counts images without a usable box or with an unreadable header.
+    is learned; `weights_N` is how much each box counts, 1 on average. `num_left_out` counts images without a usable
+    box or with an unreadable header.
     """
 
     image_ids: NDArray[np.object_]
     sizes_N2: NDArray[np.int32]
     labels_N: NDArray[np.int64]
     boxes_N4: NDArray[np.float64] | None
+    weights_N: NDArray[np.float64]
     num_classes: int
     num_left_out: int
 
@@ -33,31 +38,31 @@ class Samples:
         return len(self.image_ids)
 
 
-def collect_samples(catalog: pa.Table, boxes: pa.Table | None) -> Samples:
+def collect_samples(catalog: pa.Table, boxes: pa.Table | None, weighting: BoxWeights = "none") -> Samples:
     """Join the training split of the catalog with its pseudo boxes.
+
+    A box that reaches beyond its image is cut off there; an image whose box then has no area is left out.
 
     Args:
         catalog: a catalog table.
         boxes: a boxes table of the same catalog, or None for a network without a box head.
+        weighting: `area_fraction` lets boxes of small components count less: the weight is the component's share of
+            the image over the median of all, 1 at most, then scaled to a mean of 1.
 
     Raises:
-        UserError: the boxes are of another catalog, or nothing is left to learn from.
+        UserError: the boxes are of another catalog, labels do not number the classes, or nothing is left to learn from.
     """
+    num_classes = _count_classes(catalog)
     train = catalog.filter(pc.field("split") == "train")
-    num_classes = int(pc.max(catalog.column("label")).as_py()) + 1
     usable_N = train.column("width").to_numpy() > 0
-    boxes_N4 = None
+    boxes_N4, weights_N = None, np.ones(len(train))
     if boxes is not None:
-        rows_N = pc.index_in(train.column("image_id"), boxes.column("image_id").combine_chunks())
-        if rows_N.null_count:
-            first = train.column("image_id")[pc.index(rows_N.is_null(), True).as_py()]
-            raise UserError(
-                f"boxes: {rows_N.null_count} of {len(train)} training images have no row, the first is {first};"
-                " run `psol boxes` on this catalog"
-            )
-        boxes = boxes.take(rows_N)
-        boxes_N4 = boxes_array(boxes)
+        boxes = _rows_of(train, boxes)
+        boxes_N4 = _clipped(boxes)
         usable_N &= (boxes.column("status").to_numpy(zero_copy_only=False) != UNREADABLE) & (area(boxes_N4) > 0)
+        if weighting == "area_fraction":
+            weights_N = _weights(boxes, usable_N)
+            usable_N &= weights_N > 0
     if not usable_N.any():
         raise UserError(f"nothing to learn from: none of {len(train)} training images can be read and has a box")
     train = train.filter(pa.array(usable_N))
@@ -66,6 +71,60 @@ def collect_samples(catalog: pa.Table, boxes: pa.Table | None) -> Samples:
         sizes_N2=np.stack([train.column(name).to_numpy() for name in ("width", "height")], axis=1),
         labels_N=train.column("label").to_numpy().astype(np.int64),
         boxes_N4=None if boxes_N4 is None else boxes_N4[usable_N],
+        weights_N=weights_N[usable_N] / weights_N[usable_N].mean(),
         num_classes=num_classes,
         num_left_out=int((~usable_N).sum()),
     )
+
+
+def _count_classes(catalog: pa.Table) -> int:
+    """Classes of a catalog whose labels are 0, 1, 2 and so on."""
+    num_classes = pc.count_distinct(catalog.column("class_name")).as_py()
+    known = pa.array(range(num_classes), pa.int32())
+    bad = catalog.filter(pc.invert(pc.is_in(catalog.column("label"), known)))
+    if len(bad):
+        image_id, label = bad.column("image_id")[0].as_py(), bad.column("label")[0].as_py()
+        raise UserError(
+            f"catalog: image {image_id} has the label {label}, and {num_classes} classes have 0 to {num_classes - 1};"
+            " make it anew with `psol index --overwrite`"
+        )
+    return num_classes
+
+
+def _rows_of(train: pa.Table, boxes: pa.Table) -> pa.Table:
+    """The boxes of these images, in their order."""
+    rows_N = pc.index_in(train.column("image_id"), boxes.column("image_id").combine_chunks())
+    if rows_N.null_count:
+        first = train.column("image_id")[pc.index(rows_N.is_null(), True).as_py()]
+        raise UserError(
+            f"boxes: {rows_N.null_count} of {len(train)} training images have no row, the first is {first};"
+            " run `psol boxes` on this catalog"
+        )
+    boxes = boxes.take(rows_N)
+    for name in ("width", "height"):
+        other_N = boxes.column(name).to_numpy() != train.column(name).to_numpy()
+        if other_N.any():
+            row = int(other_N.argmax())
+            raise UserError(
+                f"boxes: {train.column('image_id')[row]} has a {name} of {boxes.column(name)[row]} there and of"
+                f" {train.column(name)[row]} in the catalog; run `psol boxes` on this catalog"
+            )
+    return boxes
+
+
+def _clipped(boxes: pa.Table) -> NDArray[np.float64]:
+    """Corners, moved into the image; of a box that is not a number they are 0."""
+    width_N, height_N = (boxes.column(name).to_numpy() for name in ("width", "height"))
+    corners_N4 = boxes_array(boxes)
+    corners_N4[~np.isfinite(corners_N4).all(axis=1)] = 0
+    return np.clip(corners_N4, 0, np.stack([width_N, height_N, width_N, height_N], axis=1))
+
+
+def _weights(boxes: pa.Table, usable_N: NDArray[np.bool_]) -> NDArray[np.float64]:
+    shares_N = boxes.column("area_fraction").to_numpy().astype(np.float64)
+    if np.isnan(shares_N[usable_N]).any():
+        raise UserError(
+            "boxes: area_fraction is missing, which box_weights are made from; make boxes by `psol boxes`, or set"
+            " box_weights to none"
+        )
+    return np.minimum(1, np.nan_to_num(shares_N) / np.median(shares_N[usable_N])) if usable_N.any() else shares_N

@@ -173,6 +173,26 @@ class TestLoad:
         with pytest.raises(UserError, match=r"missing: conv1\.weight.*26 surplus: features\.0\.weight"):
             load_state(find_backbone("resnet50"), str(tmp_path / "vgg16.pth"), for_features=True)
 
+    def test_side_branch_is_kept_for_training_where_a_file_has_it(self, tmp_path: Path) -> None:
+        backbone = find_backbone("inception_v3")
+        with torch.device("meta"):
+            shapes = backbone.build().state_dict()
+        whole = {n: torch.zeros(()).expand(t.shape) for n, t in shapes.items()}
+        trunk = {n for n in whole if not n.startswith(("fc.", "AuxLogits."))}
+        side = {n for n in whole if n.startswith("AuxLogits.") and not n.startswith("AuxLogits.fc.")}
+        path = str(tmp_path / "inception.pth")
+        torch.save(whole, path)
+        assert load_state(backbone, path, for_features=False).keys() == trunk | side
+        assert load_state(backbone, path, for_features=True).keys() == trunk
+        torch.save({n: whole[n] for n in trunk}, path)
+        assert load_state(backbone, path, for_features=False).keys() == trunk
+        torch.save(whole | {"AuxLogits.conv0.conv.weight": torch.zeros(1).expand(64, 768, 1, 1)}, path)
+        with pytest.raises(
+            UserError, match=r"1 mis-shaped: AuxLogits\.conv0\.conv\.weight \(64, 768, 1, 1\) for \(128,"
+        ):
+            load_state(backbone, path, for_features=False)
+        assert load_state(backbone, path, for_features=True).keys() == trunk
+
     def test_real_vgg16_file_is_accounted_for(self, shared: Path) -> None:
         path = str(shared / "weights" / "vgg16_features.safetensors")
         state = load_state(find_backbone("vgg16"), path, for_features=True)

@@ -12,7 +12,7 @@ import torch
 from psol_ray.images import DecodedBatch
 from psol_ray.models.networks import Outputs
 from psol_ray.prediction import Predictor
-from psol_ray.tables import CATALOG, PREDICTIONS
+from psol_ray.tables import BOXES, CATALOG, PREDICTIONS
 from psol_ray.tables.schemas import boxes_array
 
 
@@ -31,7 +31,18 @@ class Decoder:
 
 def box_of(images_NHWC: torch.Tensor) -> Outputs:
     x = images_NHWC[:, 0, 0, 0].float() / 100
-    return Outputs(torch.stack([x, x, torch.full_like(x, 0.5), torch.full_like(x, 0.25)], dim=1), None)
+    return Outputs(torch.stack([x, x, torch.full_like(x, 0.5), torch.full_like(x, 0.25)], dim=1)[:, None], None)
+
+
+def boxes_by_class(num_classes: int) -> Any:
+    """A tenth of the image for class 0, two tenths for class 1, and so on."""
+
+    def locate(images_NHWC: torch.Tensor) -> Outputs:
+        side_R = torch.arange(1, num_classes + 1) / 10
+        box_R4 = torch.stack([side_R * 0, side_R * 0, side_R, side_R], dim=1)
+        return Outputs(box_R4.expand(len(images_NHWC), -1, -1), None)
+
+    return locate
 
 
 def class_of(num_classes: int) -> Any:
@@ -99,7 +110,7 @@ def test_a_joint_network_runs_once() -> None:
 
     def joint(images_NHWC: torch.Tensor) -> Outputs:
         calls.append(len(images_NHWC))
-        return Outputs(box_of(images_NHWC).boxes_N4, class_of(9)(images_NHWC).logits_NK)
+        return Outputs(box_of(images_NHWC).boxes_NR4, class_of(9)(images_NHWC).logits_NK)
 
     table = make_predictor((joint, decoder), (joint, decoder)).predict(images_of(2), ["1", "4"], lambda _: None)
     assert calls == [2]
@@ -112,3 +123,44 @@ def test_an_image_without_a_size_in_the_catalog_is_unreadable() -> None:
     table = make_predictor((box_of, decoder), (class_of(9), decoder)).predict(images, ["1", "2", "3"], lambda _: None)
     assert np.isnan(boxes_array(table)).all(axis=1).tolist() == [False, True, False]
     assert [bool(labels) for labels in table.column("top_labels").to_pylist()] == [True, False, True]
+
+
+def by_joint_network(num_classes: int, decoder: Decoder) -> Predictor:
+    def joint(images_NHWC: torch.Tensor) -> Outputs:
+        boxes_NR4 = boxes_by_class(num_classes)(images_NHWC).boxes_NR4
+        return Outputs(boxes_NR4, class_of(num_classes)(images_NHWC).logits_NK)
+
+    return make_predictor((joint, decoder), (joint, decoder))
+
+
+def by_two_networks(num_classes: int, decoder: Decoder) -> Predictor:
+    return make_predictor((boxes_by_class(num_classes), decoder), (class_of(num_classes), decoder))
+
+
+@pytest.mark.parametrize("make", [by_joint_network, by_two_networks])
+@pytest.mark.parametrize("num_classes", [9, 1])
+def test_of_boxes_by_class_the_first_class_has_the_image_s(make: Any, num_classes: int) -> None:
+    table = make(num_classes, Decoder()).predict(images_of(3), ["4", "0", "7"], lambda _: None)
+    tops = [labels[0] for labels in table.column("top_labels").to_pylist()]
+    assert tops == ([4, 0, 7] if num_classes == 9 else [0, 0, 0])
+    expected = [[0, 0, 20 * (top + 1), 10 * (top + 1)] for top in tops]
+    assert boxes_array(table).tolist() == pytest.approx(np.array(expected))
+
+
+def test_a_second_round_is_the_localizer_s_boxes() -> None:
+    decoder = Decoder()
+    done: list[int] = []
+    images = pa.concat_tables([images_of(3), images_of(1, width=0, height=0)])
+    network = (box_of, decoder)
+    table = make_predictor(network, network).locate(images, ["10", "bad", "80", "1"], done.append)
+    assert table.schema == BOXES
+    assert table.column("status").to_pylist() == ["ok", "unreadable", "ok", "unreadable"]
+    boxes_N4 = boxes_array(table)
+    assert boxes_N4[[0, 2]].tolist() == pytest.approx(np.array([[20, 10, 120, 35], [160, 80, 200, 100]]))
+    assert np.isnan(boxes_N4[[1, 3]]).all()
+    area_N = table.column("area_fraction").to_numpy()
+    assert area_N.tolist() == pytest.approx([0.125, np.nan, 0.04, np.nan], nan_ok=True)
+    for name in ("mean_heat", "explained_variance_ratio", "sign_margin"):
+        assert np.isnan(table.column(name).to_numpy()).all()
+        assert table.column(name).null_count == 0
+    assert done == [2, 4]

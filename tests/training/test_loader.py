@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from psol_ray.images import DaliDecoder, Decoder, PillowDecoder, dali_available
-from psol_ray.training import TrainingLoader
+from psol_ray.training import TrainingBatch, TrainingLoader
 
 from .toys import write_samples
 
@@ -19,6 +19,23 @@ def make_loader(root: Path, number: int = 10, decoder: Decoder | None = None, **
     samples = write_samples(root, number)
     settings = {"batch_size": 4, "min_crop_area": 0.2, "seed": 7, **changes}
     return TrainingLoader(samples, decoder or PillowDecoder(SIZE), str(root), **settings)
+
+
+def epoch_of(loader: TrainingLoader, epoch: int = 0) -> list[TrainingBatch]:
+    """Its steps, of which each must be one batch."""
+    batches = []
+    for share in loader.shares(epoch * loader.steps, (epoch + 1) * loader.steps):
+        (batch,) = share
+        batches.append(batch)
+    return batches
+
+
+FIELDS = ("images_NHWC", "boxes_N4", "weights_N", "labels_N", "ok_N")
+
+
+def assert_same(a: TrainingBatch, b: TrainingBatch) -> None:
+    for field in FIELDS:
+        assert torch.equal(getattr(a, field), getattr(b, field)), field
 
 
 @pytest.mark.parametrize(("number", "batch_size"), [(8, 4), (10, 4), (3, 8), (1, 4), (5, 1)])
@@ -40,22 +57,39 @@ def test_epochs_and_seeds_shuffle_differently(tmp_path: Path) -> None:
     assert (loader.order(3) != other.order(3)).any()
 
 
-@pytest.mark.parametrize("world_size", [2, 4])
+@pytest.mark.parametrize("world_size", [2, 3, 4])
 def test_ranks_partition_every_step(tmp_path: Path, world_size: int) -> None:
-    alone = list(make_loader(tmp_path).epoch(0))
-    shares = [list(make_loader(tmp_path, rank=rank, world_size=world_size).epoch(0)) for rank in range(world_size)]
+    alone = epoch_of(make_loader(tmp_path))
+    shares = [epoch_of(make_loader(tmp_path, rank=rank, world_size=world_size)) for rank in range(world_size)]
     for step, whole in enumerate(alone):
-        parts = [share[step] for share in shares]
-        assert [len(part.labels_N) for part in parts] == [4 // world_size] * world_size
-        for field in ("images_NHWC", "boxes_N4", "labels_N", "ok_N"):
-            dealt = torch.stack([getattr(part, field) for part in parts], dim=1).flatten(0, 1)
-            assert torch.equal(dealt, getattr(whole, field)), field
+        for rank, share in enumerate(shares):
+            for field in FIELDS:
+                assert torch.equal(getattr(share[step], field), getattr(whole, field)[rank::world_size]), field
+
+
+@pytest.mark.parametrize("micro_batch_size", [1, 3, 4, 9])
+def test_a_share_is_cut_into_batches_of_the_same_images(tmp_path: Path, micro_batch_size: int) -> None:
+    cut = make_loader(tmp_path, micro_batch_size=micro_batch_size)
+    for whole, share in zip(epoch_of(make_loader(tmp_path)), cut.shares(0, cut.steps), strict=True):
+        assert [len(batch.labels_N) for batch in share] == {1: [1] * 4, 3: [3, 1]}.get(micro_batch_size, [4])
+        for field in FIELDS:
+            assert torch.equal(torch.cat([getattr(batch, field) for batch in share]), getattr(whole, field)), field
+
+
+def test_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
+    loader = make_loader(tmp_path)  # 3 steps an epoch
+    whole = [batch for epoch in range(3) for batch in epoch_of(loader, epoch)]
+    for first, last in ((0, 9), (1, 2), (2, 7), (5, 6), (8, 9), (9, 9)):
+        part = [batch for (batch,) in loader.shares(first, last)]
+        assert len(part) == last - first
+        for found, expected in zip(part, whole[first:last], strict=True):
+            assert_same(found, expected)
 
 
 @pytest.mark.skipif(not dali_available(), reason="DALI has wheels for Linux only")
 def test_decoders_see_the_same_crops(tmp_path: Path) -> None:
-    by_pillow = make_loader(tmp_path, decoder=PillowDecoder(SIZE)).epoch(0)
-    by_dali = make_loader(tmp_path, decoder=DaliDecoder(SIZE, 4, regions=True)).epoch(0)
+    by_pillow = epoch_of(make_loader(tmp_path, decoder=PillowDecoder(SIZE)))
+    by_dali = epoch_of(make_loader(tmp_path, decoder=DaliDecoder(SIZE, 4, regions=True)))
     for pillow, dali in zip(by_pillow, by_dali, strict=True):
         assert torch.equal(pillow.boxes_N4, dali.boxes_N4)
         assert torch.equal(pillow.labels_N, dali.labels_N)
@@ -64,7 +98,7 @@ def test_decoders_see_the_same_crops(tmp_path: Path) -> None:
 
 
 def test_targets_are_where_the_square_is(tmp_path: Path) -> None:
-    for batch in make_loader(tmp_path).epoch(0):
+    for batch in epoch_of(make_loader(tmp_path)):
         assert ((batch.boxes_N4 >= 0) & (batch.boxes_N4 <= 1)).all()
         for image_HWC, (x, y, w, h) in zip(batch.images_NHWC, batch.boxes_N4 * SIZE, strict=True):
             square = image_HWC[int(y + h / 2), int(x + w / 2)].int()
@@ -74,7 +108,7 @@ def test_targets_are_where_the_square_is(tmp_path: Path) -> None:
 def test_an_unreadable_image_keeps_its_place_and_does_not_count(tmp_path: Path) -> None:
     loader = make_loader(tmp_path, 4)
     (tmp_path / "2.png").write_bytes(b"no image")
-    (batch,) = loader.epoch(0)
+    (batch,) = epoch_of(loader)
     bad = int(np.flatnonzero(loader.order(0) == 2)[0])
     assert batch.ok_N.tolist() == [i != bad for i in range(4)]
     assert not batch.images_NHWC[bad].any()
@@ -84,6 +118,6 @@ def test_an_unreadable_image_keeps_its_place_and_does_not_count(tmp_path: Path) 
 def test_without_boxes_there_are_no_targets_for_boxes(tmp_path: Path) -> None:
     samples = write_samples(tmp_path, 4, boxes=False)
     loader = TrainingLoader(samples, PillowDecoder(SIZE), str(tmp_path), batch_size=2, min_crop_area=1, seed=0)
-    batches = list(loader.epoch(0))
+    batches = epoch_of(loader)
     assert all(batch.boxes_N4 is None for batch in batches)
     assert sorted(torch.cat([batch.labels_N for batch in batches]).tolist()) == [0, 0, 1, 1]

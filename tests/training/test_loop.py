@@ -1,7 +1,9 @@
 """The recipe on toys."""
 
-import contextlib
+import copy
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,102 +12,136 @@ from psol_ray.config import TrainConfig
 from psol_ray.errors import UserError
 from psol_ray.images import PillowDecoder
 from psol_ray.models import PsolNetwork, find_backbone
-from psol_ray.models.networks import Outputs
-from psol_ray.training import Trainer, TrainingBatch, TrainingLoader
-from psol_ray.training.loop import loss_of
+from psol_ray.training import Trainer, TrainingLoader
+from psol_ray.training.loop import rate_factor
 
 from .toys import write_samples
 
-
-def batch_of(ok: list[bool]) -> TrainingBatch:
-    number = len(ok)
-    return TrainingBatch(
-        images_NHWC=torch.zeros(number, 32, 32, 3, dtype=torch.uint8),
-        boxes_N4=torch.full((number, 4), 0.5),
-        labels_N=torch.zeros(number, dtype=torch.int64),
-        ok_N=torch.tensor(ok),
-    )
+BATCH = 8
 
 
-LOGITS = torch.zeros(2, 4)
-LN_4 = 1.3863
+def recipe(**changes: Any) -> TrainConfig:
+    return TrainConfig(**{"learning_rate": 0.02, "epochs": 4, "batch_size": BATCH, **changes})
 
 
-@pytest.mark.parametrize(
-    ("boxes", "logits", "loss"),
-    [
-        pytest.param(torch.full((2, 4), 0.6), None, 0.5, id="localizer: 50 times the squared error"),
-        pytest.param(None, LOGITS, LN_4, id="classifier: cross-entropy"),
-        pytest.param(torch.full((2, 4), 0.6), LOGITS, 0.5 + LN_4, id="joint: both"),
-    ],
-)
-def test_loss(boxes: torch.Tensor | None, logits: torch.Tensor | None, loss: float) -> None:
-    assert loss_of(Outputs(boxes, logits), batch_of([True, True]), 50).item() == pytest.approx(loss, abs=1e-4)
-
-
-def test_loss_is_the_mean_over_images_that_could_be_read() -> None:
-    boxes = torch.stack([torch.full((4,), 0.6), torch.full((4,), 0.9)]).requires_grad_()
-    assert loss_of(Outputs(boxes, None), batch_of([True, False]), 50).item() == pytest.approx(0.5)
-    nothing = loss_of(Outputs(boxes, None), batch_of([False, False]), 50)
-    nothing.backward()  # a rank that read nothing still takes part in the step
-    assert nothing.item() == 0
-    assert boxes.grad is not None
-    assert not boxes.grad.any()
-
-
-def make_trainer(network: PsolNetwork, **changes: float) -> Trainer:
-    settings = {"learning_rate": 0.02, "epochs": 4, "momentum": 0.9, **changes}
-    return Trainer(network, network.heads(), TrainConfig(**settings), contextlib.nullcontext)  # type: ignore[arg-type]
+def make_trainer(network: PsolNetwork | None = None, steps_an_epoch: int = 2, **changes: Any) -> Trainer:
+    return Trainer(network or make_network(), recipe(**changes), steps_an_epoch=steps_an_epoch)
 
 
 def make_network() -> PsolNetwork:
     torch.manual_seed(0)
-    return PsolNetwork(find_backbone("test_resnet"), box=True, num_classes=2)
+    return PsolNetwork(find_backbone("test_resnet"), num_boxes=1, num_classes=2)
 
 
-def make_loader(root: Path, number: int = 16) -> TrainingLoader:
+def make_loader(root: Path, number: int = 16, **changes: Any) -> TrainingLoader:
     samples = write_samples(root, number)
-    return TrainingLoader(samples, PillowDecoder(32), str(root), batch_size=8, min_crop_area=0.6, seed=0)
+    settings = {"batch_size": BATCH, "min_crop_area": 0.6, "seed": 0, **changes}
+    return TrainingLoader(samples, PillowDecoder(32), str(root), **settings)
+
+
+def train(trainer: Trainer, loader: TrainingLoader, first: int, last: int) -> list[float]:
+    for share in loader.shares(first, last):
+        trainer.step(share)
+    return trainer.take_losses()
+
+
+def assert_same_weights(a: PsolNetwork, b: PsolNetwork) -> None:
+    for (name, mine), theirs in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs), name
 
 
 def test_loss_decreases_on_a_tiny_problem(tmp_path: Path) -> None:
-    trainer, loader = make_trainer(make_network()), make_loader(tmp_path)
-    steps: list[int] = []
-    losses = [trainer.train_epoch(loader.epoch(epoch), lambda done, _: steps.append(done)) for epoch in range(12)]
-    assert steps == [1, 2] * 12
-    assert sum(losses[-3:]) < 0.6 * sum(losses[:3])
+    losses = train(make_trainer(), make_loader(tmp_path), 0, 24)
+    assert len(losses) == 24
+    assert sum(losses[-6:]) < 0.6 * sum(losses[:6])
 
 
-def test_a_checkpoint_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ema_decay", [0.0, 0.5])
+def test_a_checkpoint_in_the_middle_of_an_epoch_goes_on_to_the_same_weights(tmp_path: Path, ema_decay: float) -> None:
     loader = make_loader(tmp_path)
+    settings = {"schedule": "cosine", "ema_decay": ema_decay}
+    whole = make_trainer(**settings)
+    expected = train(whole, loader, 0, 8)
+    interrupted = make_trainer(**settings)
+    losses = train(interrupted, loader, 0, 3)
+    # Through a file, as a checkpoint goes.
+    torch.save(interrupted.state_dict(), tmp_path / "state.pt")
+    restored = make_trainer(**settings)
+    restored.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert losses + train(restored, loader, 3, 8) == expected
+    assert_same_weights(restored.network, whole.network)
+    assert_same_weights(restored.result, whole.result)
 
-    def train(trainer: Trainer, epochs: range) -> list[float]:
-        return [trainer.train_epoch(loader.epoch(epoch), lambda *_: None) for epoch in epochs]
 
-    settings = {"rate_decay_epochs": 1}
-    expected = train(make_trainer(make_network(), **settings), range(4))
+def without_batch_normalisation(network: PsolNetwork) -> PsolNetwork:
+    """Its means would be those of the batch at hand."""
+    network.eval().train = lambda *_: network  # type: ignore[method-assign, assignment]
+    return network
+
+
+def test_gradients_do_not_depend_on_how_a_share_is_cut(tmp_path: Path) -> None:
+    networks = [without_batch_normalisation(make_network()) for _ in range(2)]
+    whole, cut = (make_trainer(network) for network in networks)
+    expected = train(whole, make_loader(tmp_path), 0, 4)
+    assert train(cut, make_loader(tmp_path, micro_batch_size=3), 0, 4) == pytest.approx(expected, rel=1e-4)
+    for mine, theirs in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-5)
+
+
+def test_the_moving_average_is_that_of_the_weights(tmp_path: Path) -> None:
+    trainer, loader = make_trainer(ema_decay=0.75), make_loader(tmp_path)
+    name = "heads.box.2.bias"
+    expected = None
+    for share in loader.shares(0, 5):
+        trainer.step(share)
+        now = trainer.network.state_dict()[name].clone()
+        expected = now if expected is None else 0.75 * expected + 0.25 * now
+    assert torch.allclose(trainer.result.state_dict()[name], expected, atol=1e-7)
+    assert not torch.equal(trainer.network.state_dict()[name], expected)
+
+
+def test_without_an_average_the_result_is_the_network() -> None:
+    trainer = make_trainer()
+    assert trainer.result is trainer.network
+
+
+def test_added_layers_learn_faster(tmp_path: Path) -> None:
     network = make_network()
-    interrupted = make_trainer(network, **settings)
-    train(interrupted, range(2))
-    restored_network = make_network()
-    restored_network.load_state_dict(network.state_dict())
-    restored = make_trainer(restored_network, **settings)
-    restored.load_state_dict(interrupted.state_dict())
-    assert train(restored, range(2, 4)) == pytest.approx(expected[2:], rel=1e-4)
+    before = copy.deepcopy(network)
+    trainer = make_trainer(network, learning_rate=0.01, head_rate_factor=3)
+    rates = [group["lr"] for group in trainer.state_dict()["optimizer"]["param_groups"]]
+    assert rates == pytest.approx([0.01, 0.03])
+    train(trainer, make_loader(tmp_path), 0, 1)
+    assert not torch.equal(before.heads.box[0].weight, network.heads.box[0].weight)
+    first, *_ = before.trunk.parameters()
+    assert not torch.equal(first, next(network.trunk.parameters()))  # and nothing is frozen
 
 
-def test_heads_learn_faster_and_rates_decay_by_the_epoch(tmp_path: Path) -> None:
-    trainer = make_trainer(make_network(), learning_rate=0.01, head_rate_factor=3, rate_decay_epochs=2)
-    loader = make_loader(tmp_path, 8)
-    seen = []
-    for epoch in range(3):
-        seen.append([group["lr"] for group in trainer.state_dict()["optimizer"]["param_groups"]])
-        trainer.train_epoch(loader.epoch(epoch), lambda *_: None)
-    assert seen == [pytest.approx(rates) for rates in ([0.01, 0.03], [0.01, 0.03], [0.001, 0.003])]
+@pytest.mark.parametrize(
+    ("settings", "factors"),
+    [
+        pytest.param({}, [1] * 8, id="constant"),
+        pytest.param({"rate_decay_epochs": 2}, [1] * 4 + [0.1] * 4, id="by 10 every two epochs"),
+        pytest.param(
+            {"schedule": "cosine"}, [0.5 + 0.5 * math.cos(math.pi * step / 8) for step in range(8)], id="cosine"
+        ),
+    ],
+)
+def test_rates_by_step(settings: dict[str, Any], factors: list[float]) -> None:
+    assert [rate_factor(recipe(**settings), step, 2) for step in range(8)] == pytest.approx(factors)
+
+
+def test_the_optimizer_follows_the_schedule(tmp_path: Path) -> None:
+    trainer, loader = make_trainer(learning_rate=0.01, rate_decay_epochs=1), make_loader(tmp_path)
+    rates = []
+    for share in loader.shares(0, 4):
+        trainer.step(share)
+        rates.append(trainer.learning_rate)
+    assert rates == pytest.approx([0.01, 0.01, 0.001, 0.001])
 
 
 def test_a_loss_that_is_not_finite_names_the_rate(tmp_path: Path) -> None:
     network = make_network()
-    torch.nn.init.constant_(network.heads()[-1], float("nan"))
+    torch.nn.init.constant_(network.heads.box[2].bias, float("nan"))
     with pytest.raises(UserError, match=r"the loss is nan, not a finite number, at learning_rate 0.02; lower it"):
-        make_trainer(network).train_epoch(make_loader(tmp_path).epoch(0), lambda *_: None)
+        train(make_trainer(network), make_loader(tmp_path), 0, 1)

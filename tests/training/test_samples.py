@@ -27,10 +27,18 @@ def catalog(**changes: list[Any]) -> pa.Table:
     return pa.table(columns, CATALOG)
 
 
-def boxes(images: list[str], corners: list[tuple[float, ...]], status: list[str]) -> pa.Table:
-    values = dict(zip(("x0", "y0", "x1", "y1"), zip(*corners, strict=True), strict=True))
+SIZES = {"a.jpg": (10, 11), "b.jpg": (20, 21), "c.jpg": (30, 31), "d.jpg": (40, 41)}
+
+
+def boxes(images: list[str], corners: list[tuple[float, ...]], status: list[str], **changes: list[Any]) -> pa.Table:
     columns = {field.name: pa.nulls(len(images), field.type) for field in BOXES}
-    return pa.table({**columns, **values, "image_id": images, "status": status}).cast(BOXES)
+    columns |= dict(zip(("x0", "y0", "x1", "y1"), zip(*corners, strict=True), strict=True))
+    columns |= {name: [SIZES.get(image, (9, 9))[i] for image in images] for i, name in enumerate(("width", "height"))}
+    return pa.table({**columns, "image_id": images, "status": status, **changes}).cast(BOXES)
+
+
+WHOLE = [(0, 0, 9, 9)] * 4
+FINE = ["ok"] * 4
 
 
 def test_boxes_find_their_images_in_any_order() -> None:
@@ -48,7 +56,10 @@ def test_boxes_find_their_images_in_any_order() -> None:
     [
         pytest.param((math.nan,) * 4, "unreadable", id="unreadable"),
         pytest.param((math.nan,) * 4, "ok", id="NaN"),
+        pytest.param((math.inf, 0, 9, 9), "ok", id="infinite"),
         pytest.param((5, 5, 5, 9), "ok", id="without area"),
+        pytest.param((21, 5, 29, 9), "ok", id="beyond the image"),
+        pytest.param((-9, 5, -1, 9), "ok", id="before the image"),
     ],
 )
 def test_an_image_without_a_usable_box_is_left_out_and_counted(corners: tuple[float, ...], status: str) -> None:
@@ -74,3 +85,38 @@ def test_refuses_boxes_of_another_catalog() -> None:
 def test_refuses_when_nothing_is_left() -> None:
     with pytest.raises(UserError, match="nothing to learn from: none of 3 training images"):
         collect_samples(catalog(width=[0, 0, 0, 5]), None)
+
+
+def test_a_box_that_reaches_beyond_its_image_is_cut_off_there() -> None:
+    samples = collect_samples(catalog(), boxes(IMAGES, [(-3, 2, 99, 50), *WHOLE[1:]], FINE))
+    assert samples.boxes_N4 is not None
+    assert samples.boxes_N4[0].tolist() == [0, 2, 10, 11]
+    assert samples.num_left_out == 0
+
+
+def test_every_box_counts_the_same_unless_told() -> None:
+    assert collect_samples(catalog(), boxes(IMAGES, WHOLE, FINE)).weights_N.tolist() == [1, 1, 1]
+
+
+def test_boxes_of_small_components_count_less() -> None:
+    table = boxes(IMAGES, WHOLE, FINE, area_fraction=[0.1, 0.2, 0.9, 0.5])
+    weights = collect_samples(catalog(), table, "area_fraction").weights_N
+    assert weights == pytest.approx([0.6, 1.2, 1.2])  # 0.1 is half the median; a mean of 1
+
+
+def test_weights_need_their_column() -> None:
+    with pytest.raises(UserError, match=r"area_fraction is missing.*set box_weights to none"):
+        collect_samples(catalog(), boxes(IMAGES, WHOLE, FINE), "area_fraction")
+
+
+def test_refuses_boxes_of_images_of_another_size() -> None:
+    table = boxes(IMAGES, WHOLE, FINE, width=[10, 224, 30, 40])
+    with pytest.raises(UserError, match=r"b.jpg has a width of 224 there and of 20 in the catalog; run `psol boxes`"):
+        collect_samples(catalog(), table)
+
+
+@pytest.mark.parametrize("label", [3, -1, None])
+def test_refuses_a_label_outside_the_range(label: int | None) -> None:
+    changed = catalog(label=[0, label, 1, 2])
+    with pytest.raises(UserError, match=rf"b.jpg has the label {label}, and 3 classes have 0 to 2; make it anew"):
+        collect_samples(changed, None)

@@ -25,6 +25,7 @@ def write_samples(root: Path, number: int, *, boxes: bool = True) -> Samples:
         sizes_N2=np.array(sizes, np.int32),
         labels_N=np.arange(number) % 2,
         boxes_N4=np.array(rectangles, np.float64) if boxes else None,
+        weights_N=np.ones(number),
         num_classes=2,
         num_left_out=0,
     )

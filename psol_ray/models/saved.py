@@ -1,34 +1,52 @@
-"""A trained network as one safetensors file that says in its metadata what it is."""
+"""A trained network as one safetensors file that says in its metadata what it is and how it was trained."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import safetensors.torch
 import torch
 
 from psol_ray.errors import UserError
-from psol_ray.models import PsolNetwork, find_backbone
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.networks import PsolNetwork
 
 __all__ = ["SavedNetwork"]
 
 
 @dataclass(frozen=True)
 class SavedNetwork:
-    """What is needed to build a trained network, apart from its tensors."""
+    """What is needed to build a trained network, apart from its tensors; for the fields see `PsolNetwork`."""
 
     backbone: str
     input_size: int
-    box: bool
+    num_boxes: int
     num_classes: int | None
 
-    def build(self, pretrained: dict[str, torch.Tensor] | None = None) -> PsolNetwork:
+    def build(self, pretrained: dict[str, torch.Tensor] | None = None, *, for_training: bool = False) -> PsolNetwork:
         """The network, with a trunk of these tensors; without them its weights are random."""
-        return PsolNetwork(find_backbone(self.backbone), box=self.box, num_classes=self.num_classes, state=pretrained)
+        backbone = find_backbone(self.backbone)
+        return PsolNetwork(
+            backbone,
+            num_boxes=self.num_boxes,
+            num_classes=self.num_classes,
+            state=pretrained,
+            # The last layers of Inception's side branch do not fit on the map of a smaller image.
+            for_training=for_training and self.input_size >= backbone.input_size,
+        )
 
-    def to_bytes(self, network: PsolNetwork) -> bytes:
-        """A safetensors file of the network."""
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-        return safetensors.torch.save(tensors, {"psol_ray": json.dumps(asdict(self))})
+    def to_bytes(self, network: PsolNetwork, recipe: Mapping[str, Any]) -> bytes:
+        """A safetensors file of the network, without what only training needs.
+
+        Args:
+            network: made by `build`.
+            recipe: how it was trained, for people; must go into JSON.
+        """
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.weights().items()}
+        return safetensors.torch.save(
+            tensors, {"psol_ray": json.dumps(asdict(self)), "recipe": json.dumps(dict(recipe))}
+        )
 
     @staticmethod
     def describe(data: bytes) -> "SavedNetwork":

@@ -1,0 +1,101 @@
+"""What the first worker tells while it trains: progress, curves, and which epoch was the best."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from psol_ray.distributed.checkpoint import Position
+from psol_ray.training.curves import Row, to_events, to_lines
+
+if TYPE_CHECKING:
+    from psol_ray.distributed.train_worker import TrainingTask
+
+__all__ = ["EVENTS_FILE", "HISTORY_FILE", "Diary", "best_score"]
+
+HISTORY_FILE = "metrics.jsonl"
+EVENTS_FILE = "tensorboard/events.out.tfevents.psol"
+
+_STEPS_A_ROW = 50
+_SECONDS_BETWEEN_WRITES = 30.0
+
+
+class Diary:
+    """Keeps the rows of a `Position`: one every 50 steps and one at the end of each epoch."""
+
+    def __init__(self, task: TrainingTask, position: Position, steps_an_epoch: int) -> None:
+        self._task, self._position, self._steps_an_epoch = task, position, steps_an_epoch
+        self._first_step = position.step
+        self._recent: list[float] = []
+        self._learning_rate = 0.0
+        self._clock = _Clock()
+        self._row_began = self._epoch_began = (position.step, 0.0)
+        self._written = time.monotonic()
+        task.board.resume.remote(position.step * task.config.batch_size)
+
+    def note(self, losses: list[float], learning_rate: float) -> None:
+        """These are the losses of the last steps."""
+        self._clock.tick()
+        self._recent += losses
+        self._learning_rate = learning_rate
+        step, steps_an_epoch = self._position.step, self._steps_an_epoch
+        note = f"epoch {-(-step // steps_an_epoch)}/{self._task.config.epochs} loss {losses[-1]:.3f}"
+        self._task.board.set.remote("training", (step - self._first_step) * self._task.config.batch_size, note)
+        if len(self._recent) >= _STEPS_A_ROW and step % steps_an_epoch:
+            self._add(self._recent, self._row_began, {})
+        if time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
+            self.write()
+
+    def end_epoch(self, scores: dict[str, float]) -> bool:
+        """Close an epoch with what validation found; returns whether it was the best so far."""
+        best = best_score(self._position.rows)
+        self._add(self._position.losses, self._epoch_began, scores)
+        self._clock.skip()  # validation is not training
+        self._epoch_began = self._row_began
+        found = best_score(self._position.rows[-1:])
+        return found is not None and (best is None or found > best)
+
+    def write(self) -> None:
+        """Write the curves, as lines and for TensorBoard."""
+        self._task.stage.write_bytes(HISTORY_FILE, to_lines(self._position.rows))
+        self._task.stage.write_bytes(EVENTS_FILE, to_events(self._position.rows))
+        self._written = time.monotonic()
+
+    def _add(self, losses: list[float], began: tuple[int, float], scores: dict[str, float]) -> None:
+        step = self._position.step
+        images = (step - began[0]) * self._task.config.batch_size
+        row: Row = {
+            "step": step,
+            "epoch": step // self._steps_an_epoch if step % self._steps_an_epoch == 0 else step / self._steps_an_epoch,
+            "time": time.time(),
+            "loss": sum(losses) / len(losses),
+            "learning_rate": self._learning_rate,
+            "images_per_s": images / (self._clock.seconds - began[1]),
+            **scores,
+        }
+        self._position.rows.append(row)
+        self._recent = []
+        self._row_began = (step, self._clock.seconds)
+
+
+class _Clock:
+    """Seconds spent training."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._mark = time.monotonic()
+
+    def tick(self) -> None:
+        """The time since the last call was spent training."""
+        now = time.monotonic()
+        self.seconds, self._mark = self.seconds + now - self._mark, now
+
+    def skip(self) -> None:
+        """It was not."""
+        self._mark = time.monotonic()
+
+
+def best_score(rows: list[Row]) -> float | None:
+    """The highest GT-Known of these rows, or top-1 of a network without boxes; None where nothing was validated."""
+    scores = [row.get("gt_known", row.get("top1")) for row in rows]
+    return max((score for score in scores if score is not None), default=None)

@@ -1,0 +1,109 @@
+"""How good a network is by now: the test split, whole images squashed to its input, and the field's metrics."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
+
+from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known
+from psol_ray.geometry.boxes import fractions_to_xyxy
+from psol_ray.images import DecodedBatch, Decoder, prefetch
+from psol_ray.models import Outputs
+from psol_ray.training.loop import sum_over_workers
+from psol_ray.training.losses import boxes_of_class
+
+__all__ = ["Validator", "validation_images"]
+
+
+def validation_images(catalog: pa.Table) -> pa.Table:
+    """The rows of a catalog that are of the test split."""
+    return catalog.filter(pc.field("split") == "test").combine_chunks()
+
+
+class Validator:
+    """Scores networks on this rank's share of the test images, and adds up what all ranks found."""
+
+    def __init__(
+        self,
+        images: pa.Table,
+        decoder: Decoder,
+        data_root: str,
+        *,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Args:
+        images: see `validation_images`; every rank is given all of them.
+        decoder: of the network's input size, made without `regions`.
+        data_root: folder the image ids are below.
+        batch_size: images a forward pass.
+        rank, world_size: which share is this worker's.
+        """
+        self._images = images.take(pa.array(range(rank, len(images), world_size), pa.int64()))
+        self._decoder, self._root, self._batch_size = decoder, data_root, batch_size
+
+    @torch.inference_mode()
+    def scores(
+        self, network: Callable[[torch.Tensor], Outputs], autocast: Callable[[], AbstractContextManager[None]]
+    ) -> dict[str, float]:
+        """Fractions of the test images; every rank has to call it.
+
+        Args:
+            network: in inference mode.
+            autocast: a context for forward passes.
+
+        Returns:
+            `gt_known` where it has a box head and images have true boxes (the box is that of the true class, where
+            there is one for each), `top1` where it has a class head. An image that cannot be read is wrong.
+        """
+        counts = np.zeros(4)
+        for start, decoded in prefetch(self._decode()):
+            with autocast():
+                outputs = network(decoded.images_NHWC)
+            rows = self._images.slice(start, len(decoded.ok_N))
+            counts += [*_boxes(outputs, rows, decoded), *_classes(outputs, rows, decoded)]
+        right_boxes, boxes, right_classes, classes = sum_over_workers(torch.from_numpy(counts)).tolist()
+        return {
+            **({"gt_known": right_boxes / boxes} if boxes else {}),
+            **({"top1": right_classes / classes} if classes else {}),
+        }
+
+    def _decode(self) -> Iterator[tuple[int, DecodedBatch]]:
+        paths = [os.path.join(self._root, image_id) for image_id in self._images.column("image_id").to_pylist()]
+        for start in range(0, len(paths), self._batch_size):
+            yield start, self._decoder.decode(paths[start : start + self._batch_size])
+
+
+def _boxes(outputs: Outputs, images: pa.Table, decoded: DecodedBatch) -> tuple[int, int]:
+    """How many boxes are right, of how many that can be."""
+    if outputs.boxes_NR4 is None:
+        return 0, 0
+    truth = GroundTruth.of(images)
+    labels_N = torch.from_numpy(_column(images, "label")).long().to(outputs.boxes_NR4.device)
+    fractions_N4 = boxes_of_class(outputs.boxes_NR4, labels_N).double().cpu().numpy()
+    boxes_N4 = fractions_to_xyxy(fractions_N4, _column(images, "width"), _column(images, "height"))
+    right_N = gt_known(best_ious(boxes_N4, truth)) & _readable(images, decoded)
+    return int(right_N.sum()), int(truth.known_N.sum())
+
+
+def _classes(outputs: Outputs, images: pa.Table, decoded: DecodedBatch) -> tuple[int, int]:
+    """How many classes are right, of how many."""
+    if outputs.logits_NK is None:
+        return 0, 0
+    top_N = outputs.logits_NK.argmax(dim=1).cpu().numpy()
+    right_N = (top_N == _column(images, "label")) & _readable(images, decoded)
+    return int(right_N.sum()), len(right_N)
+
+
+def _readable(images: pa.Table, decoded: DecodedBatch) -> NDArray[np.bool_]:
+    return decoded.ok_N & (_column(images, "width") > 0)
+
+
+def _column(images: pa.Table, name: str) -> NDArray[np.float64]:
+    return images.column(name).to_numpy().astype(np.float64)

@@ -1,0 +1,182 @@
+"""`psol train` under everything that dies, with any number of workers. The result is that of a quiet run."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from ray.cluster_utils import Cluster
+
+from .conftest import Run
+
+# Three steps an epoch, nine in all, and checkpoints also in the middle of an epoch.
+FLAGS = ("--classifier.epochs", "3", "--classifier.checkpoint_steps", "2", "--classifier.ema_decay", "0.5")
+
+
+def stage_of(run: Run) -> Path:
+    return run.run_dir / "classifier"
+
+
+def curve_of(stage: Path) -> list[dict[str, float]]:
+    """What does not depend on the clock."""
+    path = stage / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [{name: value for name, value in row.items() if name not in ("time", "images_per_s")} for row in rows]
+
+
+def assert_same_result(run: Run, expected: Run) -> None:
+    """The same curve and the same weights, to the last bit."""
+    assert curve_of(stage_of(run)) == curve_of(stage_of(expected))
+    for name in ("model", "best"):
+        mine, theirs = (
+            safetensors.torch.load_file(stage_of(which) / f"{name}.safetensors") for which in (run, expected)
+        )
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(mine[tensor], theirs[tensor]) for tensor in mine)
+
+
+def fresh_copy(whole: Run, folder: Path) -> Run:
+    """A copy of `whole` without a classifier."""
+    shutil.copytree(whole.run_dir, folder / "run", ignore=shutil.ignore_patterns("classifier"))
+    return Run(whole.config, folder / "run", whole.root)
+
+
+@pytest.fixture(scope="module")
+def quiet(whole: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A training in which nothing went wrong."""
+    run = fresh_copy(whole, tmp_path_factory.mktemp("quiet"))
+    assert run.psol("train classifier", *FLAGS) == 0
+    return run
+
+
+def worker_killed_once(marker: Path) -> Callable[[dict[str, Any]], None]:
+    """A training loop whose process is killed in the fifth step, after the checkpoint of the fourth."""
+
+    def train(loop_config: dict[str, Any]) -> None:
+        from psol_ray.distributed import train_worker
+
+        class Killed(train_worker.Trainer):  # type: ignore[name-defined, misc]
+            num_steps = 0
+
+            def step(self, share: Any) -> None:
+                self.num_steps += 1
+                if self.num_steps == 5 and not marker.exists():
+                    marker.touch()
+                    time.sleep(3)  # Ray Train's controller takes a checkpoint in at its next poll
+                    os.kill(os.getpid(), signal.SIGKILL)
+                super().step(share)
+
+        train_worker.Trainer = Killed  # type: ignore[misc]
+        train_worker.train_worker(loop_config)
+
+    return train
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_mid_epoch_costs_nothing_but_time(
+    whole: Run, quiet: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fresh_copy(whole, tmp_path)
+    monkeypatch.setattr("psol_ray.distributed.train.train_worker", worker_killed_once(tmp_path / "killed"))
+    assert run.psol("train classifier", *FLAGS) == 0
+    assert capsys.readouterr().err.count("going on from the last checkpoint") == 1
+    assert_same_result(run, quiet)
+
+
+@pytest.mark.slow
+def test_a_fault_ends_it_where_no_failure_is_allowed_and_the_same_command_goes_on(
+    whole: Run, quiet: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fresh_copy(whole, tmp_path)
+    monkeypatch.setattr("psol_ray.distributed.train.train_worker", worker_killed_once(tmp_path / "killed"))
+    assert run.psol("train classifier", *FLAGS, "--cluster.max_failures", "0") != 0
+    assert not (stage_of(run) / "_SUCCESS").exists()
+    assert run.psol("train classifier", *FLAGS, "--cluster.max_failures", "0") == 0
+    assert_same_result(run, quiet)
+
+
+def start_driver(run: Run, address: str, *flags: str) -> subprocess.Popen:
+    settings = ["--config", str(run.config), "--run_dir", str(run.run_dir), "--cluster.address", address, *flags]
+    return subprocess.Popen([sys.executable, "-m", "psol_ray.cli", "train", *settings, "classifier"])
+
+
+def wait_for_rows(run: Run, number: int, driver: subprocess.Popen) -> None:
+    """Until so many epochs are on disk, with a checkpoint that Ray Train has taken in."""
+    taken_in = stage_of(run) / "checkpoint_manager_snapshot.json"
+    while len(curve_of(stage_of(run))) < number or not taken_in.exists():
+        assert driver.poll() is None
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_a_killed_driver_costs_nothing_but_time(whole: Run, quiet: Run, tmp_path: Path, cluster: str) -> None:
+    run = fresh_copy(whole, tmp_path)
+    driver = start_driver(run, cluster, *FLAGS)
+    wait_for_rows(run, 1, driver)
+    driver.kill()
+    driver.wait()
+    assert not (stage_of(run) / "_SUCCESS").exists()
+    assert run.psol("train classifier", *FLAGS) == 0
+    assert_same_result(run, quiet)
+
+
+@pytest.mark.slow
+def test_refuses_a_checkpoint_of_another_network(
+    whole: Run, quiet: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fresh_copy(whole, tmp_path)
+    shutil.copytree(stage_of(quiet), stage_of(run))
+    for name in ("_STARTED", "_SUCCESS"):
+        (stage_of(run) / name).unlink()
+    assert run.psol("train classifier", *FLAGS, "--classifier.input_size", "32") == 2
+    (complaint,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("psol train: ")]
+    assert "'input_size': 64" in complaint
+    assert "'input_size': 32" in complaint
+    assert complaint.endswith("train anew with --overwrite")
+
+
+@pytest.fixture
+def machines() -> Iterator[Cluster]:
+    """A cluster that has no machine to work on yet."""
+    cluster = Cluster(initialize_head=True, connect=False, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_any_number_of_workers_follows_the_same_loss(whole: Run, tmp_path: Path, machines: Cluster) -> None:
+    machines.add_node(num_cpus=4)
+    curves = []
+    for workers in (1, 2, 4):
+        run = fresh_copy(whole, tmp_path / str(workers))
+        # Without batch normalisation, whose means are those of one worker's images.
+        network = ("--classifier.backbone", "test_vit", "--classifier.epochs", "2")
+        driver = start_driver(run, machines.address, *network, "--cluster.workers", str(workers))
+        assert driver.wait(timeout=300) == 0
+        curves.append([row["loss"] for row in curve_of(stage_of(run))])
+    assert len(curves[0]) == 2
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+    assert curves[2] == pytest.approx(curves[0], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_an_elastic_group_goes_on_without_a_node_that_is_gone(whole: Run, tmp_path: Path, machines: Cluster) -> None:
+    machines.add_node(num_cpus=1)
+    lost = machines.add_node(num_cpus=1)
+    run = fresh_copy(whole, tmp_path)
+    # Three workers' worth of images for two: shares need not be equal.
+    flags = ("--classifier.epochs", "200", "--classifier.batch_size", "3", "--cluster.min_workers", "1")
+    driver = start_driver(run, machines.address, *flags)
+    wait_for_rows(run, 1, driver)
+    machines.remove_node(lost, allow_graceful=False)
+    assert driver.wait(timeout=500) == 0
+    assert [row["epoch"] for row in curve_of(stage_of(run))] == list(range(1, 201))

@@ -1,0 +1,45 @@
+"""One file by its path or URI."""
+
+from pathlib import Path
+
+import pytest
+
+from psol_ray.errors import UserError
+from psol_ray.tables import read_file
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "a file"
+    path.write_bytes(b"content")
+    return path
+
+
+def test_reads_a_path(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_file("boxes.localizer", str(file)) == b"content"
+    monkeypatch.chdir(file.parent)
+    assert read_file("boxes.localizer", "a file") == b"content"
+
+
+def test_reads_a_uri(file: Path) -> None:
+    assert read_file("boxes.localizer", file.as_uri()) == b"content"
+
+
+def test_a_file_that_is_not_there_is_none(file: Path) -> None:
+    assert read_file("boxes.localizer", str(file.parent / "other")) is None
+    assert read_file("boxes.localizer", str(file.parent)) is None
+
+
+def test_names_the_setting_of_a_uri_that_cannot_be_opened() -> None:
+    with pytest.raises(UserError, match=r"^boxes\.localizer: 'gopher://a/b' cannot be opened .*; give a local path"):
+        read_file("boxes.localizer", "gopher://a/b")
+
+
+def test_names_the_setting_of_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def get_file_info(self, _: str) -> None:
+            raise PermissionError("access denied\nby whom")
+
+    monkeypatch.setattr("psol_ray.tables.files.open_uri", lambda _, uri: (Broken(), uri))
+    with pytest.raises(UserError, match=r"^boxes\.localizer: '.*a file' cannot be read \(access denied\); mend that"):
+        read_file("boxes.localizer", str(file))

@@ -1,0 +1,95 @@
+"""Validation against boxes and labels that are known."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+
+from psol_ray.images import PillowDecoder
+from psol_ray.models import Outputs
+from psol_ray.tables import CATALOG
+from psol_ray.training import Validator, validation_images
+
+SIZE = 16
+# In an image of 40 x 20 pixels: the left half; all of it, or the lower right quarter; nothing known.
+TRUTH = [[(0, 0, 20, 20)], [(0, 0, 40, 20), (20, 10, 40, 20)], []]
+LABELS = [0, 1, 1]
+
+
+def make_catalog(root: Path, width: int = 40) -> pa.Table:
+    """Three test images; their grey level says which they are."""
+    for i in range(3):
+        Image.fromarray(np.full((20, 40, 3), 100 * i, np.uint8)).save(root / f"{i}.png")
+    return pa.table(
+        {
+            "image_id": ["t.png", *(f"{i}.png" for i in range(3))],
+            "label": [0, *LABELS],
+            "class_name": ["a", "a", "b", "b"],
+            "split": ["train", *["test"] * 3],
+            "width": [40, width, 40, 40],
+            "height": [20, 20 if width else 0, 20, 20],
+            "gt_boxes": [[], *TRUTH],
+        },
+        CATALOG,
+    )
+
+
+def says(boxes: list[Any] | None, labels: list[int] | None) -> Callable[[torch.Tensor], Outputs]:
+    """A network that knows the images by their grey level."""
+
+    def network(images_NHWC: torch.Tensor) -> Outputs:
+        which = (images_NHWC[:, 0, 0, 0].float() / 100).round().long()
+        found = None if boxes is None else torch.tensor(boxes)[which]
+        logits = None if labels is None else torch.eye(2)[torch.tensor(labels)[which]]
+        return Outputs(found, logits)
+
+    return network
+
+
+def scores(root: Path, network: Callable[[torch.Tensor], Outputs], catalog: pa.Table | None = None) -> dict[str, float]:
+    images = validation_images(make_catalog(root) if catalog is None else catalog)
+    validator = Validator(images, PillowDecoder(SIZE), str(root), batch_size=2)
+    return validator.scores(network, nullcontext)
+
+
+LEFT, ALL, CORNER = [[0, 0, 0.5, 1]], [[0, 0, 1, 1]], [[0.5, 0.5, 0.5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "labels", "expected"),
+    [
+        pytest.param([LEFT, ALL, ALL], None, {"gt_known": 1.0}, id="boxes"),
+        pytest.param([CORNER, CORNER, ALL], None, {"gt_known": 0.5}, id="the best of several true boxes"),
+        pytest.param(None, [0, 1, 0], {"top1": 2 / 3}, id="classes"),
+        pytest.param([ALL, LEFT, ALL], LABELS, {"gt_known": 1.0, "top1": 1.0}, id="IoU of exactly one half"),
+        # Boxes of class 0 and class 1; each image counts with that of its own class.
+        pytest.param([LEFT + CORNER, LEFT + ALL, LEFT + LEFT], None, {"gt_known": 1.0}, id="a box for each class"),
+    ],
+)
+def test_scores(tmp_path: Path, boxes: Any, labels: Any, expected: dict[str, float]) -> None:
+    assert scores(tmp_path, says(boxes, labels)) == pytest.approx(expected)
+
+
+def test_an_image_that_cannot_be_read_is_wrong(tmp_path: Path) -> None:
+    perfect = says([LEFT, ALL, ALL], LABELS)
+    catalog = make_catalog(tmp_path)
+    (tmp_path / "1.png").write_bytes(b"no image")
+    assert scores(tmp_path, perfect, catalog) == pytest.approx({"gt_known": 0.5, "top1": 2 / 3})
+
+
+def test_an_image_without_a_size_is_wrong(tmp_path: Path) -> None:
+    found = scores(tmp_path, says([LEFT, ALL, ALL], LABELS), make_catalog(tmp_path, width=0))
+    assert found == pytest.approx({"gt_known": 0.5, "top1": 2 / 3})
+
+
+def test_says_nothing_where_nothing_is_known(tmp_path: Path) -> None:
+    catalog = make_catalog(tmp_path)
+    unknown = catalog.set_column(6, CATALOG.field("gt_boxes"), pa.array([[]] * 4, CATALOG.field("gt_boxes").type))
+    assert scores(tmp_path, says([LEFT] * 3, None), unknown) == {}
+    assert scores(tmp_path, says([LEFT] * 3, LABELS), catalog.slice(0, 1)) == {}
