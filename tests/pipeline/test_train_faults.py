@@ -67,7 +67,7 @@ def worker_killed_once(marker: Path) -> Callable[[dict[str, Any]], None]:
         class Killed(train_worker.Trainer):  # type: ignore[name-defined, misc]
             num_steps = 0
 
-            def step(self, share: Any) -> None:
+            def step(self, share) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
                 self.num_steps += 1
                 if self.num_steps == 5 and not marker.exists():
                     marker.touch()
