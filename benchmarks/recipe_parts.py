@@ -92,6 +92,9 @@ def _samples(params: Json, config: TrainConfig) -> Samples:
     )
     if params["variant"] == "second_round":
         return dataclasses.replace(samples, boxes_N4=np.load(_first_round(params)))
+    if params["variant"] == "true_boxes":
+        images = stages.stage("catalog").read(CATALOG).filter(pc.field("image_id").isin(samples.image_ids))
+        return dataclasses.replace(samples, boxes_N4=GroundTruth.of(images).boxes_M4)
     rng = np.random.default_rng(params["seed"])
     kept = np.sort(rng.permutation(len(samples))[: round(len(samples) * params["share"])])
     assert samples.boxes_N4 is not None

@@ -4,7 +4,8 @@
 
 The run directory has a catalog with true boxes, and DDT's boxes. Every variant changes one thing of the first one,
 `plain`, which is the paper's recipe at a rate and batch that suit few images. Each is trained with every seed, on one
-worker, without Ray. `images_*` are `plain` on that share of the training images, at the same number of steps.
+worker, without Ray. `true_boxes` learns from ground truth (of data sets with one box an image): no pseudo boxes can
+do better, whatever draws them. `images_*` are `plain` on that share of the training images, at the same number of steps.
 """
 
 import argparse
@@ -22,6 +23,9 @@ Json = dict[str, Any]
 
 VARIANTS: dict[str, Json] = {
     "plain": {},
+    "true_boxes": {},
+    "images_quarter": {},
+    "images_half": {},
     "cosine": {"schedule": "cosine"},
     "ema": {"ema_decay": 0.99},
     "area_weights": {"box_weights": "area_fraction"},
@@ -33,8 +37,6 @@ VARIANTS: dict[str, Json] = {
     "crops_from_half": {"min_crop_area": 0.5},
     "second_round": {},
     "together": {"schedule": "cosine", "ema_decay": 0.99, "box_weights": "area_fraction", "min_crop_area": 0.5},
-    "images_quarter": {},
-    "images_half": {},
 }
 SHARES = {"images_quarter": 0.25, "images_half": 0.5}
 

@@ -24,8 +24,7 @@ def train(task: TrainingTask, max_failures: int) -> None:
         max_failures: faults after which it goes on; with one more it is given up.
 
     Raises:
-        UserError: what a worker raised as one.
-        TrainingFailedError: it was given up.
+        UserError: what a worker raised as one; or it was given up.
     """
     for failures_left in reversed(range(max_failures + 1)):
         try:
@@ -34,7 +33,10 @@ def train(task: TrainingTask, max_failures: int) -> None:
         except TrainingFailedError as error:
             _raise_mistake(error)
             if not failures_left:
-                raise
+                raise UserError(
+                    f"training failed {max_failures + 1} times, which is more than cluster.max_failures allows, in the end"
+                    f" by {_gist(error)}; mend that, and the same command goes on from the last checkpoint"
+                ) from error
             print(f"training failed ({_gist(error)}); going on from the last checkpoint", file=sys.stderr)
 
 

@@ -94,11 +94,14 @@ def test_a_worker_killed_in_mid_epoch_costs_nothing_but_time(
 
 @pytest.mark.slow
 def test_a_fault_ends_it_where_no_failure_is_allowed_and_the_same_command_goes_on(
-    whole: Run, quiet: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Run, quiet: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = fresh_copy(whole, tmp_path)
     monkeypatch.setattr("psol_ray.distributed.train.train_worker", worker_killed_once(tmp_path / "killed"))
-    assert run.psol("train classifier", *FLAGS, "--cluster.max_failures", "0") != 0
+    assert run.psol("train classifier", *FLAGS, "--cluster.max_failures", "0") == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("psol train: training failed 1 times")
+    assert told.endswith("the same command goes on from the last checkpoint")
     assert not (stage_of(run) / "_SUCCESS").exists()
     assert run.psol("train classifier", *FLAGS, "--cluster.max_failures", "0") == 0
     assert_same_result(run, quiet)
