@@ -5,7 +5,7 @@
 The run directory has a catalog with true boxes, and DDT's boxes. Every variant changes one thing of the first one,
 `plain`, which is the paper's recipe at a rate and batch that suit few images. Each is trained with every seed, on one
 worker, without Ray. `true_boxes` learns from ground truth (of data sets with one box an image): no pseudo boxes can
-do better, whatever draws them. `images_*` are `plain` on that share of the training images, at the same number of steps.
+do better, whatever draws them. `images_*` are `plain` on that share of the training images, for as many steps.
 """
 
 import argparse

@@ -7,6 +7,7 @@ from jsonargparse.typing import (
     ClosedUnitInterval,
     NonNegativeFloat,
     NonNegativeInt,
+    OpenUnitInterval,
     PositiveFloat,
     PositiveInt,
 )
@@ -103,12 +104,12 @@ class TrainConfig:
     """Factor of the box loss; null is 50 for the squared error and 1 for the others."""
     box_weights: Literal["none", "area_fraction"] = "none"
     """Every pseudo box counts the same, or those on a small component less."""
-    ema_decay: ClosedUnitInterval = 0.0
-    """Of an exponential moving average of the weights, which then is the result; 0 is none."""
+    ema_decay: OpenUnitInterval | None = None
+    """Of an exponential moving average of the weights, which then is the result; null is none."""
+    micro_batch_size: PositiveInt | None = None
+    """The most images a worker takes at once; gradients of a step are summed. Null is its whole share of a step."""
     precision: Precision = "auto"
     """Of the forward and backward pass; auto is bfloat16 on a GPU and float32 on a CPU."""
-    micro_batch_size: PositiveInt | None = _speed(None)
-    """The most images a worker takes at once; gradients of a step are summed. Null is its whole share of a step."""
     compile: bool = _speed(False)
     """Compile the network when a worker starts."""
     checkpoint_steps: PositiveInt = _speed(1000)
@@ -165,7 +166,7 @@ class Config:
     """Where results go: a local path, or a URI such as s3://bucket/path."""
     data: DataConfig
     """Images."""
-    seed: int = 0
+    seed: NonNegativeInt = 0
     """Of crops, shuffles and new layers."""
     boxes: BoxesConfig = field(default_factory=BoxesConfig)
     """Pseudo boxes."""

@@ -38,21 +38,22 @@ def restore(network: SavedNetwork, trainer: Trainer) -> Position:
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return Position(0, [], [])
-    with checkpoint.as_directory() as folder:
-        try:
+    try:
+        with checkpoint.as_directory() as folder:
             state = torch.load(Path(folder) / _FILE, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever the unpickler trips over
-            reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
-            raise UserError(
-                f"checkpoint {checkpoint.path}: cannot be read ({reason}); train anew with --overwrite"
-            ) from None
-    if state.get("made_by") != asdict(network):
+        found = state["made_by"]
+        if found == asdict(network):
+            trainer.load_state_dict(state["trainer"])
+            return Position(**state["position"])
+    except Exception as error:  # whatever an unpickler, or a state of another make, trips over
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
         raise UserError(
-            f"checkpoint {checkpoint.path}: found one of {state.get('made_by')}, expected one of {asdict(network)};"
-            " train anew with --overwrite"
-        )
-    trainer.load_state_dict(state["trainer"])
-    return Position(**state["position"])
+            f"checkpoint {checkpoint.path}: cannot be read ({reason}); train anew with --overwrite"
+        ) from None
+    raise UserError(
+        f"checkpoint {checkpoint.path}: found one of {found}, expected one of {asdict(network)};"
+        " train anew with --overwrite"
+    )
 
 
 def save(network: SavedNetwork, trainer: Trainer, position: Position) -> None:

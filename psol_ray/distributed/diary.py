@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from psol_ray.distributed.checkpoint import Position
-from psol_ray.training.curves import Row, to_events, to_lines
+from psol_ray.errors import UserError
+from psol_ray.training.curves import Row, events_file, to_events, to_lines
 
 if TYPE_CHECKING:
-    from psol_ray.distributed.train_worker import TrainingTask
+    from psol_ray.distributed.train_setup import TrainingTask
 
-__all__ = ["EVENTS_FILE", "HISTORY_FILE", "Diary", "best_score"]
+__all__ = ["HISTORY_FILE", "Diary", "best_score"]
 
 HISTORY_FILE = "metrics.jsonl"
-EVENTS_FILE = "tensorboard/events.out.tfevents.psol"
 
 _STEPS_A_ROW = 50
 _SECONDS_BETWEEN_WRITES = 30.0
@@ -25,12 +26,12 @@ class Diary:
 
     def __init__(self, task: TrainingTask, position: Position, steps_an_epoch: int) -> None:
         self._task, self._position, self._steps_an_epoch = task, position, steps_an_epoch
-        self._first_step = position.step
-        self._recent: list[float] = []
+        self._first_step = self._step_written = position.step
+        self._recent = _since_last_row(position)
         self._learning_rate = 0.0
         self._clock = _Clock()
         self._row_began = self._epoch_began = (position.step, 0.0)
-        self._written = time.monotonic()
+        self._time_written = time.monotonic()
         task.board.resume.remote(position.step * task.config.batch_size)
 
     def note(self, losses: list[float], learning_rate: float) -> None:
@@ -42,40 +43,59 @@ class Diary:
         note = f"epoch {-(-step // steps_an_epoch)}/{self._task.config.epochs} loss {losses[-1]:.3f}"
         self._task.board.set.remote("training", (step - self._first_step) * self._task.config.batch_size, note)
         if len(self._recent) >= _STEPS_A_ROW and step % steps_an_epoch:
-            self._add(self._recent, self._row_began, {})
-        if time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
-            self.write()
+            self._add({"step_loss": _mean(self._recent)}, self._row_began)
+        if time.monotonic() - self._time_written > _SECONDS_BETWEEN_WRITES:
+            with suppress(UserError):  # a storage that fails now is no reason to stop: a checkpoint is
+                self._write_lines()
 
     def end_epoch(self, scores: dict[str, float]) -> bool:
         """Close an epoch with what validation found; returns whether it was the best so far."""
         best = best_score(self._position.rows)
-        self._add(self._position.losses, self._epoch_began, scores)
-        self._clock.skip()  # validation is not training
+        self._add({"loss": _mean(self._position.losses), **scores}, self._epoch_began)
         self._epoch_began = self._row_began
         found = best_score(self._position.rows[-1:])
         return found is not None and (best is None or found > best)
 
     def write(self) -> None:
-        """Write the curves, as lines and for TensorBoard."""
-        self._task.stage.write_bytes(HISTORY_FILE, to_lines(self._position.rows))
-        self._task.stage.write_bytes(EVENTS_FILE, to_events(self._position.rows))
-        self._written = time.monotonic()
+        """Write the curves, those since the last call as a file for TensorBoard."""
+        self._write_lines()
+        rows = [row for row in self._position.rows if row["step"] > self._step_written]
+        if rows:
+            # A step's file has the same rows whenever it is written: a run that was interrupted shows no step twice.
+            self._task.stage.write_bytes(events_file(self._position.step), to_events(rows))
+        self._step_written = self._position.step
 
-    def _add(self, losses: list[float], began: tuple[int, float], scores: dict[str, float]) -> None:
+    def go_on(self) -> None:
+        """Training goes on; what was done since the last losses was not training."""
+        self._clock.skip()
+
+    def _write_lines(self) -> None:
+        self._time_written = time.monotonic()
+        self._task.stage.write_bytes(HISTORY_FILE, to_lines(self._position.rows))
+
+    def _add(self, found: dict[str, float], began: tuple[int, float]) -> None:
         step = self._position.step
-        images = (step - began[0]) * self._task.config.batch_size
         row: Row = {
             "step": step,
             "epoch": step // self._steps_an_epoch if step % self._steps_an_epoch == 0 else step / self._steps_an_epoch,
             "time": time.time(),
-            "loss": sum(losses) / len(losses),
             "learning_rate": self._learning_rate,
-            "images_per_s": images / (self._clock.seconds - began[1]),
-            **scores,
+            "images_per_s": (step - began[0]) * self._task.config.batch_size / (self._clock.seconds - began[1]),
+            **found,
         }
         self._position.rows.append(row)
         self._recent = []
         self._row_began = (step, self._clock.seconds)
+
+
+def _since_last_row(position: Position) -> list[float]:
+    """Losses that no row tells of yet."""
+    last_row = int(position.rows[-1]["step"]) if position.rows else 0
+    return position.losses[-(position.step - last_row) :] if position.step > last_row else []
+
+
+def _mean(losses: list[float]) -> float:
+    return sum(losses) / len(losses)
 
 
 class _Clock:

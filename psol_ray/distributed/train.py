@@ -7,7 +7,8 @@ from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig,
 from ray.train.torch import TorchTrainer
 
 from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.distributed.train_worker import TrainingTask, train_worker
+from psol_ray.distributed.train_setup import TrainingTask
+from psol_ray.distributed.train_worker import train_worker
 from psol_ray.errors import UserError
 
 __all__ = ["train"]
@@ -34,8 +35,8 @@ def train(task: TrainingTask, max_failures: int) -> None:
             _raise_mistake(error)
             if not failures_left:
                 raise UserError(
-                    f"training failed {max_failures + 1} times, which is more than cluster.max_failures allows, in the end"
-                    f" by {_gist(error)}; mend that, and the same command goes on from the last checkpoint"
+                    f"training failed {max_failures + 1} times, which is more than cluster.max_failures allows, in the"
+                    f" end by {_gist(error)}; mend that, and the same command goes on from the last checkpoint"
                 ) from error
             print(f"training failed ({_gist(error)}); going on from the last checkpoint", file=sys.stderr)
 

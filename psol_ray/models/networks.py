@@ -42,7 +42,8 @@ class _Heads(nn.Module):
     def forward(self, pooled_NC: torch.Tensor) -> Outputs:
         boxes_NR4 = None
         if self.box is not None:
-            boxes_NR4 = self.box(pooled_NC).sigmoid().view(len(pooled_NC), self.num_boxes, 4)
+            # In bfloat16 the sigmoid of 6.3 is 1, without a gradient, and boxes are steps of 1/256 of the image apart.
+            boxes_NR4 = self.box(pooled_NC).float().sigmoid().view(len(pooled_NC), self.num_boxes, 4)
         return Outputs(boxes_NR4, None if self.classes is None else self.classes(pooled_NC))
 
 

@@ -6,7 +6,7 @@ from psol_ray.config import TrainConfig, result_settings
 from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
 from psol_ray.distributed.progress import show_progress
 from psol_ray.distributed.train import train
-from psol_ray.distributed.train_worker import TrainingTask
+from psol_ray.distributed.train_setup import TrainingTask
 from psol_ray.errors import UserError
 from psol_ray.models import SavedNetwork, hash_state, load_state
 from psol_ray.pipeline.context import Context, Work, backbone_of
@@ -26,13 +26,18 @@ def train_model(context: Context, name: ModelName) -> None:
     if name != "classifier":
         inputs["boxes"] = context.stage("boxes").require().fingerprint
     settings = {
-        **result_settings(config),
+        **{field: value for field, value in result_settings(config).items() if not _idle(name, field)},
         "weights_hash": hash_state(state.items()),
         "seed": context.config.seed,
     }
     with context.making(Provenance(name, settings, inputs)) as work:
         if work is not None:
             _train(context, work, name, state)
+
+
+def _idle(name: ModelName, field: str) -> bool:
+    """Whether a field of its config plays no part in this network."""
+    return name == "classifier" and field.startswith(("box_", "regression"))
 
 
 def _train(context: Context, work: Work, name: ModelName, state: dict) -> None:
@@ -50,7 +55,7 @@ def _train(context: Context, work: Work, name: ModelName, state: dict) -> None:
                 config=config,
                 saved=_describe(name, config, samples.num_classes),
                 samples=ray.put(samples),
-                test_images=ray.put(validation_images(catalog)),
+                test_images=ray.put(validation_images(catalog, classes=name != "localizer")),
                 pretrained=ray.put(state),
                 data_root=context.data_root,
                 seed=context.config.seed,

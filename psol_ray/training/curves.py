@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
-__all__ = ["Row", "to_events", "to_lines"]
+__all__ = ["Row", "events_file", "to_events", "to_lines"]
 
 Row = dict[str, float]
 """`step` and `epoch` done, `time` (Unix), and what was measured there."""
@@ -20,12 +20,13 @@ def to_lines(rows: Sequence[Row]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def to_events(rows: Sequence[Row]) -> bytes:
-    """A TensorBoard event file of all numbers over steps.
+def events_file(step: int) -> str:
+    """Name of the event file whose last row is of this step. TensorBoard reads them in the order of their names."""
+    return f"tensorboard/events.out.tfevents.{step:012d}.psol"
 
-    Made anew each time rather than appended to, so that a run that was interrupted shows every step once. Files of
-    the first rows are how those of more rows start, which is what TensorBoard relies on when it reads on.
-    """
+
+def to_events(rows: Sequence[Row]) -> bytes:
+    """A TensorBoard event file of all numbers over steps."""
     with tempfile.TemporaryDirectory() as folder:
         with SummaryWriter(folder) as writer:
             for row in rows:

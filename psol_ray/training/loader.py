@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,9 +96,10 @@ class TrainingLoader:
             order = self.order(epoch).reshape(self.steps, self._batch_size)
             for step in range(max(first - epoch * self.steps, 0), min(last - epoch * self.steps, self.steps)):
                 mine = order[step, self._rank :: self._world_size]
-                for start in range(0, len(mine), self._micro_batch_size):
-                    end = start + self._micro_batch_size
-                    yield mine[start:end], epoch, end >= len(mine)
+                # Pieces of like size: a last one of one image is more than batch normalisation can take.
+                pieces = np.array_split(mine, -(-len(mine) // self._micro_batch_size))
+                for i, piece in enumerate(pieces, start=1):
+                    yield piece, epoch, i == len(pieces)
 
     def _load(self, rows: NDArray[np.intp], epoch: int, ends_share: bool) -> tuple[TrainingBatch, bool]:
         regions, flips, boxes = [], [], []
@@ -114,12 +116,18 @@ class TrainingLoader:
         device = decoded.images_NHWC.device
         batch = TrainingBatch(
             images_NHWC=decoded.images_NHWC,
-            boxes_N4=torch.from_numpy(np.array(boxes)).float().to(device) if boxes else None,
-            weights_N=torch.from_numpy(self._samples.weights_N[rows]).float().to(device),
-            labels_N=torch.from_numpy(self._samples.labels_N[rows]).to(device),
-            ok_N=torch.from_numpy(decoded.ok_N).to(device),
+            boxes_N4=_move(np.array(boxes, np.float32), device) if boxes else None,
+            weights_N=_move(self._samples.weights_N[rows].astype(np.float32), device),
+            labels_N=_move(self._samples.labels_N[rows], device),
+            ok_N=_move(decoded.ok_N, device),
         )
         return batch, ends_share
+
+
+def _move(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """To a GPU without waiting for what it has to do before."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def _regroup(batches: Iterable[tuple[TrainingBatch, bool]]) -> Iterator[Share]:

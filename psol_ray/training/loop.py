@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -16,8 +15,9 @@ from psol_ray.errors import UserError
 from psol_ray.models import PsolNetwork
 from psol_ray.training.loader import TrainingBatch
 from psol_ray.training.losses import make_loss
+from psol_ray.training.workers import num_workers, share_buffers, sum_over_workers
 
-__all__ = ["Trainer", "rate_factor", "sum_over_workers"]
+__all__ = ["Trainer", "rate_factor"]
 
 
 class Trainer:
@@ -69,6 +69,12 @@ class Trainer:
         assert isinstance(average, PsolNetwork)
         return average
 
+    def ready_result(self) -> PsolNetwork:
+        """The same in inference mode, and alike on all workers, each of which has to call this."""
+        share_buffers(self.result)
+        # First into training mode: some networks drop there what they have derived from their weights.
+        return self.result.train().eval()
+
     def step(self, share: Sequence[TrainingBatch]) -> None:
         """One step of the optimizer.
 
@@ -87,7 +93,7 @@ class Trainer:
                     outputs = self._wrapped(batch.images_NHWC)
                 loss = self._loss(outputs, batch) / self._config.batch_size
                 # DistributedDataParallel takes the mean over workers, and this is a sum.
-                (loss * _world_size()).backward()
+                (loss * num_workers()).backward()
             total += loss.detach()
         self.learning_rate = float(self._optimizer.param_groups[0]["lr"])
         self._optimizer.step()
@@ -114,11 +120,18 @@ class Trainer:
         losses = sum_over_workers(torch.stack(self._losses).double()).tolist()
         self._losses.clear()
         for loss in losses:
-            if not math.isfinite(loss):
-                raise UserError(
-                    f"the loss is {loss}, not a finite number, at learning_rate {self._config.learning_rate}; lower it"
-                )
+            self._refuse("the loss is", loss)
         return losses
+
+    def check_weights(self) -> None:
+        """Raise a UserError where a weight is not finite: the last step may have done that, behind its own loss."""
+        self._refuse("a weight is", float(torch.stack([p.detach().sum() for p in self.network.parameters()]).sum()))
+
+    def _refuse(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise UserError(
+                f"{what} {value}, not a finite number, at learning_rate {self._config.learning_rate}; lower it"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, but the data."""
@@ -144,17 +157,3 @@ def rate_factor(config: TrainConfig, step: int, steps_an_epoch: int) -> float:
         return 0.5 * (1 + math.cos(math.pi * step / (config.epochs * steps_an_epoch)))
     epoch = step // steps_an_epoch
     return 0.1 ** (epoch // config.rate_decay_epochs) if config.rate_decay_epochs else 1.0
-
-
-def sum_over_workers(values: torch.Tensor) -> torch.Tensor:
-    """The tensor summed over all workers; itself where there is one."""
-    if _world_size() == 1:
-        return values
-    # NCCL sums what lies on GPUs, gloo what lies in main memory.
-    there = values.to("cuda" if dist.get_backend() == "nccl" else "cpu")
-    dist.all_reduce(there)
-    return there
-
-
-def _world_size() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

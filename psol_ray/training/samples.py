@@ -47,7 +47,8 @@ def collect_samples(catalog: pa.Table, boxes: pa.Table | None, weighting: BoxWei
         catalog: a catalog table.
         boxes: a boxes table of the same catalog, or None for a network without a box head.
         weighting: `area_fraction` lets boxes of small components count less: the weight is the component's share of
-            the image over the median of all, 1 at most, then scaled to a mean of 1.
+            the image over the median of all that have one, 1 at most, then scaled to a mean of 1. Images without a
+            component are left out.
 
     Raises:
         UserError: the boxes are of another catalog, labels do not number the classes, or nothing is left to learn from.
@@ -101,7 +102,8 @@ def _rows_of(train: pa.Table, boxes: pa.Table) -> pa.Table:
             " run `psol boxes` on this catalog"
         )
     boxes = boxes.take(rows_N)
-    for name in ("width", "height"):
+    # Boxes of DDT depend on the class: what else is in it.
+    for name in ("label", "width", "height"):
         other_N = boxes.column(name).to_numpy() != train.column(name).to_numpy()
         if other_N.any():
             row = int(other_N.argmax())
@@ -127,4 +129,7 @@ def _weights(boxes: pa.Table, usable_N: NDArray[np.bool_]) -> NDArray[np.float64
             "boxes: area_fraction is missing, which box_weights are made from; make boxes by `psol boxes`, or set"
             " box_weights to none"
         )
-    return np.minimum(1, np.nan_to_num(shares_N) / np.median(shares_N[usable_N])) if usable_N.any() else shares_N
+    some_N = usable_N & (shares_N > 0)
+    return (
+        np.minimum(1, np.nan_to_num(shares_N) / np.median(shares_N[some_N])) if some_N.any() else np.zeros(len(boxes))
+    )

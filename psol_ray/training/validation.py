@@ -14,15 +14,16 @@ from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known
 from psol_ray.geometry.boxes import fractions_to_xyxy
 from psol_ray.images import DecodedBatch, Decoder, prefetch
 from psol_ray.models import Outputs
-from psol_ray.training.loop import sum_over_workers
 from psol_ray.training.losses import boxes_of_class
+from psol_ray.training.workers import sum_over_workers
 
 __all__ = ["Validator", "validation_images"]
 
 
-def validation_images(catalog: pa.Table) -> pa.Table:
-    """The rows of a catalog that are of the test split."""
-    return catalog.filter(pc.field("split") == "test").combine_chunks()
+def validation_images(catalog: pa.Table, *, classes: bool) -> pa.Table:
+    """The rows of a catalog that are of the test split; without a class head, those of them that have true boxes."""
+    images = catalog.filter(pc.field("split") == "test").combine_chunks()
+    return images if classes else images.filter(pa.array(GroundTruth.of(images).known_N))
 
 
 class Validator:

@@ -18,12 +18,15 @@ def rows_of(stage: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (stage / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize(("model", "metric"), [("localizer", "gt_known"), ("classifier", "top1")])
-def test_leaves_weights_curves_and_events(whole: Run, model: str, metric: str) -> None:
+@pytest.mark.parametrize(("model", "metric", "epochs"), [("localizer", "gt_known", 2), ("classifier", "top1", 1)])
+def test_leaves_weights_curves_and_events(whole: Run, model: str, metric: str, epochs: int) -> None:
     stage = whole.run_dir / model
+    columns = {"step", "epoch", "time", "loss", "learning_rate", "images_per_s", metric}
     rows = rows_of(stage)
-    assert all({"step", "epoch", "time", "loss", "learning_rate", "images_per_s", metric} == set(row) for row in rows)
-    assert b"images_per_s" in (stage / "tensorboard" / "events.out.tfevents.psol").read_bytes()
+    assert [set(row) for row in rows] == [columns] * epochs
+    events = sorted((stage / "tensorboard").iterdir())
+    assert [f"{int(row['step']):012d}" in path.name for row, path in zip(rows, events, strict=True)] == [True] * epochs
+    assert all(metric.encode() in path.read_bytes() for path in events)
     for name in ("model", "best"):
         with safe_open(stage / f"{name}.safetensors", "pt") as file:
             recipe = json.loads(file.metadata()["recipe"])

@@ -5,7 +5,7 @@ import json
 from tensorboardX.proto import event_pb2
 from tensorboardX.record_writer import masked_crc32c
 
-from psol_ray.training.curves import Row, to_events, to_lines
+from psol_ray.training.curves import Row, events_file, to_events, to_lines
 
 ROWS: list[Row] = [
     {"step": 10, "epoch": 0.5, "time": 1e9, "loss": 2.5, "images_per_s": 30.0},
@@ -44,8 +44,8 @@ def test_events_hold_every_number_at_its_step_and_time() -> None:
     }
 
 
-def test_more_rows_only_add_to_the_end() -> None:
-    """TensorBoard goes on reading where it stopped."""
-    before, after = events_of(to_events(ROWS[:1])), events_of(to_events(ROWS))
-    assert [event.summary for event in after[: len(before)]] == [event.summary for event in before]
-    assert [event.ByteSize() for event in after[: len(before)]] == [event.ByteSize() for event in before]
+def test_files_are_in_the_order_of_their_steps() -> None:
+    """TensorBoard reads one file to its end, and then the next by name."""
+    names = [events_file(step) for step in (9, 10, 250, 1_000_000)]
+    assert names == sorted(names)
+    assert all("tfevents" in name for name in names)

@@ -67,11 +67,13 @@ def test_ranks_partition_every_step(tmp_path: Path, world_size: int) -> None:
                 assert torch.equal(getattr(share[step], field), getattr(whole, field)[rank::world_size]), field
 
 
-@pytest.mark.parametrize("micro_batch_size", [1, 3, 4, 9])
-def test_a_share_is_cut_into_batches_of_the_same_images(tmp_path: Path, micro_batch_size: int) -> None:
+@pytest.mark.parametrize(("micro_batch_size", "sizes"), [(1, [1] * 4), (3, [2, 2]), (4, [4]), (9, [4])])
+def test_a_share_is_cut_into_batches_of_the_same_images(
+    tmp_path: Path, micro_batch_size: int, sizes: list[int]
+) -> None:
     cut = make_loader(tmp_path, micro_batch_size=micro_batch_size)
     for whole, share in zip(epoch_of(make_loader(tmp_path)), cut.shares(0, cut.steps), strict=True):
-        assert [len(batch.labels_N) for batch in share] == {1: [1] * 4, 3: [3, 1]}.get(micro_batch_size, [4])
+        assert [len(batch.labels_N) for batch in share] == sizes
         for field in FIELDS:
             assert torch.equal(torch.cat([getattr(batch, field) for batch in share]), getattr(whole, field)), field
 

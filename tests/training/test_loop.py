@@ -56,8 +56,10 @@ def test_loss_decreases_on_a_tiny_problem(tmp_path: Path) -> None:
     assert sum(losses[-6:]) < 0.6 * sum(losses[:6])
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.5])
-def test_a_checkpoint_in_the_middle_of_an_epoch_goes_on_to_the_same_weights(tmp_path: Path, ema_decay: float) -> None:
+@pytest.mark.parametrize("ema_decay", [None, 0.5])
+def test_a_checkpoint_in_the_middle_of_an_epoch_goes_on_to_the_same_weights(
+    tmp_path: Path, ema_decay: float | None
+) -> None:
     loader = make_loader(tmp_path)
     settings = {"schedule": "cosine", "ema_decay": ema_decay}
     whole = make_trainer(**settings)
@@ -138,6 +140,25 @@ def test_the_optimizer_follows_the_schedule(tmp_path: Path) -> None:
         trainer.step(share)
         rates.append(trainer.learning_rate)
     assert rates == pytest.approx([0.01, 0.01, 0.001, 0.001])
+
+
+def test_weights_that_are_not_finite_name_the_rate() -> None:
+    network = make_network()
+    trainer = make_trainer(network)
+    trainer.check_weights()
+    torch.nn.init.constant_(next(network.parameters()), float("inf"))
+    with pytest.raises(UserError, match=r"a weight is (inf|nan), not a finite number, at learning_rate 0.02; lower it"):
+        trainer.check_weights()
+
+
+def test_the_box_has_a_gradient_where_bfloat16_has_none() -> None:
+    network = make_network()
+    torch.nn.init.constant_(network.heads.box[2].bias, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        boxes = network(torch.zeros(2, 32, 32, 3, dtype=torch.uint8)).boxes_NR4
+    boxes.sum().backward()
+    assert network.heads.box[2].bias.grad.abs().min() > 0
+    assert boxes.max() < 1
 
 
 def test_a_loss_that_is_not_finite_names_the_rate(tmp_path: Path) -> None:

@@ -30,11 +30,15 @@ def catalog(**changes: list[Any]) -> pa.Table:
 SIZES = {"a.jpg": (10, 11), "b.jpg": (20, 21), "c.jpg": (30, 31), "d.jpg": (40, 41)}
 
 
+LABELS = {"a.jpg": 0, "b.jpg": 0, "c.jpg": 1, "d.jpg": 2}
+
+
 def boxes(images: list[str], corners: list[tuple[float, ...]], status: list[str], **changes: list[Any]) -> pa.Table:
     columns = {field.name: pa.nulls(len(images), field.type) for field in BOXES}
     columns |= dict(zip(("x0", "y0", "x1", "y1"), zip(*corners, strict=True), strict=True))
     columns |= {name: [SIZES.get(image, (9, 9))[i] for image in images] for i, name in enumerate(("width", "height"))}
-    return pa.table({**columns, "image_id": images, "status": status, **changes}).cast(BOXES)
+    columns |= {"image_id": images, "status": status, "label": [LABELS.get(image, 0) for image in images]}
+    return pa.table({**columns, **changes}).cast(BOXES)
 
 
 WHOLE = [(0, 0, 9, 9)] * 4
@@ -104,15 +108,26 @@ def test_boxes_of_small_components_count_less() -> None:
     assert weights == pytest.approx([0.6, 1.2, 1.2])  # 0.1 is half the median; a mean of 1
 
 
+def test_images_without_a_component_have_no_weight() -> None:
+    table = boxes(IMAGES, WHOLE, ["ok", "no_foreground", "no_foreground", "ok"], area_fraction=[0.3, 0.0, 0.0, 0.5])
+    samples = collect_samples(catalog(), table, "area_fraction")
+    assert samples.image_ids.tolist() == ["a.jpg"]
+    assert samples.num_left_out == 2
+    with pytest.raises(UserError, match="nothing to learn from"):
+        collect_samples(catalog(), boxes(IMAGES, WHOLE, FINE, area_fraction=[0.0] * 4), "area_fraction")
+
+
 def test_weights_need_their_column() -> None:
     with pytest.raises(UserError, match=r"area_fraction is missing.*set box_weights to none"):
         collect_samples(catalog(), boxes(IMAGES, WHOLE, FINE), "area_fraction")
 
 
-def test_refuses_boxes_of_images_of_another_size() -> None:
-    table = boxes(IMAGES, WHOLE, FINE, width=[10, 224, 30, 40])
-    with pytest.raises(UserError, match=r"b.jpg has a width of 224 there and of 20 in the catalog; run `psol boxes`"):
-        collect_samples(catalog(), table)
+@pytest.mark.parametrize(("column", "values"), [("width", [10, 224, 30, 40]), ("label", [0, 2, 1, 2])])
+def test_refuses_boxes_of_a_catalog_that_has_changed(column: str, values: list[int]) -> None:
+    known = catalog().column(column)[1]
+    complaint = rf"b.jpg has a {column} of {values[1]} there and of {known} in the catalog; run `psol boxes`"
+    with pytest.raises(UserError, match=complaint):
+        collect_samples(catalog(), boxes(IMAGES, WHOLE, FINE, **{column: values}))
 
 
 @pytest.mark.parametrize("label", [3, -1, None])

@@ -53,7 +53,7 @@ def says(boxes: list[Any] | None, labels: list[int] | None) -> Callable[[torch.T
 
 
 def scores(root: Path, network: Callable[[torch.Tensor], Outputs], catalog: pa.Table | None = None) -> dict[str, float]:
-    images = validation_images(make_catalog(root) if catalog is None else catalog)
+    images = validation_images(make_catalog(root) if catalog is None else catalog, classes=True)
     validator = Validator(images, PillowDecoder(SIZE), str(root), batch_size=2)
     return validator.scores(network, nullcontext)
 
@@ -93,3 +93,9 @@ def test_says_nothing_where_nothing_is_known(tmp_path: Path) -> None:
     unknown = catalog.set_column(6, CATALOG.field("gt_boxes"), pa.array([[]] * 4, CATALOG.field("gt_boxes").type))
     assert scores(tmp_path, says([LEFT] * 3, None), unknown) == {}
     assert scores(tmp_path, says([LEFT] * 3, LABELS), catalog.slice(0, 1)) == {}
+
+
+def test_without_classes_only_images_with_true_boxes_are_read(tmp_path: Path) -> None:
+    catalog = make_catalog(tmp_path)
+    assert validation_images(catalog, classes=True).column("image_id").to_pylist() == ["0.png", "1.png", "2.png"]
+    assert validation_images(catalog, classes=False).column("image_id").to_pylist() == ["0.png", "1.png"]
