@@ -1,0 +1,76 @@
+"""Several workers of one training, in processes of their own, against one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.nn.parallel import DistributedDataParallel
+
+from psol_ray.config import TrainConfig
+from psol_ray.images import PillowDecoder
+from psol_ray.models import PsolNetwork, find_backbone
+from psol_ray.training import Trainer, TrainingLoader
+
+from .toys import write_samples
+
+STEPS = 4
+
+
+def train(root: str, rank: int, world_size: int, name: str, batch_size: int) -> None:
+    """Four steps; leaves losses, weights, and the buffers that validation would see."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    network = PsolNetwork(find_backbone(name), num_boxes=1, num_classes=2)
+    wrap = DistributedDataParallel if world_size > 1 else lambda network: network
+    config = TrainConfig(learning_rate=0.02, epochs=2, batch_size=batch_size, ema_decay=0.5)
+    trainer = Trainer(network, config, steps_an_epoch=2, wrap=wrap)
+    loader = TrainingLoader(
+        write_samples(Path(root), 10),
+        PillowDecoder(32),
+        root,
+        batch_size=batch_size,
+        min_crop_area=0.5,
+        seed=0,
+        rank=rank,
+        world_size=world_size,
+        micro_batch_size=2 if world_size > 1 else None,
+    )
+    for share in loader.shares(0, STEPS):
+        trainer.step(share)
+    losses = trainer.take_losses()
+    result = trainer.ready_result().state_dict()
+    torch.save((losses, network.state_dict(), result), f"{root}/{world_size}-{rank}.pt")
+
+
+def train_in_group(rank: int, root: str, world_size: int, name: str, batch_size: int) -> None:
+    # Files are drawn by each rank for itself: the same, from one seed.
+    dist.init_process_group("gloo", init_method=f"file://{root}/meet", rank=rank, world_size=world_size)
+    train(root, rank, world_size, name, batch_size)
+    dist.destroy_process_group()
+
+
+def results(root: Path, world_size: int) -> list[tuple]:
+    return [torch.load(root / f"{world_size}-{rank}.pt") for rank in range(world_size)]
+
+
+@pytest.mark.slow
+def test_shares_of_different_sizes_give_the_gradient_of_the_whole(tmp_path: Path) -> None:
+    """Five images for two workers, in pieces of two: one takes two pieces a step, the other one."""
+    train(str(tmp_path), 0, 1, "test_vit", 5)
+    mp.spawn(train_in_group, (str(tmp_path), 2, "test_vit", 5), nprocs=2)
+    ((losses, weights, _),) = results(tmp_path, 1)
+    for losses_of_rank, weights_of_rank, _ in results(tmp_path, 2):
+        assert losses_of_rank == pytest.approx(losses, rel=1e-4)
+        for name, tensor in weights.items():
+            assert torch.allclose(weights_of_rank[name], tensor, atol=1e-5), name
+
+
+@pytest.mark.slow
+def test_all_workers_validate_the_same_network(tmp_path: Path) -> None:
+    """With batch normalisation, whose means are of each worker's own images, and a moving average of them."""
+    mp.spawn(train_in_group, (str(tmp_path), 2, "test_resnet", 8), nprocs=2)
+    (_, _, first), (_, _, second) = results(tmp_path, 2)
+    for name, tensor in first.items():
+        assert torch.equal(second[name], tensor), name
