@@ -205,7 +205,27 @@ def memory(result: Json) -> Figure:
 
 
 # By the name that a benchmark gives itself in its params.
+def curves(result: Json) -> Figure:
+    """Loss, and GT-Known on the test images, over epochs; the teacher's GT-Known as a line."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
+    colours = iter((_BLUE, _ORANGE, _GREEN, _RED, _PURPLE, _GREY))
+    runs = result["metrics"]["runs"]
+    for name, run in runs.items():
+        model = run["models"].get("localizer") or run["models"]["joint"]
+        epochs, colour = [row["epoch"] for row in model["rows"]], next(colours)
+        left.plot(epochs, [row["loss"] for row in model["rows"]], color=colour, label=name)
+        right.plot(epochs, [100 * row["gt_known"] for row in model["rows"]], color=colour, label=name)
+    teacher = 100 * next(iter(runs.values()))["metrics"]["pseudo_boxes"]["test"]["gt_known"]
+    right.axhline(teacher, color=_GREY, linestyle="--", linewidth=1)
+    right.annotate("DDT, the teacher", (0, teacher), (4, 4), textcoords="offset points", color=_GREY)
+    left.set(xlabel="epoch", ylabel="loss", yscale="log", title="Loss (joint: with the class)")
+    right.set(xlabel="epoch", ylabel="GT-Known on test images, %", title="Boxes")
+    right.legend(loc="lower right")
+    return figure
+
+
 PLOTS: dict[str, Callable[[Json], Figure]] = {
+    "train_curves": curves,
     "ddt_memory": memory,
     "ddt_scaling": scaling,
     "ddt_throughput": throughput,
