@@ -20,6 +20,7 @@ _WORDS: dict[Any, str] = {
     restricted.PositiveFloat: "a number above 0",
     restricted.NonNegativeFloat: "a number, 0 or more",
     restricted.ClosedUnitInterval: "a number from 0 to 1",
+    restricted.OpenUnitInterval: "a number between 0 and 1",
     NoneType: "null",
 }
 _VALUES = (

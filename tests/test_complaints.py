@@ -15,7 +15,8 @@ def test_says_what_a_field_expects(path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("seed", "a whole number"),
+        ("seed", "a whole number, 0 or more"),
+        ("localizer.ema_decay", "a number between 0 and 1 or null"),
         ("cluster.workers", "a whole number above 0 or null"),
         ("boxes.upsample", "one of bilinear, nearest"),
     ],

@@ -82,11 +82,14 @@ class Context:
 
 
 def describe(summary: dict[str, Any]) -> str:
-    """A stage's summary in words."""
-    words = [
-        f"{value} s" if name == "seconds" else f"{value:,} {name.replace('_', ' ')}" for name, value in summary.items()
-    ]
-    return ", ".join(words)
+    """A stage's summary in words; a number that is not whole is a fraction, but for seconds."""
+    return ", ".join(_words(name.replace("_", " "), value) for name, value in summary.items())
+
+
+def _words(name: str, value: float) -> str:
+    if name == "seconds":
+        return f"{value} s"
+    return f"{name} {value:.1%}" if isinstance(value, float) else f"{value:,} {name}"
 
 
 def backbone_of(section: str, name: str) -> Backbone:

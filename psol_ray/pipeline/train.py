@@ -1,9 +1,12 @@
 """`psol train localizer | classifier | joint`: a network from pseudo boxes, from labels, or from both."""
 
+import json
+
 import ray
 
 from psol_ray.config import TrainConfig, result_settings
 from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
+from psol_ray.distributed.diary import HISTORY_FILE
 from psol_ray.distributed.progress import show_progress
 from psol_ray.distributed.train import train
 from psol_ray.distributed.train_setup import TrainingTask
@@ -67,6 +70,13 @@ def _train(context: Context, work: Work, name: ModelName, state: dict) -> None:
             context.config.cluster.max_failures,
         )
     work.summary.update(images=len(samples), left_out=samples.num_left_out, epochs=config.epochs)
+    work.summary.update(_last_scores(work))
+
+
+def _last_scores(work: Work) -> dict[str, float]:
+    """What the last epoch's validation found."""
+    lines = (work.stage.read_text(HISTORY_FILE) or "{}").splitlines()
+    return {name: value for name, value in json.loads(lines[-1]).items() if name in ("gt_known", "top1")}
 
 
 def _check_shares(name: ModelName, batch_size: int, plan: WorkerPlan) -> None:

@@ -9,6 +9,7 @@ import pytest
 from safetensors import safe_open
 
 from psol_ray.models import SavedNetwork
+from psol_ray.pipeline.context import describe
 from psol_ray.tables import CATALOG, PREDICTIONS, Provenance, RunDir
 
 from .conftest import Run
@@ -33,6 +34,12 @@ def test_leaves_weights_curves_and_events(whole: Run, model: str, metric: str, e
         assert recipe["backbone"] == "test_efficientnet"
         assert recipe["batch_size"] == 4
         assert recipe["version"]
+
+
+def test_its_summary_says_how_good_it_is(whole: Run) -> None:
+    summary = json.loads((whole.run_dir / "localizer" / "_SUCCESS").read_text())["summary"]
+    assert summary["gt_known"] == rows_of(whole.run_dir / "localizer")[-1]["gt_known"]
+    assert describe({"images": 1200, "gt_known": 0.7984, "seconds": 12.5}) == "1,200 images, gt known 79.8%, 12.5 s"
 
 
 def test_the_score_of_the_last_epoch_is_what_evaluation_finds(whole: Run) -> None:
