@@ -29,7 +29,7 @@ VARIANTS: dict[str, Json] = {
     "cosine": {"schedule": "cosine"},
     "ema": {"ema_decay": 0.99},
     "area_weights": {"box_weights": "area_fraction"},
-    # At a lower rate: at that of the others they end in the whole image, where the sigmoid has no gradient left.
+    # At a lower rate: their gradient does not fall with the error, and a sigmoid once at 1 does not come back.
     "giou": {"box_loss": "giou", "learning_rate": 0.005},
     "diou": {"box_loss": "diou", "learning_rate": 0.005},
     "ciou": {"box_loss": "ciou", "learning_rate": 0.005},

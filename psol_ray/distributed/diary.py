@@ -1,17 +1,12 @@
 """What the first worker tells while it trains: progress, curves, and which epoch was the best."""
 
-from __future__ import annotations
-
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from psol_ray.distributed.checkpoint import Position
+from psol_ray.distributed.train_setup import TrainingTask
 from psol_ray.errors import UserError
 from psol_ray.training.curves import Row, events_file, to_events, to_lines
-
-if TYPE_CHECKING:
-    from psol_ray.distributed.train_setup import TrainingTask
 
 __all__ = ["HISTORY_FILE", "Diary", "best_score"]
 

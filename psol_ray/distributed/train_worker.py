@@ -47,12 +47,12 @@ def train_worker(loop_config: dict[str, Any]) -> None:
             position.losses += losses
             if diary:
                 diary.note(losses, trainer.learning_rate)
+        if saves:
+            trainer.check_weights()
         if ends_epoch:
             _end_epoch(task, trainer, position, diary, validate)
         if saves:
             _save(task, trainer, position, diary)
-            if diary:
-                diary.go_on()
     if diary:
         task.stage.write_bytes(MODEL_FILE, _to_bytes(task, trainer))
 
@@ -64,7 +64,6 @@ def _end_epoch(
     diary: Diary | None,
     validate: Callable[[], dict[str, float]],
 ) -> None:
-    trainer.check_weights()
     scores = validate()
     if diary and diary.end_epoch(scores):
         # Bytes of their own: what the next epoch does to the network does not reach them.
@@ -73,7 +72,6 @@ def _end_epoch(
 
 
 def _save(task: TrainingTask, trainer: Trainer, position: Position, diary: Diary | None) -> None:
-    trainer.check_weights()
     if diary is None:
         # Every rank has to report, because Ray Train waits for all of them.
         ray.train.report({"step": position.step})
@@ -81,6 +79,7 @@ def _save(task: TrainingTask, trainer: Trainer, position: Position, diary: Diary
     # The curves first: a run killed between the two writes them anew with the steps that have no checkpoint.
     diary.write()
     save(task.saved, trainer, position)
+    diary.go_on()
 
 
 def _to_bytes(task: TrainingTask, trainer: Trainer) -> bytes:

@@ -26,10 +26,13 @@ def train(root: str, rank: int, world_size: int, name: str, batch_size: int) -> 
     wrap = DistributedDataParallel if world_size > 1 else lambda network: network
     config = TrainConfig(learning_rate=0.02, epochs=2, batch_size=batch_size, ema_decay=0.5)
     trainer = Trainer(network, config, steps_an_epoch=2, wrap=wrap)
+    # Each rank its own files, equal by their seed: none reads what another has half written.
+    images = Path(root) / f"{world_size}-{rank}"
+    images.mkdir()
     loader = TrainingLoader(
-        write_samples(Path(root), 10),
+        write_samples(images, 10),
         PillowDecoder(32),
-        root,
+        str(images),
         batch_size=batch_size,
         min_crop_area=0.5,
         seed=0,
@@ -45,7 +48,6 @@ def train(root: str, rank: int, world_size: int, name: str, batch_size: int) -> 
 
 
 def train_in_group(rank: int, root: str, world_size: int, name: str, batch_size: int) -> None:
-    # Files are drawn by each rank for itself: the same, from one seed.
     dist.init_process_group("gloo", init_method=f"file://{root}/meet", rank=rank, world_size=world_size)
     train(root, rank, world_size, name, batch_size)
     dist.destroy_process_group()
@@ -56,12 +58,13 @@ def results(root: Path, world_size: int) -> list[tuple]:
 
 
 @pytest.mark.slow
-def test_shares_of_different_sizes_give_the_gradient_of_the_whole(tmp_path: Path) -> None:
-    """Five images for two workers, in pieces of two: one takes two pieces a step, the other one."""
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_shares_of_different_sizes_give_the_gradient_of_the_whole(tmp_path: Path, world_size: int) -> None:
+    """Five images, in pieces of two: of two workers, one takes two pieces a step and the other one."""
     train(str(tmp_path), 0, 1, "test_vit", 5)
-    mp.spawn(train_in_group, (str(tmp_path), 2, "test_vit", 5), nprocs=2)
+    mp.spawn(train_in_group, (str(tmp_path), world_size, "test_vit", 5), nprocs=world_size)
     ((losses, weights, _),) = results(tmp_path, 1)
-    for losses_of_rank, weights_of_rank, _ in results(tmp_path, 2):
+    for losses_of_rank, weights_of_rank, _ in results(tmp_path, world_size):
         assert losses_of_rank == pytest.approx(losses, rel=1e-4)
         for name, tensor in weights.items():
             assert torch.allclose(weights_of_rank[name], tensor, atol=1e-5), name
