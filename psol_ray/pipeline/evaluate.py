@@ -18,7 +18,10 @@ METRICS_FILE = "metrics.json"
 
 def score(context: Context) -> None:
     """Score pseudo boxes and predictions against the ground truth; takes seconds, so it is simply done again."""
-    metrics = evaluate(context.catalog(), context.stage("boxes").read(BOXES), read_predictions(context))
+    boxes = context.stage("boxes")
+    metrics = evaluate(context.catalog(), boxes.read(BOXES), read_predictions(context))
+    made_by = boxes.made_by()
+    metrics["teacher"] = "earlier localizer" if made_by and "localizer" in made_by.config else "DDT"
     context.run_dir.write_text(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
     context.console.print(score_table(metrics))
 

@@ -52,7 +52,7 @@ class Card:
     alt: str
 
 
-def make_cards(view: SplitView, rows: Rows, data_root: Path, names: Mapping[int, str]) -> list[Card]:
+def make_cards(view: SplitView, rows: Rows, data_root: Path, names: Mapping[int, str], teacher: str) -> list[Card]:
     """Cards of some rows of a split.
 
     Args:
@@ -60,11 +60,12 @@ def make_cards(view: SplitView, rows: Rows, data_root: Path, names: Mapping[int,
         rows: positions in it.
         data_root: the folder that every `image_id` is below.
         names: class names by label.
+        teacher: who drew the pseudo boxes.
     """
-    return [_card(view, int(row), data_root, names) for row in rows]
+    return [_card(view, int(row), data_root, names, teacher) for row in rows]
 
 
-def _card(view: SplitView, row: int, data_root: Path, names: Mapping[int, str]) -> Card:
+def _card(view: SplitView, row: int, data_root: Path, names: Mapping[int, str], teacher: str) -> Card:
     image = view.images.slice(row, 1).to_pylist()[0]
     prediction = view.predictions.slice(row, 1).to_pylist()[0]
     thumbnail = make_thumbnail(data_root / image["image_id"], image["width"], image["height"])
@@ -76,7 +77,7 @@ def _card(view: SplitView, row: int, data_root: Path, names: Mapping[int, str]) 
         *_outlines("loc", view.localizer_N4[row : row + 1], thumbnail),
     ]
     verdicts = [
-        *_verdicts("ddt", "DDT", view.ddt_N4[row], view.ddt_iou_N[row]),
+        *_verdicts("ddt", teacher, view.ddt_N4[row], view.ddt_iou_N[row]),
         *_verdicts("loc", "localizer", view.localizer_N4[row], view.localizer_iou_N[row]),
     ]
     top = (prediction["top_labels"] or [None])[0]

@@ -24,7 +24,7 @@ from psol_ray.report.gallery import (
     spread,
     view_split,
 )
-from psol_ray.report.scores import counts, headline, percent, score_rows
+from psol_ray.report.scores import counts, headline, percent, score_rows, teacher_of
 from psol_ray.tables.schemas import UNREADABLE
 
 __all__ = ["render_page"]
@@ -50,7 +50,7 @@ def render_page(
         data_root: folder that every `image_id` is below; images that cannot be read become grey placeholders.
         catalog: table of `psol_ray.tables.schemas`, as `boxes` and `predictions` are; ground truth, the test
             split, and the rows of the other two may be missing.
-        boxes: what DDT drew, on any split.
+        boxes: what the localizer's teacher drew, on any split.
         predictions: what localizer and classifier said, on the test split.
         metrics: content of `metrics.json`.
         curves: "localizer" and "classifier" to the lines of their `metrics.jsonl`.
@@ -62,6 +62,7 @@ def render_page(
     context = {
         "title": title,
         "headline": headline(metrics),
+        "teacher": teacher_of(metrics),
         "counts": counts(metrics),
         "scores": score_rows(metrics),
         "in_crop": metrics.get("coordinates") == "crop",
@@ -70,17 +71,17 @@ def render_page(
         "unreadable": _unreadable(catalog, boxes, predictions),
         "num_listed": NUM_LISTED_UNREADABLE,
         "classes": class_tables(catalog, boxes, predictions),
-        **_pictures(Path(data_root), catalog, boxes, predictions),
+        **_pictures(Path(data_root), catalog, boxes, predictions, teacher_of(metrics)),
     }
     return _environment().get_template("page.html").render(context)
 
 
-def _pictures(root: Path, catalog: pa.Table, boxes: pa.Table, predictions: pa.Table) -> dict[str, Any]:
+def _pictures(root: Path, catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, teacher: str) -> dict[str, Any]:
     names = _class_names(catalog)
     test, train = (view_split(split, catalog, boxes, predictions) for split in ("test", "train"))
 
     def cards(view: SplitView, rows: Rows) -> list[Card]:
-        return make_cards(view, rows, root, names)
+        return make_cards(view, rows, root, names, teacher)
 
     gallery = [cards(test, rows) for rows in per_class_rows(test)]
     return {
@@ -102,7 +103,7 @@ def _class_names(catalog: pa.Table) -> dict[int, str]:
 
 
 def _unreadable(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table) -> list[str]:
-    """Every image that the catalog, DDT or the localizer could not read."""
+    """Every image that the catalog, the teacher or the localizer could not read."""
     found = [
         catalog.filter(pc.equal(catalog["width"], 0))["image_id"],
         boxes.filter(pc.equal(boxes["status"], UNREADABLE))["image_id"],

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-__all__ = ["Score", "counts", "dig", "headline", "percent", "score_rows", "score_table"]
+__all__ = ["Score", "counts", "dig", "headline", "percent", "score_rows", "score_table", "teacher_of"]
 
 DASH = "\N{EN DASH}"
 _AT_HALF = "IoU ≥ 0.5".replace(" ", "\N{NO-BREAK SPACE}")
@@ -26,14 +26,14 @@ class Score:
 # (group, line, kind, where in metrics.json, where its MaxBoxAccV2 is)
 _LINES = (
     (
-        "Pseudo boxes (DDT)",
+        "Pseudo boxes ({teacher})",
         "training images",
         "ddt",
         "pseudo_boxes.train.gt_known",
         "pseudo_boxes.train.max_box_acc_v2",
     ),
     (
-        "Pseudo boxes (DDT)",
+        "Pseudo boxes ({teacher})",
         "test images",
         "ddt",
         "pseudo_boxes.test.gt_known",
@@ -57,6 +57,11 @@ def dig(metrics: Mapping[str, Any], path: str) -> Any:
     return found
 
 
+def teacher_of(metrics: Mapping[str, Any]) -> str:
+    """Who drew the pseudo boxes, in words: `DDT`, or `earlier localizer` in a second round."""
+    return str(metrics.get("teacher", "DDT"))
+
+
 def percent(fraction: float | None) -> str:
     """`87.2` for 0.872, a dash for None."""
     return DASH if fraction is None else f"{100 * fraction:.1f}"
@@ -64,7 +69,11 @@ def percent(fraction: float | None) -> str:
 
 def score_rows(metrics: Mapping[str, Any]) -> list[Score]:
     """Every line of the table, also those without a number."""
-    return [Score(group, name, kind, dig(metrics, value), dig(metrics, v2)) for group, name, kind, value, v2 in _LINES]
+    teacher = teacher_of(metrics)
+    return [
+        Score(group.format(teacher=teacher), name, kind, dig(metrics, value), dig(metrics, v2))
+        for group, name, kind, value, v2 in _LINES
+    ]
 
 
 def counts(metrics: Mapping[str, Any]) -> str:
@@ -78,23 +87,25 @@ def headline(metrics: Mapping[str, Any]) -> str:
     """The main result as one sentence, with what it has to be compared with."""
     found = dig(metrics, "localization.gt_known")
     on_test, on_train = (dig(metrics, f"pseudo_boxes.{split}.gt_known") for split in ("test", "train"))
+    teacher = teacher_of(metrics)
+    who = "DDT" if teacher == "DDT" else f"The {teacher}"
     constant = dig(metrics, "baselines.constant_box")
     constant_box = [] if constant is None else [f"the best constant box in {_p(constant)}"]
     if found is not None:
         parts = [f"The localizer finds the object in {_p(found)} of {_images(metrics, 'test')} ({_AT_HALF})"]
         if on_test is not None:
-            parts += [f"DDT, its teacher, in {_p(on_test)}", *constant_box]
+            parts += [f"its teacher ({teacher}) in {_p(on_test)}", *constant_box]
         else:
             parts += constant_box
             if on_train is not None:
-                parts += [f"the DDT boxes it learned from are right in {_p(on_train)} of the training images"]
+                parts += [f"the pseudo boxes it learned from are right in {_p(on_train)} of the training images"]
     elif on_test is not None:
         parts = [
-            f"DDT finds the object in {_p(on_test)} of {_images(metrics, 'test')} ({_AT_HALF})",
+            f"{who} finds the object in {_p(on_test)} of {_images(metrics, 'test')} ({_AT_HALF})",
             *constant_box,
         ]
     elif on_train is not None:
-        parts = [f"DDT finds the object in {_p(on_train)} of {_images(metrics, 'train')} ({_AT_HALF})"]
+        parts = [f"{who} finds the object in {_p(on_train)} of {_images(metrics, 'train')} ({_AT_HALF})"]
     else:
         return "No ground-truth boxes are known for these images, so no box is scored: judge by eye."
     return "; ".join(parts) + "."

@@ -69,17 +69,22 @@ def test_terminal_table_says_that_scores_are_of_the_crop() -> None:
         (
             {},
             "The localizer finds the object in 87.2 % of 200 test images (IoU ≥ 0.5); "
-            "DDT, its teacher, in 85.0 %; the best constant box in 21.0 %.",
+            "its teacher (DDT) in 85.0 %; the best constant box in 21.0 %.",
         ),
         (
             {"pseudo_boxes": {"train": {"gt_known": 0.86}, "test": {"gt_known": None}}},
             "The localizer finds the object in 87.2 % of 200 test images (IoU ≥ 0.5); "
-            "the best constant box in 21.0 %; the DDT boxes it learned from are right in 86.0 % "
+            "the best constant box in 21.0 %; the pseudo boxes it learned from are right in 86.0 % "
             "of the training images.",
         ),
         (
             {"localization": {"gt_known": None}},
             "DDT finds the object in 85.0 % of 200 test images (IoU ≥ 0.5); the best constant box in 21.0 %.",
+        ),
+        (
+            {"localization": {"gt_known": None}, "teacher": "earlier localizer"},
+            "The earlier localizer finds the object in 85.0 % of 200 test images (IoU ≥ 0.5); "
+            "the best constant box in 21.0 %.",
         ),
         (
             {"localization": {}, "pseudo_boxes": {"train": {"gt_known": 0.86}}},
