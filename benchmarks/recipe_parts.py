@@ -40,7 +40,7 @@ def score_teacher(params: Json) -> Json:
 
 
 def train(params: Json) -> Json:
-    """One variant with one seed; `plain` leaves its boxes of the training images in `folder`."""
+    """One variant with one seed; `base` leaves its boxes of the training images in `folder`."""
     torch.set_num_threads(CORES)
     torch.manual_seed(params["seed"])
     config = _recipe(params)
@@ -67,7 +67,7 @@ def train(params: Json) -> Json:
     losses = trainer.take_losses()
     seconds = time.perf_counter() - started
     catalog = RunDir(params["run"]).stage("catalog").read(CATALOG)
-    if params["variant"] == "plain":
+    if params["variant"] == "base":
         found_N4 = _predict(trainer.result.eval(), catalog.filter(pc.field("image_id").isin(samples.image_ids)), params)
         np.save(_first_round(params), found_N4)
     test = catalog.filter(pc.field("split") == "test")
