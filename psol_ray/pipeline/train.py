@@ -36,6 +36,8 @@ def train_model(context: Context, name: ModelName) -> None:
     with context.making(Provenance(name, settings, inputs)) as work:
         if work is not None:
             _train(context, work, name, state)
+    # Weights, momentum and average: three or four times the network. Also those a killed run could not remove.
+    context.stage(name).discard("checkpoint_")
 
 
 def _idle(name: ModelName, field: str) -> bool:

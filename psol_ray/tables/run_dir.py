@@ -212,10 +212,20 @@ class StageDir:
     def _empty(self) -> None:
         """Delete everything but the claim, `_SUCCESS` first: cut short, it leaves an incomplete stage, not a lie."""
         for info in sorted(self._entries(), key=lambda info: info.base_name != _SUCCESS):
-            if info.type == pafs.FileType.Directory:
-                self.fs.delete_dir(info.path)
-            elif info.base_name != _STARTED:
-                self.fs.delete_file(info.path)
+            if info.base_name != _STARTED:
+                self._delete(info)
+
+    def discard(self, prefix: str) -> None:
+        """Delete files and folders whose names begin so: what only a run that is not complete has a use for."""
+        for info in self._entries():
+            if info.base_name.startswith(prefix):
+                self._delete(info)
+
+    def _delete(self, info: pafs.FileInfo) -> None:
+        if info.type == pafs.FileType.Directory:
+            self.fs.delete_dir(info.path)
+        else:
+            self.fs.delete_file(info.path)
 
     def complete(self, made_by: Provenance, summary: Mapping[str, Any] | None = None) -> None:
         """Declare the stage complete, and delete what killed writers left unfinished."""

@@ -34,6 +34,16 @@ def test_leaves_weights_curves_and_events(whole: Run, model: str, metric: str, e
         assert recipe["backbone"] == "test_efficientnet"
         assert recipe["batch_size"] == 4
         assert recipe["version"]
+    assert not list(stage.glob("checkpoint_*"))
+
+
+def test_removes_the_checkpoint_that_a_killed_run_had_no_time_to_remove(copy: Run) -> None:
+    left = copy.run_dir / "localizer" / "checkpoint_of_a_killed_run"
+    left.mkdir()
+    (left / "checkpoint.pt").touch()
+    assert copy.psol("train localizer") == 0
+    assert not left.exists()
+    assert (copy.run_dir / "localizer" / "model.safetensors").exists()
 
 
 def test_its_summary_says_how_good_it_is(whole: Run) -> None:

@@ -42,6 +42,7 @@ def assert_same_result(run: Run, expected: Run) -> None:
         )
         assert mine.keys() == theirs.keys()
         assert all(torch.equal(mine[tensor], theirs[tensor]) for tensor in mine)
+    assert not list(stage_of(run).glob("checkpoint_*"))
 
 
 def fresh_copy(whole: Run, folder: Path) -> Run:

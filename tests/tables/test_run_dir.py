@@ -250,6 +250,16 @@ StageDir(Slow(), {stage.path!r}).write_bytes("part-a.parquet", b"x" * 100_000)
         stage.complete(OLD)
         assert files(stage) == {"_STARTED", "_SUCCESS"}
 
+    def test_discards_files_and_folders_by_their_names_beginning(self, stage: StageDir) -> None:
+        for name in ("temporary_a/file", "temporary.json", "kept_temporary_b"):
+            stage.write_bytes(name, b"")
+        stage.discard("temporary")
+        assert files(stage) == {"kept_temporary_b"}
+
+    def test_discards_nothing_of_a_stage_that_is_not_there(self, stage: StageDir) -> None:
+        stage.discard("temporary")
+        assert files(stage) == set()
+
     def test_part_written_again_replaces_the_first(self, stage: StageDir) -> None:
         stage.write_part("part-a", TABLE.slice(1), NEW)
         stage.write_part("part-a", TABLE, OLD)
