@@ -16,7 +16,7 @@ from psol_ray.config import TrainConfig
 from psol_ray.distributed.device import autocast
 from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known
 from psol_ray.evaluation.scores import score_boxes
-from psol_ray.geometry.boxes import fractions_to_xyxy
+from psol_ray.geometry.boxes import fractions_to_xyxy, iou
 from psol_ray.images import make_decoder
 from psol_ray.models import PsolNetwork, SavedNetwork, find_backbone, load_state
 from psol_ray.tables import BOXES, CATALOG, RunDir
@@ -67,12 +67,22 @@ def train(params: Json) -> Json:
     losses = trainer.take_losses()
     seconds = time.perf_counter() - started
     catalog = RunDir(params["run"]).stage("catalog").read(CATALOG)
+    assert samples.boxes_N4 is not None
+    network = trainer.ready_result()
+    learned = catalog.filter(pc.field("image_id").isin(samples.image_ids))
+    learned_N4 = _predict(network, learned, params)
     if params["variant"] == "base":
-        found_N4 = _predict(trainer.result.eval(), catalog.filter(pc.field("image_id").isin(samples.image_ids)), params)
-        np.save(_first_round(params), found_N4)
+        np.save(_first_round(params), learned_N4)
     test = catalog.filter(pc.field("split") == "test")
-    iou_N = best_ious(_predict(trainer.result.eval(), test, params), GroundTruth.of(test))
-    return {**_told(iou_N), "last_loss": float(np.mean(losses[-20:])), "images": len(samples), "seconds": seconds}
+    return {
+        **_told(best_ious(_predict(network, test, params), GroundTruth.of(test))),
+        "on_learned_images": _told(best_ious(learned_N4, GroundTruth.of(learned))),
+        # How well it knows its teacher's boxes by heart.
+        "iou_with_teacher": float(iou(learned_N4, samples.boxes_N4).mean()),
+        "last_loss": float(np.mean(losses[-20:])),
+        "images": len(samples),
+        "seconds": seconds,
+    }
 
 
 def _recipe(params: Json) -> TrainConfig:

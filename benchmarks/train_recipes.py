@@ -88,6 +88,7 @@ def _row(name: str, runs: list[Json]) -> Json:
         "GT-Known, %": 100 * statistics.mean(run["gt_known"] for run in runs),
         "of each seed": ", ".join(f"{100 * run['gt_known']:.1f}" for run in runs),
         "mean IoU": statistics.mean(run["mean_iou"] for run in runs),
+        "IoU with teacher": statistics.mean(run["iou_with_teacher"] for run in runs),
         "seconds": statistics.mean(run["seconds"] for run in runs),
     }
 
