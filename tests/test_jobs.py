@@ -28,10 +28,12 @@ def test_a_script_calls_its_command(command: str) -> None:
     assert COMMANDS[command] in " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize("name", ["demo", "cub", "imagenet"])
-def test_settings_are_accepted_and_name_real_backbones(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "layout"), [("demo", "demo"), ("cub", "cub"), ("cub_laptop", "cub"), ("imagenet", "imagenet")]
+)
+def test_settings_are_accepted_and_name_real_backbones(name: str, layout: str) -> None:
     config = parse(["run", "--config", str(JOBS / f"{name}.yaml")]).config
-    assert config.data.layout == name
+    assert config.data.layout == layout
     for section in (config.boxes, config.localizer, config.classifier, config.joint):
         assert find_backbone(section.backbone).name == section.backbone
 
