@@ -124,6 +124,8 @@ class PredictConfig:
     """A localizer and a classifier (PSOL-Sep), or one network for both (PSOL-Joint)."""
     checkpoint: Literal["last", "best"] = "last"
     """Weights after the last epoch, or after the one that was best on the test split (best is tuned on it)."""
+    view: Literal["whole", "center"] = "whole"
+    """What of an image is seen: all of it, or the middle, 224/256 of either side, as in the authors' code."""
     batch_size: PositiveInt = _speed(64)
     """Images a forward pass."""
 

@@ -34,6 +34,7 @@ class PredictionActor:
         stage: StageDir,
         made_by: Provenance,
         board: Any,
+        share: float = 1,
     ) -> None:
         """`models` are the files of the localizer and the classifier, or of the one network there is."""
         device = actor_device(plan)
@@ -41,12 +42,12 @@ class PredictionActor:
         loaded = [SavedNetwork.from_bytes(data) for data in models]
         # Networks of one input size share a decoder, and so the decoded images.
         decoders = {
-            size: make_decoder(size, batch_size, num_threads=plan.num_cpus, gpu=plan.gpu)
+            size: make_decoder(size, batch_size, regions=share < 1, num_threads=plan.num_cpus, gpu=plan.gpu)
             for size in {saved.input_size for saved, _ in loaded}
         }
         pairs = [(network.to(device), decoders[saved.input_size]) for saved, network in loaded]
         self._predictor = Predictor(
-            pairs[0], pairs[-1], batch_size=batch_size, autocast=lambda: autocast(device, precision)
+            pairs[0], pairs[-1], batch_size=batch_size, autocast=lambda: autocast(device, precision), share=share
         )
 
     def predict(self, part: str, packed: bytes) -> None:

@@ -19,6 +19,7 @@ from psol_ray.tables import Provenance, pack
 __all__ = ["predict"]
 
 _IMAGES_A_PART = 1024
+_SHARES = {"whole": 1.0, "center": 224 / 256}
 
 
 def predict(context: Context) -> None:
@@ -89,9 +90,9 @@ def _run(context: Context, work: Work, models: list[bytes], todo: list[Job], tot
             options = PredictionActor.options(  # type: ignore[attr-defined]
                 num_cpus=plan.num_cpus, num_gpus=plan.num_gpus
             )
-            batch_size = config.predict.batch_size
+            batch_size, share = config.predict.batch_size, _SHARES[config.predict.view]
             return options.remote(
-                plan, models_ref, batch_size, "auto", context.data_root, work.stage, work.made_by, board
+                plan, models_ref, batch_size, "auto", context.data_root, work.stage, work.made_by, board, share
             )
 
         run_pool(start_predictor, plan.num_workers, todo)

@@ -1,4 +1,4 @@
-"""The trained networks over images, whole and squashed to each network's input (Sec. 3.2.2, 3.2.3)."""
+"""The trained networks over images, squashed to each network's input (Sec. 3.2.2, 3.2.3)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from psol_ray.geometry.boxes import area, fractions_to_xyxy
+from psol_ray.geometry.crops import center_crops
 from psol_ray.images import DecodedBatch, Decoder, prefetch
 from psol_ray.models.networks import Outputs
 from psol_ray.tables.schemas import BOXES, OK, PREDICTIONS, UNREADABLE, box_columns
@@ -23,9 +24,9 @@ OnBatch = Callable[[int], None]
 
 
 class _Batch(NamedTuple):
-    """`fractions_N4` is `(x, y, w, h)`, NaN for an image that cannot be read."""
+    """`boxes_N4` is in pixels of the image, NaN for one that cannot be read."""
 
-    fractions_N4: NDArray[np.float64]
+    boxes_N4: NDArray[np.float64]
     logits_NK: torch.Tensor | None
     ok_N: NDArray[np.bool_]
 
@@ -44,14 +45,17 @@ class Predictor:
         *,
         batch_size: int,
         autocast: Callable[[], AbstractContextManager[None]],
+        share: float = 1,
     ) -> None:
         """Args:
-        localizer, classifier: a network and a decoder of its input size; the same pair twice runs once.
+        localizer, classifier: a network and a decoder of its input size, made with `regions=True` for a share
+            below 1; the same pair twice runs once.
         batch_size: images a forward pass.
         autocast: a context for forward passes.
+        share: of an image's sides that the networks see, in the middle.
         """
         self._localizer, self._classifier = localizer, classifier
-        self._batch_size, self._autocast = batch_size, autocast
+        self._batch_size, self._autocast, self._share = batch_size, autocast, share
 
     def predict(self, images: pa.Table, paths: Sequence[str], on_batch: OnBatch) -> pa.Table:
         """Rows of the predictions table.
@@ -61,15 +65,14 @@ class Predictor:
             paths: their files, in the same order.
             on_batch: called with the number of images done, after each batch.
         """
-        fractions, labels, probs = [], [], []
-        for fractions_N4, logits_NK, ok_N in self._batches(images, paths, on_batch):
+        boxes, labels, probs = [], [], []
+        for boxes_N4, logits_NK, ok_N in self._batches(images, paths, on_batch):
             assert logits_NK is not None, "the classifier has no class head"
             top = logits_NK.float().softmax(dim=1).topk(min(_TOP, logits_NK.shape[1]))
-            fractions.append(fractions_N4)
+            boxes.append(boxes_N4)
             labels += [row if ok else [] for row, ok in zip(top.indices.tolist(), ok_N, strict=True)]
             probs += [row if ok else [] for row, ok in zip(top.values.tolist(), ok_N, strict=True)]
-        boxes_N4 = fractions_to_xyxy(np.concatenate(fractions), *_sizes(images))
-        columns = {"image_id": images.column("image_id"), **box_columns(boxes_N4)}
+        columns = {"image_id": images.column("image_id"), **box_columns(np.concatenate(boxes))}
         return pa.table({**columns, "top_labels": labels, "top_probs": probs}).cast(PREDICTIONS)
 
     def locate(self, images: pa.Table, paths: Sequence[str], on_batch: OnBatch) -> pa.Table:
@@ -78,36 +81,41 @@ class Predictor:
         For the arguments see `predict`.
         """
         batches = list(self._batches(images, paths, on_batch))
-        fractions_N4 = np.concatenate([batch.fractions_N4 for batch in batches])
+        boxes_N4 = np.concatenate([batch.boxes_N4 for batch in batches])
         ok_N = np.concatenate([batch.ok_N for batch in batches])
         unknown_N = np.full(len(images), np.nan, np.float32)
         columns = {
             **{name: images.column(name) for name in ("image_id", "label", "width", "height")},
-            **box_columns(fractions_to_xyxy(fractions_N4, *_sizes(images))),
+            **box_columns(boxes_N4),
             "status": np.where(ok_N, OK, UNREADABLE),
-            "area_fraction": area(fractions_to_xyxy(fractions_N4, 1, 1)).astype(np.float32),
+            "area_fraction": (area(boxes_N4) / np.maximum(_sizes(images).prod(axis=1), 1)).astype(np.float32),
             **dict.fromkeys(("mean_heat", "explained_variance_ratio", "sign_margin"), unknown_N),
         }
         return pa.table(columns).cast(BOXES)
 
     def _batches(self, images: pa.Table, paths: Sequence[str], on_batch: OnBatch) -> Iterator[_Batch]:
-        width_N, _ = _sizes(images)
+        sizes_N2 = _sizes(images)
+        regions_N4 = center_crops(sizes_N2, self._share)
         done = 0
-        for for_boxes, for_classes in prefetch(self._decode(paths)):
+        for for_boxes, for_classes in prefetch(self._decode(paths, regions_N4)):
             fractions_N4, logits_NK = self._forward(for_boxes, for_classes)
+            rows = slice(done, done + len(for_boxes.ok_N))
             # An image without a size in the catalog is unreadable, even where the decoder could take it.
-            sized_N = width_N[done : done + len(for_boxes.ok_N)] > 0
-            ok_N = for_boxes.ok_N & for_classes.ok_N & sized_N
-            yield _Batch(np.where(ok_N[:, None], fractions_N4.cpu().numpy(), np.nan), logits_NK, ok_N)
+            ok_N = for_boxes.ok_N & for_classes.ok_N & (sizes_N2[rows, 0] > 0)
+            boxes_N4 = _in_image(fractions_N4.cpu().numpy(), regions_N4[rows])
+            yield _Batch(np.where(ok_N[:, None], boxes_N4, np.nan), logits_NK, ok_N)
             done += len(ok_N)
             on_batch(done)
 
-    def _decode(self, paths: Sequence[str]) -> Iterator[tuple[DecodedBatch, DecodedBatch]]:
+    def _decode(
+        self, paths: Sequence[str], regions_N4: NDArray[np.int64]
+    ) -> Iterator[tuple[DecodedBatch, DecodedBatch]]:
         for start in range(0, len(paths), self._batch_size):
-            batch = paths[start : start + self._batch_size]
-            for_boxes = self._localizer[1].decode(batch)
+            rows = slice(start, start + self._batch_size)
+            wanted = (paths[rows], regions_N4[rows] if self._share < 1 else None)
+            for_boxes = self._localizer[1].decode(*wanted)
             shared = self._classifier[1] is self._localizer[1]
-            yield for_boxes, (for_boxes if shared else self._classifier[1].decode(batch))
+            yield for_boxes, (for_boxes if shared else self._classifier[1].decode(*wanted))
 
     @torch.inference_mode()
     def _forward(self, for_boxes: DecodedBatch, for_classes: DecodedBatch) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -128,6 +136,13 @@ def _box_of_image(boxes_NR4: torch.Tensor, logits_NK: torch.Tensor | None) -> to
     return boxes_NR4[torch.arange(len(boxes_NR4), device=boxes_NR4.device), logits_NK.argmax(dim=1)]
 
 
-def _sizes(images: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    width_N, height_N = (images.column(name).to_numpy().astype(np.float64) for name in ("width", "height"))
-    return width_N, height_N
+def _in_image(fractions_N4: NDArray[np.float64], regions_N4: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Boxes as fractions of regions, in pixels of the image."""
+    corner_N2 = regions_N4[:, :2]
+    width_N, height_N = (regions_N4[:, 2:] - corner_N2).T
+    return np.add(fractions_to_xyxy(fractions_N4, width_N, height_N), np.tile(corner_N2, 2), dtype=np.float64)
+
+
+def _sizes(images: pa.Table) -> NDArray[np.int64]:
+    """(width, height) of each image: shape (N, 2)."""
+    return np.stack([images.column(name).to_numpy().astype(np.int64) for name in ("width", "height")], axis=1)

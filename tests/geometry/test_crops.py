@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psol_ray.geometry.crops import Region, box_in_crop, draw_crop
+from psol_ray.geometry.crops import Region, box_in_crop, center_crops, draw_crop
 
 
 def crops(width: int, height: int, min_area: float, box: list[float] | None = None, number: int = 300) -> np.ndarray:
@@ -101,3 +101,17 @@ def test_any_target_is_a_share_of_the_crop_and_its_twin_is_mirrored(
     assert w * h > 0
     twin = box_in_crop(box, region, True)
     assert [math.isclose(a, b, abs_tol=1e-12) for a, b in zip(twin, (1 - x - w, y, w, h), strict=True)] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("size", "share", "region"),
+    [
+        pytest.param((256, 256), 224 / 256, [16, 16, 240, 240], id="the authors' 224 of 256"),
+        pytest.param((500, 333), 0.875, [31, 21, 469, 312], id="rounded"),
+        pytest.param((500, 333), 1, [0, 0, 500, 333], id="all of it"),
+        pytest.param((1, 1), 0.3, [0, 0, 1, 1], id="never nothing"),
+        pytest.param((0, 0), 0.875, [0, 0, 1, 1], id="of an image without a size"),
+    ],
+)
+def test_center_crop(size: tuple[int, int], share: float, region: list[int]) -> None:
+    assert center_crops(np.array([size]), share).tolist() == [region]

@@ -55,6 +55,16 @@ def test_of_boxes_by_class_takes_that_of_the_first(trained: Run) -> None:
     assert boxes == pytest.approx(np.array([by_class[top] for top in tops]), abs=0.01)
 
 
+def test_a_box_in_the_middle_of_an_image_is_told_in_pixels_of_all_of_it(trained: Run) -> None:
+    (trained.run_dir / "localizer" / "model.safetensors").write_bytes(file_of([CORNER]))
+    assert trained.psol("predict", "--predict.view", "center") == 0
+    tops, boxes = predictions_of(trained)
+    assert len(tops) == 5
+    # 16 of 256 are cut off on each side; small images by whole pixels.
+    begin, end = 1 / 16 + 0.5 * 7 / 8, 1 / 16 + 0.75 * 7 / 8
+    assert boxes == pytest.approx(np.array([[begin, begin, end, end]] * 5), abs=0.02)
+
+
 def test_without_a_best_checkpoint(trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
     (trained.run_dir / "localizer" / "best.safetensors").unlink(missing_ok=True)
     assert trained.psol("predict", "--predict.checkpoint", "best") == 2

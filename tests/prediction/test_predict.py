@@ -21,9 +21,11 @@ class Decoder:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.regions: list[Any] = []
 
-    def decode(self, paths: Sequence[str], *_: Any) -> DecodedBatch:
+    def decode(self, paths: Sequence[str], regions_N4: Any = None) -> DecodedBatch:
         self.batches.append(len(paths))
+        self.regions.append(regions_N4)
         values = [0 if path == "bad" else int(path) for path in paths]
         images = torch.tensor(values, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 2, 2, 3)
         return DecodedBatch(images, np.array([path != "bad" for path in paths]))
@@ -59,8 +61,8 @@ def images_of(count: int, width: int = 200, height: int = 100) -> pa.Table:
     return pa.table({**columns, **sizes, "image_id": [str(i) for i in range(count)]}).cast(CATALOG)
 
 
-def make_predictor(localizer: Any, classifier: Any, batch_size: int = 2) -> Predictor:
-    return Predictor(localizer, classifier, batch_size=batch_size, autocast=contextlib.nullcontext)
+def make_predictor(localizer: Any, classifier: Any, batch_size: int = 2, share: float = 1) -> Predictor:
+    return Predictor(localizer, classifier, batch_size=batch_size, autocast=contextlib.nullcontext, share=share)
 
 
 def test_boxes_are_in_pixels_and_inside_the_image() -> None:
@@ -73,6 +75,21 @@ def test_boxes_are_in_pixels_and_inside_the_image() -> None:
         np.array([[0, 0, 100, 25], [20, 10, 120, 35], [160, 80, 200, 100]])
     )
     assert done == [2, 3]
+
+
+def test_of_a_part_of_the_image_the_box_is_where_that_part_is() -> None:
+    decoder = Decoder()
+    predictor = make_predictor((box_of, decoder), (class_of(9), decoder), share=0.5)
+    table = predictor.predict(images_of(2), ["10", "80"], lambda _: None)
+    assert [regions.tolist() for regions in decoder.regions] == [[[50, 25, 150, 75]] * 2]
+    # Cut off at the border of what was seen.
+    assert boxes_array(table).tolist() == pytest.approx(np.array([[60, 30, 110, 42.5], [130, 65, 150, 75]]))
+
+
+def test_whole_images_need_no_regions() -> None:
+    decoder = Decoder()
+    make_predictor((box_of, decoder), (class_of(9), decoder)).predict(images_of(1), ["10"], lambda _: None)
+    assert decoder.regions == [None]
 
 
 @pytest.mark.parametrize(("num_classes", "expected"), [(9, [3, 2, 4, 1, 5]), (4, [3, 2, 1, 0]), (1, [0])])
