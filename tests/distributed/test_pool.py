@@ -103,7 +103,8 @@ def test_a_job_that_kills_its_actors_is_set_aside_and_no_other(tmp_path: Path, n
     with pytest.raises(UserError, match=r"1 parts were set aside .* \(b\); everything else is done"):
         run_pool(actor_factory(tmp_path, die_on_b), num_actors, jobs("a", "b", "c", "d", "e"))
     assert done(tmp_path) == {"a", "c", "d", "e"}
-    assert begun(tmp_path).count("b") == 3
+    # An idle actor may have begun it as well while the third one died of it.
+    assert 3 <= begun(tmp_path).count("b") <= 2 + num_actors
 
 
 def test_a_mistake_found_in_a_job_is_raised_as_it_is(tmp_path: Path) -> None:
