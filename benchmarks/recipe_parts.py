@@ -66,9 +66,18 @@ def train(params: Json) -> Json:
         trainer.step(share)
     losses = trainer.take_losses()
     seconds = time.perf_counter() - started
+    return {
+        **_scores(trainer.ready_result(), samples, params),
+        "last_loss": float(np.mean(losses[-20:])),
+        "images": len(samples),
+        "seconds": seconds,
+    }
+
+
+def _scores(network: PsolNetwork, samples: Samples, params: Json) -> Json:
+    """On the test images and on those it learned from; `base` leaves the latter's boxes for a second round."""
     catalog = RunDir(params["run"]).stage("catalog").read(CATALOG)
     assert samples.boxes_N4 is not None
-    network = trainer.ready_result()
     learned = catalog.filter(pc.field("image_id").isin(samples.image_ids))
     learned_N4 = _predict(network, learned, params)
     if params["variant"] == "base":
@@ -79,9 +88,6 @@ def train(params: Json) -> Json:
         "on_learned_images": _told(best_ious(learned_N4, GroundTruth.of(learned))),
         # How well it knows its teacher's boxes by heart.
         "iou_with_teacher": float(iou(learned_N4, samples.boxes_N4).mean()),
-        "last_loss": float(np.mean(losses[-20:])),
-        "images": len(samples),
-        "seconds": seconds,
     }
 
 

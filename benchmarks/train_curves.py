@@ -2,7 +2,7 @@
 
     python benchmarks/train_curves.py --out FILE.json "VGG-GAP, separate=runs/a" "VGG-GAP, joint=runs/b"
 
-Each run directory holds what `psol train` left there, and `psol predict` and `psol evaluate`, if its scores are wanted.
+Each run directory holds what `psol train`, `psol predict` and `psol evaluate` left there.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main() -> None:
     named = dict(entry.split("=", 1) for entry in arguments.runs)
     runs = {name: read_run(Path(folder)) for name, folder in named.items()}
     write_result(arguments.out, {"benchmark": "train_curves", "runs": named}, {"runs": runs})
-    print_table([_row(name, run) for name, run in runs.items() if run["metrics"]])
+    print_table([_row(name, run) for name, run in runs.items()])
 
 
 def read_run(folder: Path) -> Json:
@@ -39,8 +39,7 @@ def read_run(folder: Path) -> Json:
             summary = json.loads((folder / name / "_SUCCESS").read_text())["summary"]
             rows = [json.loads(line) for line in (folder / name / "metrics.jsonl").read_text().splitlines()]
             models[name] = {"seconds": summary["seconds"], "rows": [r for r in rows if "loss" in r], **config[name]}
-    scores = folder / "metrics.json"
-    return {"metrics": json.loads(scores.read_text()) if scores.exists() else None, "models": models}
+    return {"metrics": json.loads((folder / "metrics.json").read_text()), "models": models}
 
 
 def _row(name: str, run: Json) -> Json:

@@ -94,6 +94,21 @@ def test_a_worker_killed_in_mid_epoch_costs_nothing_but_time(
     assert_same_result(run, quiet)
 
 
+@pytest.mark.slow
+def test_a_fault_ends_it_where_no_failure_is_allowed_and_the_same_command_goes_on(
+    whole: Run, quiet: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fresh_copy(whole, tmp_path)
+    monkeypatch.setattr("psol_ray.distributed.train.train_worker", worker_killed_once(tmp_path / "killed"))
+    assert run.psol("train classifier", *FLAGS, "--cluster.max_failures", "0") == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("psol train: training failed 1 times")
+    assert told.endswith("the same command goes on from the last checkpoint")
+    assert not (stage_of(run) / "_SUCCESS").exists()
+    assert run.psol("train classifier", *FLAGS, "--cluster.max_failures", "0") == 0
+    assert_same_result(run, quiet)
+
+
 def start_driver(run: Run, address: str, *flags: str, **environment: str) -> subprocess.Popen:
     settings = ["--config", str(run.config), "--run_dir", str(run.run_dir), "--cluster.address", address, *flags]
     command = [sys.executable, "-m", "psol_ray.cli", "train", *settings, "classifier"]
@@ -129,16 +144,19 @@ def machines() -> Iterator[Cluster]:
 
 
 @pytest.mark.slow
-def test_two_workers_follow_the_loss_of_one(whole: Run, tmp_path: Path) -> None:
+def test_any_number_of_workers_follows_the_same_loss(whole: Run, tmp_path: Path, machines: Cluster) -> None:
+    machines.add_node(num_cpus=4)
     curves = []
-    for workers in ("1", "2"):
-        run = fresh_copy(whole, tmp_path / workers)
+    for workers in (1, 2, 4):
+        run = fresh_copy(whole, tmp_path / str(workers))
         # Without batch normalisation, whose means are those of one worker's images.
         network = ("--classifier.backbone", "test_vit", "--classifier.epochs", "2")
-        assert run.psol("train classifier", *network, "--cluster.workers", workers) == 0
+        driver = start_driver(run, machines.address, *network, "--cluster.workers", str(workers))
+        assert driver.wait(timeout=300) == 0
         curves.append([row["loss"] for row in curve_of(stage_of(run))])
     assert len(curves[0]) == 2
     assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+    assert curves[2] == pytest.approx(curves[0], rel=1e-4)
 
 
 @pytest.mark.slow
