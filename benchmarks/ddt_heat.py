@@ -25,8 +25,8 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from psol_ray.ddt import Moments
-from psol_ray.ddt.components import HeatBoxes, largest_components
-from psol_ray.ddt.heat import heat_to_boxes
+from psol_ray.heatmaps.boxes import heat_to_boxes
+from psol_ray.heatmaps.components import HeatBoxes, largest_components
 
 SIDE, BATCH = 448, 64
 Json = dict[str, Any]

@@ -26,8 +26,8 @@ from class_features import INPUT_SIZE, ClassFeatures, iterate_classes, make_extr
 from result import print_table, write_result
 from sign_candidates import RULES, gather
 
-from psol_ray.ddt.heat import heat_to_boxes
 from psol_ray.geometry.boxes import iou
+from psol_ray.heatmaps.boxes import heat_to_boxes
 
 # Columns of the table, and what they put together.
 FEW = {"1 image": (1,), "2 or 3 images": (2, 3), "5 or 10 images": (5, 10)}

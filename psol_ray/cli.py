@@ -18,7 +18,9 @@ _COMMANDS = {
     "predict": ("predict", "predict"),
     "evaluate": ("evaluate", "score"),
     "report": ("report", "report"),
-    "export": ("export", "export"),
+    "transfer": ("whole", "transfer"),
+    "import": ("exchange", "import_boxes"),
+    "export": ("exchange", "export"),
 }
 
 

@@ -17,7 +17,9 @@ __all__ = [
     "ClusterConfig",
     "Config",
     "DataConfig",
+    "EvaluateConfig",
     "ExportConfig",
+    "ImportConfig",
     "PredictConfig",
     "TrainConfig",
     "result_settings",
@@ -36,14 +38,20 @@ class DataConfig:
 
     root: str
     """Folder that holds the images."""
-    layout: Literal["imagenet", "cub", "folder", "demo"] = "folder"
-    """How they are arranged: as distributed (imagenet, cub), train/CLASS/ and val/CLASS/ (folder), or made (demo)."""
+    layout: Literal["imagenet", "cub", "folder", "wsol", "demo"] = "folder"
+    """As distributed (imagenet, cub), train/CLASS/ and val/CLASS/ (folder), wsolevaluation's metadata, or made (demo)."""
 
 
 @dataclass(frozen=True)
 class BoxesConfig:
-    """Pseudo boxes by Deep Descriptor Transformation, or by an earlier run's localizer."""
+    """Pseudo boxes by Deep Descriptor Transformation, by an earlier run's localizer, or by a classifier's maps."""
 
+    method: Literal["ddt", "cam", "grad_cam"] = "ddt"
+    """DDT, or a trained classifier's class activation map, or its Grad-CAM, for the image's label (to compare with)."""
+    classifier: str | None = None
+    """A model.safetensors of `psol train classifier` or `joint` for cam and grad_cam; null is this run's classifier."""
+    threshold: ClosedUnitInterval = 0.2
+    """cam, grad_cam: how far above a map's lowest value its object begins, as a share of the way to the highest."""
     backbone: str = "vgg16"
     """vgg16, vgg_gap, resnet50, inception_v3, densenet161, or any model of timm."""
     weights: str = "default"
@@ -124,10 +132,38 @@ class PredictConfig:
     """A localizer and a classifier (PSOL-Sep), or one network for both (PSOL-Joint)."""
     checkpoint: Literal["last", "best"] = "last"
     """Weights after the last epoch, or after the one that was best on the test split (best is tuned on it)."""
+    localizer: str | None = None
+    """Another run's model.safetensors for the boxes (transfer, Sec. 4.6); null is this run's own."""
+    classifiers: list[str] = field(default_factory=lambda: ["trained"])
+    """Whose probabilities are averaged: trained, another run's model.safetensors, or BACKBONE=WEIGHTS, pretrained."""
     view: Literal["whole", "center"] = "whole"
-    """What of an image is seen: all of it, or the middle, 224/256 of either side, as in the authors' code."""
+    """What the localizer sees: all of an image, or its middle, 224/256 of a side (Inception: 299/320), as the authors."""
+    class_view: Literal["whole", "center", "ten"] | None = None
+    """What classifiers see; ten is four corners, the middle, and all of them mirrored. Null is what the localizer sees."""
     batch_size: PositiveInt = _speed(64)
     """Images a forward pass."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How boxes are scored."""
+
+    coordinates: Literal["original", "crop"] = "original"
+    """Of the whole image, or of the paper's centre crop, to which boxes and ground truth are clipped."""
+    iou_rule: Literal["at_least", "above"] = "at_least"
+    """A box is right at an IoU of at least 0.5 (the field's standard), or only above it (the authors' code)."""
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """Boxes of another project, as this run's pseudo boxes."""
+
+    path: str = "export"
+    """Folder that holds them."""
+    format: Literal["wsol", "wsol_maps", "psol", "csv"] = "csv"
+    """localization.txt, wsolevaluation's score maps, the PSOL authors' JSON, or boxes.csv."""
+    threshold: ClosedUnitInterval = 0.5
+    """wsol_maps: share of a map's range above which is object."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +172,8 @@ class ExportConfig:
 
     table: Literal["boxes", "predictions"] = "predictions"
     """Which table's boxes."""
-    format: Literal["wsol", "psol", "csv"] = "csv"
-    """wsolevaluation's text metadata, the PSOL authors' JSON, or a boxes.csv that the folder layout reads."""
+    format: Literal["wsol", "wsol_maps", "psol", "csv"] = "csv"
+    """wsolevaluation's text metadata or score maps, the PSOL authors' JSON, or a boxes.csv for the folder layout."""
     out: str = "export"
     """Folder to make."""
 
@@ -180,6 +216,10 @@ class Config:
     """One network for both."""
     predict: PredictConfig = field(default_factory=PredictConfig)
     """Prediction."""
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """Evaluation."""
+    source: ImportConfig = field(default_factory=ImportConfig)
+    """Import."""
     export: ExportConfig = field(default_factory=ExportConfig)
     """Export."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)

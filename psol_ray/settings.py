@@ -18,11 +18,13 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 COMMANDS = {
     "run": "Algorithm 1 whole: every command below but export.",
     "index": "Make the catalog of a data set.",
-    "boxes": "Draw pseudo boxes by Deep Descriptor Transformation, or by an earlier run's localizer.",
+    "boxes": "Draw pseudo boxes by Deep Descriptor Transformation, by an earlier localizer or a classifier's maps.",
     "train": "Train the localizer, the classifier, or one network for both.",
     "predict": "Predict boxes and classes of the test images.",
     "evaluate": "Write metrics.json and print the scores.",
     "report": "Write the page with pictures.",
+    "transfer": "Score another run's localizer on these images: index, predict, evaluate and report.",
+    "import": "Take boxes of another project for this run's pseudo boxes.",
     "export": "Write boxes in the formats of other projects.",
 }
 

@@ -7,12 +7,12 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from psol_ray.ddt.heat import Upsample, heat_to_boxes
 from psol_ray.ddt.moments import Component
 from psol_ray.ddt.passes import ClassMoments, Heat, Read, measure, project, project_kept
 from psol_ray.ddt.sign import choose_sign
 from psol_ray.errors import UserError
 from psol_ray.geometry.boxes import scale
+from psol_ray.heatmaps.boxes import Upsample, heat_to_boxes
 from psol_ray.tables.schemas import BOXES, NO_FOREGROUND, OK, UNREADABLE, box_columns
 
 __all__ = ["component_of", "draw_boxes", "locate_class"]

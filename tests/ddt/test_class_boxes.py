@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from psol_ray.ddt import locate_class
-from psol_ray.ddt.heat import Upsample
 from psol_ray.ddt.passes import Accept, Read
 from psol_ray.errors import UserError
+from psol_ray.heatmaps.boxes import Upsample
 from psol_ray.tables import BOXES
 from psol_ray.tables.schemas import boxes_array
 

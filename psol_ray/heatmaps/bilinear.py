@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from psol_ray.ddt.components import HeatBoxes, largest_components, largest_labels
-from psol_ray.ddt.corner_labels import find_joined_saddles, label_corners
-from psol_ray.ddt.pixel_cells import (
+from psol_ray.heatmaps.components import HeatBoxes, largest_components, largest_labels
+from psol_ray.heatmaps.corner_labels import find_joined_saddles, label_corners
+from psol_ray.heatmaps.pixel_cells import (
     Axis,
     CellIndex,
     ColumnRuns,

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from psol_ray.errors import UserError
-from psol_ray.export import FORMATS, write_csv, write_psol_json, write_wsol
+from psol_ray.exchange import FORMATS, write_csv, write_psol_json, write_wsol
 from psol_ray.tables.schemas import BOXES, CATALOG, PREDICTIONS
 
 NAN_BOX = [float("nan")] * 4

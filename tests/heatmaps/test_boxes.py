@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.measure import label, regionprops
 
-from psol_ray.ddt.heat import Upsample, heat_to_boxes
+from psol_ray.heatmaps.boxes import Upsample, heat_to_boxes
 
 LEVELS = {"#": 1.0, ".": -1.0, "0": 0.0, "+": 0.5}
 

@@ -1,6 +1,6 @@
 """`psol export`: boxes in the formats of other projects."""
 
-from psol_ray.export import FORMATS
+from psol_ray.exchange import FORMATS
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import BOXES, PREDICTIONS
 

@@ -15,8 +15,8 @@ Shape suffixes: those of `pixel_cells`; a, b stand for 2 where the axes may be s
 import numpy as np
 from numpy.typing import NDArray
 
-from psol_ray.ddt.components import label_masks
-from psol_ray.ddt.pixel_cells import Axis, CellIndex, ColumnRuns, count_positive
+from psol_ray.heatmaps.components import label_masks
+from psol_ray.heatmaps.pixel_cells import Axis, CellIndex, ColumnRuns, count_positive
 
 __all__ = ["find_joined_saddles", "label_corners"]
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
 from psol_ray.evaluation.join import refuse_rows
-from psol_ray.export.folder import whole_folder
-from psol_ray.export.rows import Rows, rows_to_export
+from psol_ray.exchange.folder import whole_folder
+from psol_ray.exchange.rows import Rows, rows_to_export
 from psol_ray.geometry.boxes import xyxy_to_fractions
 
 __all__ = ["FORMATS", "write_csv", "write_psol_json", "write_wsol"]

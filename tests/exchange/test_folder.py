@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from psol_ray.errors import UserError
-from psol_ray.export.folder import whole_folder
+from psol_ray.exchange.folder import whole_folder
 
 
 def test_appears_at_the_end_only(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 from torch.nn.functional import interpolate
 
-from psol_ray.ddt import bilinear
-from psol_ray.ddt.bilinear import largest_upsampled_components
 from psol_ray.ddt.moments import Moments
+from psol_ray.heatmaps import bilinear
+from psol_ray.heatmaps.bilinear import largest_upsampled_components
 from psol_ray.models import FeatureExtractor, find_backbone, lite0, load_state
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from psol_ray.ddt.bilinear import largest_upsampled_components
-from psol_ray.ddt.components import HeatBoxes, largest_components
+from psol_ray.heatmaps.bilinear import largest_upsampled_components
+from psol_ray.heatmaps.components import HeatBoxes, largest_components
 
 __all__ = ["HeatBoxes", "Upsample", "heat_to_boxes"]
 
