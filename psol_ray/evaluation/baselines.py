@@ -6,13 +6,14 @@ along x and y, 2 = (start, end), 4 = (x0, y0, x1, y1).
 """
 
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known, rate
-from psol_ray.geometry.boxes import scale
+from psol_ray.evaluation.metrics import GroundTruth, best_ious, rate
+from psol_ray.evaluation.protocol import Protocol
 
 __all__ = ["baselines", "best_constant_box", "whole_image_score"]
 
@@ -23,58 +24,57 @@ _STEPS = (5, 2, 1)
 _IMAGES_AT_ONCE = 256  # keeps what is compared at once in the processor's cache
 
 
-def baselines(images: pa.Table) -> dict[str, float | None]:
+def baselines(images: pa.Table, protocol: Protocol | None = None) -> dict[str, Any]:
     """GT-known accuracy of the whole image and of the best box that is the same fractions of every image.
 
     Args:
         images: rows of a catalog; those without ground truth do not count.
-    """
-    _, constant = best_constant_box(images)
-    return {"whole_image": whole_image_score(images), "constant_box": constant}
-
-
-def whole_image_score(images: pa.Table) -> float | None:
-    """GT-known accuracy of the whole image; None where no image has ground truth."""
-    return _score(images, _WHOLE)
-
-
-def best_constant_box(images: pa.Table) -> tuple[NDArray[np.float64] | None, float | None]:
-    """The best box found that is the same fractions of every image, and its GT-known accuracy on all of them.
-
-    Every box on a grid of 0.1 is tried, then the best of them and the median ground-truth box are moved
-    uphill in steps down to 0.01. The same images give the same box. It is a lower bound: a better box may
-    exist.
+        protocol: null is the field's standard; of a crop, the boxes are fractions.
 
     Returns:
-        `(x0, y0, x1, y1)` as fractions of the image, and the accuracy; both None where there is no ground
-        truth.
+        `whole_image`, `constant_box`, and `constant_box_xyxy`, the latter's box; None where there is no ground truth.
     """
-    truth = _unit_truth(images)
-    if not len(truth.counts_N):
+    box_4, constant = best_constant_box(images, protocol)
+    return {
+        "whole_image": whole_image_score(images, protocol),
+        "constant_box": constant,
+        "constant_box_xyxy": None if box_4 is None else box_4.tolist(),
+    }
+
+
+def whole_image_score(images: pa.Table, protocol: Protocol | None = None) -> float | None:
+    """GT-known accuracy of the whole image, or crop; None where no image has ground truth."""
+    return _score(images, _WHOLE, protocol or Protocol())
+
+
+def best_constant_box(
+    images: pa.Table, protocol: Protocol | None = None
+) -> tuple[NDArray[np.float64] | None, float | None]:
+    """The best box found that is the same fractions of every image, and its GT-known accuracy on all of them.
+
+    It is chosen on the images that it is scored on, and so above any constant box chosen elsewhere. Every box on a
+    grid of 0.1 is tried, then the best of them and the median ground-truth box are moved uphill in steps down to 0.01.
+    The same images give the same box. A better one may exist.
+
+    Returns:
+        `(x0, y0, x1, y1)` as fractions of the image, or of the crop, and the accuracy; both None where there is no
+        ground truth.
+    """
+    protocol = protocol or Protocol()
+    truth = protocol.truth(images)
+    known = GroundTruth(truth.boxes_M4, truth.counts_N[truth.known_N])
+    if not len(known.counts_N):
         return None, None
-    found = [_climb(start_4, truth) for start_4 in (_best_on_grid(truth), _median_box(truth))]
+    found = [_climb(start_4, known) for start_4 in (_best_on_grid(known), _median_box(known))]
     box_4 = max(found, key=lambda box_and_hits: box_and_hits[1])[0] / _UNITS
-    return box_4, _score(images, box_4)
+    return box_4, _score(images, box_4, protocol)
 
 
-def _score(images: pa.Table, fractions_4: NDArray[np.float64]) -> float | None:
-    truth = GroundTruth.of(images)
-    boxes_N4 = scale(np.tile(fractions_4, (len(images), 1)), *_sizes(images))
-    return rate(gt_known(best_ious(boxes_N4, truth)[truth.known_N]))
-
-
-def _sizes(images: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    width_N, height_N = (np.asarray(images.column(name), np.float64) for name in ("width", "height"))
-    return width_N, height_N
-
-
-def _unit_truth(images: pa.Table) -> GroundTruth:
-    """Ground truth as fractions; images without boxes or without a size are left out."""
-    width_N, height_N = _sizes(images)
-    usable_N = GroundTruth.of(images).known_N & (width_N > 0) & (height_N > 0)
-    truth = GroundTruth.of(images.filter(pa.array(usable_N)))
-    factors = (np.repeat(1 / size_N[usable_N], truth.counts_N) for size_N in (width_N, height_N))
-    return GroundTruth(np.asarray(scale(truth.boxes_M4, *factors), np.float64), truth.counts_N)
+def _score(images: pa.Table, fractions_4: NDArray[np.float64], protocol: Protocol) -> float | None:
+    truth = protocol.truth(images)
+    right_N = protocol.right(best_ious(np.tile(fractions_4, (len(images), 1)), truth))
+    # An image without a size has no box in fractions, and counts as wrong.
+    return rate(right_N[GroundTruth.of(images).known_N])
 
 
 def _best_on_grid(truth: GroundTruth) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
-"""`metrics.json`: one run's figures, all fractions in [0, 1], all in coordinates of the original images."""
+"""`metrics.json`: one run's figures, all fractions in [0, 1], and the same figures of each class."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -8,27 +8,39 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psol_ray.evaluation.baselines import baselines
+from psol_ray.evaluation.figures import Figures, nested
 from psol_ray.evaluation.join import catalog_rows
-from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known, max_box_acc_v2, rate
-from psol_ray.evaluation.scores import BoxScores, PredictionScores, of_split, score_boxes, score_predictions
+from psol_ray.evaluation.metrics import GroundTruth, best_ious
+from psol_ray.evaluation.protocol import Protocol
+from psol_ray.evaluation.scores import of_split, score_boxes, score_predictions
 from psol_ray.tables.schemas import UNREADABLE, boxes_array
 
-__all__ = ["evaluate", "image_ious"]
+__all__ = ["Evaluation", "evaluate", "image_ious"]
+
+_LEVELS = ("low", "high")
 
 
-def evaluate(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table) -> dict[str, Any]:
-    """The figures of `metrics.json` (Sec. 4.1), computed in float64.
+class Evaluation(NamedTuple):
+    """What `metrics.json` holds, and a row a class of the test split."""
+
+    metrics: dict[str, Any]
+    classes: pa.Table
+
+
+def evaluate(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, protocol: Protocol | None = None) -> Evaluation:
+    """The figures of a run (Sec. 4.1), computed in float64.
 
     A box is right (GT-known) where its IoU with the best of the image's ground-truth boxes is at least 0.5;
     top-1 and top-5 localization also want the label among the first one or five. Box figures are over the
     images with ground-truth boxes, classification over all test images. An unreadable image counts
     everywhere, as wrong. Boxes are half-open, so IoUs differ a little from those of code that adds a pixel to
-    each side.
+    each side. `intervals` are 95 % bootstrap intervals, of `mean_of_classes` with images drawn inside classes.
 
     Args:
         catalog: `CATALOG`.
         boxes: `BOXES`, of all images of a split or of none.
         predictions: `PREDICTIONS`, of exactly the images of the test split, or of none.
+        protocol: null is the field's standard, original coordinates and IoU >= 0.5.
 
     Returns:
         Fractions; None where one cannot be known. `images.unreadable` counts rows of `boxes`.
@@ -36,36 +48,43 @@ def evaluate(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table) -> dict[
     Raises:
         UserError: a table does not fit the catalog, or holds impossible boxes or labels.
     """
-    pseudo = score_boxes(catalog, boxes)
-    predicted = score_predictions(catalog, predictions)
-    test = of_split(catalog, "test")
-    return {
+    protocol = protocol or Protocol()
+    scores = (score_boxes(catalog, boxes, protocol), score_predictions(catalog, predictions, protocol))
+    train, test = (Figures.of(catalog, split, *scores) for split in ("train", "test"))
+    by_class = test.class_intervals()
+    names = train.names + test.names
+    test_images = of_split(catalog, "test")
+    metrics = {
         "images": {
             "train": len(of_split(catalog, "train")),
-            "test": len(test),
+            "test": len(test_images),
             "unreadable": pc.sum(pc.equal(boxes.column("status"), UNREADABLE)).as_py() or 0,
+            "outside_crop": protocol.num_removed(test_images),
         },
-        "pseudo_boxes": {split: _box_figures(pseudo.of_split(split)) for split in ("train", "test")},
-        "localization": _localization(predicted),
-        "classification": {"top1": rate(predicted.top1_N), "top5": rate(predicted.top5_N)},
-        "baselines": baselines(test),
-        "coordinates": "original",
+        **nested(names, np.concatenate([train.means(), test.means()])),
+        "mean_of_classes": nested(test.names, test.mean_of_classes()),
+        "intervals": {
+            **nested(names, np.concatenate([train.intervals(), test.intervals()], axis=1)),
+            "mean_of_classes": nested(test.names, by_class.mean_2F),
+        },
+        "baselines": baselines(test_images, protocol),
+        "coordinates": "original" if protocol.crop_share is None else "crop",
+        "crop_share": protocol.crop_share,
+        "iou_rule": "above" if protocol.above else "at_least",
     }
+    return Evaluation(metrics, _class_table(test, by_class.classes_2CF))
 
 
-def _box_figures(scores: BoxScores) -> dict[str, float | None]:
-    iou_N = scores.iou_N[scores.known_N]
-    return {"gt_known": rate(gt_known(iou_N)), "max_box_acc_v2": max_box_acc_v2(iou_N)}
-
-
-def _localization(scores: PredictionScores) -> dict[str, float | None]:
-    figures = _box_figures(scores)
-    return {
-        "gt_known": figures["gt_known"],
-        "top1_loc": rate((scores.gt_known_N & scores.top1_N)[scores.known_N]),
-        "top5_loc": rate((scores.gt_known_N & scores.top5_N)[scores.known_N]),
-        "max_box_acc_v2": figures["max_box_acc_v2"],
-    }
+def _class_table(test: Figures, intervals_2CF: NDArray[np.float64]) -> pa.Table:
+    """A row a class: name, images, and each figure with the ends of its interval."""
+    firsts = test.images.take(test.starts_C)
+    columns = {"class_name": firsts.column("class_name"), "label": firsts.column("label"), "images": test.counts_C}
+    values = {"": test.class_means(), **{f".{level}": ends for level, ends in zip(_LEVELS, intervals_2CF, strict=True)}}
+    for index, name in enumerate(test.names):
+        for suffix, values_CF in values.items():
+            if np.isfinite(values[""][:, index]).any():
+                columns[name + suffix] = pa.array(values_CF[:, index], from_pandas=True)
+    return pa.table(columns)
 
 
 def image_ious(catalog: pa.Table, table: pa.Table) -> NDArray[np.float64]:

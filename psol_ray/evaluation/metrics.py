@@ -1,4 +1,4 @@
-"""The field's metrics on arrays (Sec. 4.1; MaxBoxAccV2 is of Choe et al., CVPR 2020).
+"""The field's metrics on arrays (Sec. 4.1).
 
 Shape suffixes: N images, M ground-truth boxes, 4 = (x0, y0, x1, y1) in pixels of the original image.
 """
@@ -20,12 +20,10 @@ __all__ = [
     "gt_known",
     "in_top_k",
     "list_lengths",
-    "max_box_acc_v2",
     "rate",
 ]
 
 GT_KNOWN_IOU = 0.5
-_V2_IOUS = (0.3, 0.5, 0.7)
 
 
 def list_lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -76,14 +74,6 @@ def gt_known(iou_N: NDArray[np.float64]) -> NDArray[np.bool_]:
 def rate(right_N: NDArray[np.bool_]) -> float | None:
     """Fraction that is true; None of nothing."""
     return float(right_N.mean()) if len(right_N) else None
-
-
-def max_box_acc_v2(iou_N: NDArray[np.float64]) -> float | None:
-    """Mean of the accuracies at IoU 0.3, 0.5 and 0.7; None of nothing.
-
-    The original also takes the best threshold of a score map; a regressed box has none.
-    """
-    return float(np.mean([(iou_N >= least).mean() for least in _V2_IOUS])) if len(iou_N) else None
 
 
 def in_top_k(top_labels: pa.ChunkedArray, label_N: NDArray[np.integer], k: int) -> NDArray[np.bool_]:

@@ -6,13 +6,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from psol_ray.evaluation.metrics import gt_known
-from psol_ray.evaluation.scores import BoxScores, of_split, score_boxes, score_predictions
+from psol_ray.evaluation.figures import Figures
+from psol_ray.evaluation.protocol import Protocol
+from psol_ray.evaluation.scores import score_boxes, score_predictions
 
 __all__ = ["per_class"]
 
 
-def per_class(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table) -> list[dict[str, Any]]:
+def per_class(
+    catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, protocol: Protocol | None = None
+) -> list[dict[str, Any]]:
     """How each class of the test split fares, in the order of labels.
 
     Returns:
@@ -23,26 +26,18 @@ def per_class(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table) -> list
     Raises:
         UserError: as `evaluate`.
     """
-    pseudo = score_boxes(catalog, boxes).of_split("test")
-    predicted = score_predictions(catalog, predictions)
-    test = of_split(catalog, "test")
-    label_N = test.column("label").to_numpy()
-    labels_C, first_C, counts_C = np.unique(label_N, return_index=True, return_counts=True)
-    right_N = predicted.gt_known_N
+    scores = (score_boxes(catalog, boxes, protocol), score_predictions(catalog, predictions, protocol))
+    test = Figures.of(catalog, "test", *scores)
+    means_CF = test.class_means()
     columns = {
-        "class_name": test.column("class_name").take(first_C).to_pylist(),
-        "images": counts_C.tolist(),
-        "pseudo_gt_known": _rates(labels_C, pseudo, gt_known(pseudo.iou_N)),
-        "gt_known": _rates(labels_C, predicted, right_N),
-        "top1_loc": _rates(labels_C, predicted, right_N & predicted.top1_N),
+        "class_name": test.images.take(test.starts_C).column("class_name").to_pylist(),
+        "images": test.counts_C.tolist(),
+        "pseudo_gt_known": _column(test, means_CF, "pseudo_boxes.test.gt_known"),
+        "gt_known": _column(test, means_CF, "localization.gt_known"),
+        "top1_loc": _column(test, means_CF, "localization.top1_loc"),
     }
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _rates(labels_C: NDArray[np.integer], scores: BoxScores, right_N: NDArray[np.bool_]) -> list[float | None]:
-    """The fraction that is right of each class's images with ground truth."""
-    class_N = np.searchsorted(labels_C, scores.images.column("label").to_numpy())[scores.known_N]
-    totals_C = np.bincount(class_N, minlength=len(labels_C))
-    rights_C = np.bincount(class_N, weights=right_N[scores.known_N], minlength=len(labels_C))
-    pairs = zip(rights_C.tolist(), totals_C.tolist(), strict=True)
-    return [right / total if total else None for right, total in pairs]
+def _column(test: Figures, means_CF: NDArray[np.float64], name: str) -> list[float | None]:
+    return [None if np.isnan(mean) else mean for mean in means_CF[:, test.names.index(name)].tolist()]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from psol_ray.geometry.boxes import area, xyxy_to_fractions
 
-__all__ = ["box_in_crop", "center_crops", "draw_crop"]
+__all__ = ["box_in_crop", "center_crops", "clip_to_center", "draw_crop"]
 
 Region = tuple[int, int, int, int]
 
@@ -67,6 +67,20 @@ def center_crops(sizes_N2: NDArray[np.integer], share: float) -> NDArray[np.int6
     cut_N2 = np.maximum(np.rint(share * sizes_N2).astype(np.int64), 1)
     start_N2 = (sizes_N2 - cut_N2) // 2
     return np.concatenate([start_N2, start_N2 + cut_N2], axis=1)
+
+
+def clip_to_center(boxes_N4: NDArray[np.floating], sizes_N2: NDArray[np.floating], share: float) -> NDArray[np.float64]:
+    """The parts of boxes inside the middle of their images, as fractions of it: shape (N, 4), (x0, y0, x1, y1).
+
+    Args:
+        boxes_N4: (x0, y0, x1, y1) in pixels of the image.
+        sizes_N2: (width, height) of each image; where it has none, the result has no area.
+        share: of either side, in (0, 1].
+    """
+    sides_N2 = np.where(sizes_N2 > 0, sizes_N2, np.inf)
+    fractions_N4 = np.asarray(boxes_N4, np.float64) / np.tile(sides_N2, 2)
+    # Rounded, so that a box that ends where the crop begins has no area in floating point either.
+    return np.clip(np.round((fractions_N4 - (1 - share) / 2) / share, 12), 0, 1)
 
 
 def _clip(box: NDArray[np.floating], region: Region) -> NDArray[np.float64]:

@@ -10,20 +10,24 @@ import pytest
 
 from psol_ray.evaluation.baselines import baselines, best_constant_box, whole_image_score
 from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known
+from psol_ray.evaluation.protocol import Protocol
 from psol_ray.geometry.boxes import scale
 
 from .tables import catalog_of, image, read_wsol
 
 
 @pytest.mark.parametrize(
-    ("data", "whole", "constant"),
-    [("ILSVRC/test", 0.40340, 0.543), ("CUB/test", 0.18174, 0.599)],
-    ids=["imagenet", "cub"],
+    ("data", "protocol", "whole", "constant"),
+    [
+        pytest.param("ILSVRC/test", Protocol(), 0.40340, 0.543, id="imagenet"),
+        pytest.param("ILSVRC/test", Protocol(224 / 256), 0.50440, 0.574, id="imagenet, crop"),
+        pytest.param("CUB/test", Protocol(), 0.18174, 0.599, id="cub"),
+    ],
 )
-def test_trivial_baselines(shared: Path, data: str, whole: float, constant: float) -> None:
+def test_trivial_baselines(shared: Path, data: str, protocol: Protocol, whole: float, constant: float) -> None:
     catalog = read_wsol(shared / "data/wsolevaluation_metadata" / data)
     start = time.perf_counter()
-    found = baselines(catalog)
+    found = baselines(catalog, protocol)
     assert time.perf_counter() - start < 10  # 2 s on one idle core
     assert found["whole_image"] == pytest.approx(whole, abs=1e-5)
     assert found["constant_box"] is not None
@@ -82,11 +86,27 @@ def test_a_box_that_is_inside_out_does_not_win() -> None:
 def test_images_that_cannot_be_used_still_count() -> None:
     square = [(0, 0, 10, 10)]
     images = catalog_of(image("a", square), image("broken", square, width=0, height=0), image("no truth"))
-    assert baselines(images) == {"whole_image": 0.5, "constant_box": 0.5}
+    found = baselines(images)
+    assert (found["whole_image"], found["constant_box"]) == (0.5, 0.5)
 
 
 def test_objects_without_area_are_never_hit() -> None:
-    assert baselines(catalog_of(image("a", [(5, 5, 5, 5)]))) == {"whole_image": 0.0, "constant_box": 0.0}
+    found = baselines(catalog_of(image("a", [(5, 5, 5, 5)])))
+    assert (found["whole_image"], found["constant_box"]) == (0.0, 0.0)
+
+
+def test_in_a_crop_boxes_are_fractions_of_it() -> None:
+    """Objects that fill the middle half of their images fill a crop of half their sides."""
+    images = catalog_of(
+        image("a", [(25, 25, 75, 75)], width=100, height=100), image("out", [(0, 0, 9, 9)], width=100, height=100)
+    )
+    found = baselines(images, Protocol(0.5))
+    assert (found["whole_image"], found["constant_box"]) == (0.5, 0.5)
+    left_half = catalog_of(image("a", [(25, 25, 50, 75)], width=100, height=100))
+    box, score = best_constant_box(left_half, Protocol(0.5, above=True))
+    assert score == 1.0
+    assert box is not None
+    assert box[2] < 1
 
 
 def _random_catalog(seed: int) -> pa.Table:

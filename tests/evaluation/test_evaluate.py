@@ -27,7 +27,9 @@ from .tables import (
 )
 
 SQUARE, LEFT_HALF, LEFT_TENTH = (0, 0, 10, 10), (0, 0, 5, 10), (0, 0, 1, 10)
-NOTHING = {"gt_known": None, "max_box_acc_v2": None}
+BOX_FIGURES = ("gt_known", "max_box_acc", "max_box_acc_v2", "iou_30", "iou_70", "mean_iou")
+LOC_FIGURES = (*BOX_FIGURES, "top1_loc", "top5_loc")
+NOTHING = dict.fromkeys(BOX_FIGURES)
 
 
 def test_a_run_drawn_by_hand() -> None:
@@ -49,45 +51,84 @@ def test_a_run_drawn_by_hand() -> None:
         prediction("tie", SQUARE, [0, 1]),
         prediction("right", SQUARE, [0]),
     )
-    found = evaluate(catalog, boxes, predictions)
-    assert found == {
-        "images": {"train": 1, "test": 5, "unreadable": 1},
-        "pseudo_boxes": {"train": NOTHING, "test": {"gt_known": 2 / 4, "max_box_acc_v2": 2 / 4}},
-        "localization": {
-            "gt_known": 2 / 4,
-            "top1_loc": 1 / 4,
-            "top5_loc": 2 / 4,
-            "max_box_acc_v2": pytest.approx((2 / 4 + 2 / 4 + 1 / 4) / 3),
-        },
-        "classification": {"top1": 2 / 5, "top5": 3 / 5},
-        "baselines": {"whole_image": 2 / 4, "constant_box": 2 / 4},
-        "coordinates": "original",
+    found = evaluate(catalog, boxes, predictions).metrics
+    assert found["images"] == {"train": 1, "test": 5, "unreadable": 1, "outside_crop": 0}
+    assert found["pseudo_boxes"]["train"] == NOTHING
+    pseudo = {"gt_known": 2 / 4, "max_box_acc": 2 / 4, "iou_30": 2 / 4, "iou_70": 2 / 4, "mean_iou": (1 + 0.2 + 1) / 4}
+    assert found["pseudo_boxes"]["test"] == {**pseudo, "max_box_acc_v2": pytest.approx(2 / 4)}
+    assert found["localization"] == {
+        "gt_known": 2 / 4,
+        "max_box_acc": 2 / 4,
+        "max_box_acc_v2": pytest.approx((2 / 4 + 2 / 4 + 1 / 4) / 3),
+        "iou_30": 2 / 4,
+        "iou_70": 1 / 4,
+        "mean_iou": pytest.approx((1 + 0.5 + 0.1) / 4),
+        "top1_loc": 1 / 4,
+        "top5_loc": 2 / 4,
     }
-    assert json.loads(json.dumps(found))["images"]["test"] == 5
+    assert found["classification"] == {"top1": 2 / 5, "top5": 3 / 5}
+    # Class 0 has 1 of 3 right, class 1 its only one; class 0 has 4 images with a label to find, class 1 one.
+    assert found["mean_of_classes"]["localization"]["gt_known"] == pytest.approx((1 / 3 + 1) / 2)
+    assert found["mean_of_classes"]["classification"] == {
+        "top1": pytest.approx((2 / 4 + 0) / 2),
+        "top5": (2 / 4 + 1) / 2,
+    }
+    assert (found["baselines"]["whole_image"], found["baselines"]["constant_box"]) == (2 / 4, 2 / 4)
+    assert (found["coordinates"], found["crop_share"], found["iou_rule"]) == ("original", None, "at_least")
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_row_a_class_with_its_intervals() -> None:
+    catalog = catalog_of(*(image(f"{i}", [SQUARE], label=i % 2) for i in range(20)), image("t", split="train", label=2))
+    rows = [prediction(f"{i}", SQUARE if i % 4 else LEFT_TENTH, [i % 2]) for i in range(20)]
+    classes = evaluate(catalog, boxes_of(), predictions_of(*rows)).classes
+    assert classes.column("class_name").to_pylist() == ["class_0", "class_1"]
+    assert classes.column("images").to_pylist() == [10, 10]
+    assert classes.column("localization.gt_known").to_pylist() == [0.5, 1.0]
+    low, high = (classes.column(f"localization.gt_known.{end}").to_pylist() for end in ("low", "high"))
+    assert 0.1 <= low[0] <= 0.3
+    assert 0.7 <= high[0] <= 0.9
+    assert (low[1], high[1]) == (1.0, 1.0)
+    assert not [name for name in classes.column_names if name.startswith("pseudo")]  # nothing was scored there
 
 
 def test_train_boxes_are_scored_where_they_can_be() -> None:
     catalog = catalog_of(image("a", [SQUARE], split="train"), image("b", [SQUARE], split="train"))
     boxes = boxes_of(box_row("b", LEFT_TENTH), box_row("a", SQUARE))
-    found = evaluate(catalog, boxes, predictions_of())
-    assert found["pseudo_boxes"] == {"train": {"gt_known": 0.5, "max_box_acc_v2": 0.5}, "test": NOTHING}
+    found = evaluate(catalog, boxes, predictions_of()).metrics
+    train = found["pseudo_boxes"]["train"]
+    assert train == {**dict.fromkeys(BOX_FIGURES, 0.5), "max_box_acc_v2": pytest.approx(0.5), "mean_iou": 0.55}
+    assert found["pseudo_boxes"]["test"] == NOTHING
 
 
 def test_nothing_at_all_is_not_known() -> None:
-    found = evaluate(catalog_of(), boxes_of(), predictions_of())
-    assert found == {
-        "images": {"train": 0, "test": 0, "unreadable": 0},
-        "pseudo_boxes": {"train": NOTHING, "test": NOTHING},
-        "localization": {"gt_known": None, "top1_loc": None, "top5_loc": None, "max_box_acc_v2": None},
+    found = evaluate(catalog_of(), boxes_of(), predictions_of()).metrics
+    assert found["images"] == {"train": 0, "test": 0, "unreadable": 0, "outside_crop": 0}
+    figures = {
+        "pseudo_boxes": {"test": NOTHING},
+        "localization": dict.fromkeys(LOC_FIGURES),
         "classification": {"top1": None, "top5": None},
-        "baselines": {"whole_image": None, "constant_box": None},
-        "coordinates": "original",
     }
+    with_train = {**figures, "pseudo_boxes": {"train": NOTHING, "test": NOTHING}}
+    assert {name: found[name] for name in figures} == with_train
+    assert found["mean_of_classes"] == figures
+    assert found["intervals"] == {**with_train, "mean_of_classes": figures}
+    assert set(found["baselines"].values()) == {None}
+
+
+def test_a_localizer_alone_has_no_labels_to_score() -> None:
+    catalog = catalog_of(image("a", [SQUARE]), image("broken", [SQUARE]))
+    found = evaluate(
+        catalog, boxes_of(), predictions_of(prediction("a", SQUARE, []), prediction("broken", NAN_BOX, []))
+    )
+    assert found.metrics["localization"]["gt_known"] == 0.5
+    assert found.metrics["localization"]["top1_loc"] is None
+    assert set(found.metrics["classification"].values()) == {None}
 
 
 def test_pseudo_boxes_are_scored_before_anything_is_predicted() -> None:
     catalog, boxes = catalog_of(image("a", [SQUARE])), boxes_of(box_row("a", SQUARE))
-    metrics = evaluate(catalog, boxes, predictions_of())
+    metrics = evaluate(catalog, boxes, predictions_of()).metrics
     assert metrics["pseudo_boxes"]["test"]["gt_known"] == 1.0
     assert set(metrics["localization"].values()) == set(metrics["classification"].values()) == {None}
     assert metrics["baselines"]["constant_box"] is not None
@@ -96,7 +137,7 @@ def test_pseudo_boxes_are_scored_before_anything_is_predicted() -> None:
 def test_classification_needs_no_boxes() -> None:
     catalog = catalog_of(image("a"), image("b", label=1))
     predictions = predictions_of(prediction("a", SQUARE, [0]), prediction("b", SQUARE, [0, 1]))
-    found = evaluate(catalog, boxes_of(), predictions)
+    found = evaluate(catalog, boxes_of(), predictions).metrics
     assert found["classification"] == {"top1": 0.5, "top5": 1.0}
     assert set(found["localization"].values()) == set(found["baselines"].values()) == {None}
 
@@ -111,10 +152,10 @@ def test_image_ious_are_in_the_order_of_the_table() -> None:
 def test_agrees_with_a_loop_over_images() -> None:
     rng = np.random.default_rng(5)
     catalog, boxes, predictions = _random_run(rng, num_images=400)
-    found = evaluate(catalog, boxes, predictions)
+    found = evaluate(catalog, boxes, predictions).metrics
     slow = _loop(catalog, boxes, predictions)
     for section, figures in slow.items():
-        assert found[section] == pytest.approx(figures), section
+        assert {name: found[section][name] for name in figures} == pytest.approx(figures), section
     assert 0.05 < found["localization"]["top1_loc"] < found["localization"]["gt_known"] < 0.95
 
 
@@ -122,7 +163,7 @@ def test_the_order_of_rows_changes_nothing() -> None:
     rng = np.random.default_rng(6)
     tables = _random_run(rng, num_images=100)
     shuffled = [table.take(rng.permutation(len(table))) for table in tables]
-    first, second = evaluate(*tables), evaluate(*shuffled)
+    first, second = evaluate(*tables).metrics, evaluate(*shuffled).metrics
     for section in ("images", "localization", "classification"):
         assert first[section] == second[section]
     for split in ("train", "test"):
@@ -143,11 +184,11 @@ def test_fifty_thousand_images_take_seconds(shared: Path) -> None:
     assert time.perf_counter() - start < 4  # 0.1 s on one idle core
     assert len(scored[0].iou_N) == len(scored[1].iou_N) == num
 
-    found = evaluate(catalog, boxes, predictions)
+    found = evaluate(catalog, boxes, predictions).metrics
     assert found["localization"]["gt_known"] == found["baselines"]["whole_image"]
     assert found["pseudo_boxes"]["test"]["gt_known"] == found["localization"]["top1_loc"]
     assert found["localization"]["top1_loc"] == found["localization"]["gt_known"]
-    assert found["images"] == {"train": 0, "test": 50_000, "unreadable": 0}
+    assert found["images"] == {"train": 0, "test": 50_000, "unreadable": 0, "outside_crop": 0}
 
 
 def _random_run(rng: np.random.Generator, num_images: int) -> tuple[pa.Table, pa.Table, pa.Table]:

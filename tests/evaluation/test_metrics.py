@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known, in_top_k, max_box_acc_v2, rate
+from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known, in_top_k, rate
 
 from .tables import NAN_BOX, catalog_of, image
 
@@ -58,21 +58,6 @@ def test_ground_truth_of_a_slice_and_of_chunks() -> None:
 )
 def test_gt_known_wants_half_or_more(iou: float, right: bool) -> None:
     assert gt_known(np.array([iou])).tolist() == [right]
-
-
-@pytest.mark.parametrize(
-    ("ious", "expected"),
-    [
-        pytest.param([0.29], 0.0, id="under all"),
-        pytest.param([30 / 100], 1 / 3, id="at 0.3"),
-        pytest.param([0.5], 2 / 3, id="at 0.5"),
-        pytest.param([70 / 100], 1.0, id="at 0.7"),
-        pytest.param([0.4, 0.6, 0.9, 0.0], (3 / 4 + 2 / 4 + 1 / 4) / 3, id="several"),
-        pytest.param([], None, id="none"),
-    ],
-)
-def test_max_box_acc_v2(ious: list[float], expected: float | None) -> None:
-    assert max_box_acc_v2(np.array(ious)) == (None if expected is None else pytest.approx(expected))
 
 
 def test_rate_of_nothing_is_not_known() -> None:

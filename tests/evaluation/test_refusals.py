@@ -28,7 +28,7 @@ def refused(boxes: list[dict[str, Any]], predictions: list[dict[str, Any]], mess
 
 
 def test_the_tables_below_fit_before_they_are_changed() -> None:
-    assert evaluate(CATALOG, boxes_of(*BOXES), predictions_of(*PREDICTIONS))["images"]["test"] == 5
+    assert evaluate(CATALOG, boxes_of(*BOXES), predictions_of(*PREDICTIONS)).metrics["images"]["test"] == 5
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_ious_of_an_unknown_image() -> None:
 @pytest.mark.parametrize("box", [(3, 3, 3, 8), (-5, -5, 20, 20)], ids=["no area", "over the border"])
 def test_odd_boxes_that_are_boxes_all_the_same(box: tuple[float, ...]) -> None:
     rows = predictions_of(prediction("a", box), *PREDICTIONS[1:])
-    assert evaluate(CATALOG, boxes_of(*BOXES), rows)["localization"]["gt_known"] == 4 / 5
+    assert evaluate(CATALOG, boxes_of(*BOXES), rows).metrics["localization"]["gt_known"] == 4 / 5
