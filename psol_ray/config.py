@@ -39,7 +39,9 @@ class DataConfig:
     root: str
     """Folder that holds the images."""
     layout: Literal["imagenet", "cub", "folder", "wsol", "demo"] = "folder"
-    """As distributed (imagenet, cub), train/CLASS/ and val/CLASS/ (folder), wsolevaluation's metadata, or made (demo)."""
+    """As distributed (imagenet, cub), train/CLASS/ and val/CLASS/ (folder), wsolevaluation metadata, or made (demo)."""
+    metadata: str | None = None
+    """wsol: folder of the metadata, with train, test or both in it; null is data.root."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +139,9 @@ class PredictConfig:
     classifiers: list[str] = field(default_factory=lambda: ["trained"])
     """Whose probabilities are averaged: trained, another run's model.safetensors, or BACKBONE=WEIGHTS, pretrained."""
     view: Literal["whole", "center"] = "whole"
-    """What the localizer sees: all of an image, or its middle, 224/256 of a side (Inception: 299/320), as the authors."""
+    """What the localizer sees: all of an image, or its middle, 224/256 of a side (Inception: 299/320)."""
     class_view: Literal["whole", "center", "ten"] | None = None
-    """What classifiers see; ten is four corners, the middle, and all of them mirrored. Null is what the localizer sees."""
+    """What classifiers see; ten is corners and middle, and these mirrored. Null is what the localizer sees."""
     batch_size: PositiveInt = _speed(64)
     """Images a forward pass."""
 

@@ -69,7 +69,7 @@ def test_an_unknown_field_is_told_with_its_neighbours(flags: list[str], more: st
         ("localizer.epochs", "1.5", "a whole number above 0"),
         ("localizer.min_crop_area", "2", "a number from 0 to 1"),
         ("classifier.momentum", "-0.5", "a number, 0 or more"),
-        ("export.format", "coco", "one of wsol, psol, csv"),
+        ("export.format", "coco", "one of wsol, wsol_maps, psol, csv"),
         ("predict.models", "both", "one of separate, joint"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The formats: wsolevaluation's text metadata, the PSOL authors' JSON, and CSV.
+"""The formats: wsolevaluation's text metadata and score maps, the PSOL authors' JSON, and CSV.
 
 Every function takes a folder that is new or empty, the catalog, and a boxes or predictions table of any of
 its images; writes the folder whole or not at all, in the catalog's order; and returns how many images it left
@@ -18,6 +18,7 @@ from psol_ray.errors import UserError
 from psol_ray.evaluation.join import refuse_rows
 from psol_ray.exchange.folder import whole_folder
 from psol_ray.exchange.rows import Rows, rows_to_export
+from psol_ray.exchange.score_maps import write_score_maps
 from psol_ray.geometry.boxes import xyxy_to_fractions
 
 __all__ = ["FORMATS", "write_csv", "write_psol_json", "write_wsol"]
@@ -103,6 +104,7 @@ def write_csv(folder: str | Path, catalog: pa.Table, table: pa.Table) -> int:
 
 FORMATS: dict[str, Callable[[str | Path, pa.Table, pa.Table], int]] = {
     "wsol": write_wsol,
+    "wsol_maps": write_score_maps,
     "psol": write_psol_json,
     "csv": write_csv,
 }

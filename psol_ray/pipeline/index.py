@@ -1,9 +1,13 @@
 """`psol index`: the catalog of a data set."""
 
 import os
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from psol_ray.catalog import build_catalog, list_images
-from psol_ray.config import result_settings
+from psol_ray.config import DataConfig, result_settings
 from psol_ray.demo import NUM_IMAGES, make_demo
 from psol_ray.distributed.cluster import connect
 from psol_ray.distributed.headers import read_sizes_in_parallel
@@ -17,7 +21,7 @@ __all__ = ["index"]
 def index(context: Context) -> None:
     """List the images, read their sizes, write the catalog; the demo's images are made first."""
     data = context.config.data
-    with context.making(Provenance("catalog", result_settings(data), {})) as work:
+    with context.making(Provenance("catalog", _settings(data), {})) as work:
         if work is None:
             return
         root = os.path.abspath(data.root)
@@ -25,14 +29,26 @@ def index(context: Context) -> None:
         if layout == "demo":
             _make_demo(context, root)
             layout = "folder"
-        listing = list_images(layout, root)
-        connect(context.config.cluster)
-        sizes_N2 = read_sizes_in_parallel(root, listing.column("image_id").to_pylist())
-        catalog = build_catalog(listing, sizes_N2)
+        metadata = None if data.metadata is None else os.path.abspath(data.metadata)
+        catalog = _with_sizes(context, root, list_images(layout, root, metadata))
         work.stage.write_part("part-00000", catalog, work.made_by)
-        unreadable = int((sizes_N2[:, 0] == 0).sum())
+        unreadable = pc.sum(pc.equal(catalog.column("width"), 0)).as_py() or 0
         classes = len(catalog.column("class_name").unique())
         work.summary.update(images=len(catalog), classes=classes, unreadable=unreadable)
+
+
+def _settings(data: DataConfig) -> dict[str, Any]:
+    """What the catalog depends on: catalogs of layouts without metadata keep their fingerprints."""
+    settings = result_settings(data)
+    return settings if data.layout == "wsol" else {name: settings[name] for name in settings if name != "metadata"}
+
+
+def _with_sizes(context: Context, root: str, listing: pa.Table) -> pa.Table:
+    """The catalog of a listing; sizes that the layout's own files say are taken from there."""
+    if "width" in listing.column_names:
+        return listing
+    connect(context.config.cluster)
+    return build_catalog(listing, read_sizes_in_parallel(root, listing.column("image_id").to_pylist()))
 
 
 def _make_demo(context: Context, root: str) -> None:

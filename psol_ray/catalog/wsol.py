@@ -1,0 +1,129 @@
+"""wsolevaluation's metadata, in which CUB, ImageNet and OpenImages are benchmarked (Choe et al., CVPR 2020)."""
+
+from array import array
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from psol_ray.catalog.annotations import Annotations, box_lists
+from psol_ray.catalog.listing import LISTING, TEST, TRAIN
+from psol_ray.catalog.wording import few
+from psol_ray.catalog.wsol_files import read_localization, read_numbers, refuse_other_images, refuse_repeats
+from psol_ray.errors import UserError
+from psol_ray.tables.schemas import CATALOG
+
+__all__ = ["list_wsol"]
+
+
+def list_wsol(root: Path) -> pa.Table:
+    """List the images of this metadata::
+
+        {train,test}/image_ids.txt       path below the folder of images; either split may be absent
+        {train,test}/class_labels.txt    path,label
+        {train,test}/image_sizes.txt     path,width,height; may be absent
+        {train,test}/localization.txt    path,x0,y0,x1,y1; several lines an image allowed; may be absent
+
+    Images keep the order of `image_ids.txt`, labels their numbers, and corners name the last pixel, as given. A
+    class is named after the folder that holds its images and no other's (CUB's `001.Black_footed_Albatross`,
+    `n01440764` of ImageNet's training images), or, where some class has none, all are named by their numbers, padded
+    with zeros. `val`, the few images with boxes that wsolevaluation tunes on, is left out.
+
+    Returns:
+        Schema `CATALOG` where each split says its images' sizes, else `LISTING`.
+
+    Raises:
+        UserError: there is neither split, a file is missing or malformed, files speak of different images, an image
+            is there twice, or a test image's class has no training image.
+    """
+    folders = [(split, root / split) for split in (TRAIN, TEST) if (root / split).is_dir()]
+    if not folders:
+        raise UserError(
+            f"{root}: found neither train nor test, expected one of these folders or both (val is not read); set"
+            " data.metadata to the folder that holds them, such as metadata/CUB"
+        )
+    listed = pa.concat_tables([_split(split, folder) for split, folder in folders], promote_options="default")
+    refuse_repeats(root, listed["image_id"])
+    _refuse_untrained(root, listed)
+    listed = listed.append_column("class_name", _class_names(listed["image_id"], listed["label"]))
+    # Promoted, a split without sizes has nulls.
+    sized = "width" in listed.column_names and not listed["width"].null_count
+    schema = CATALOG if sized else LISTING
+    return listed.select(schema.names).cast(schema).combine_chunks()
+
+
+def _split(split: str, folder: Path) -> pa.Table:
+    """Everything of a split but the classes' names."""
+    image_ids = read_numbers(folder / "image_ids.txt", ())["image_id"]
+    if not len(image_ids):
+        raise UserError(f"{folder / 'image_ids.txt'}: found no image, expected a path a line; download it again")
+    refuse_repeats(folder / "image_ids.txt", image_ids)
+    absolute = image_ids.filter(pc.starts_with(image_ids, "/")).to_pylist()
+    if absolute:
+        raise UserError(
+            f"{folder / 'image_ids.txt'}: found {len(absolute)} absolute paths ({few(absolute)}), expected paths"
+            " below the folder of images; cut off its name"
+        )
+    columns = {
+        "image_id": image_ids,
+        "label": _numbers_for(folder / "class_labels.txt", ("label",), image_ids)["label"],
+        "split": pa.repeat(pa.scalar(split), len(image_ids)),
+        "gt_boxes": _boxes(folder / "localization.txt", image_ids),
+    }
+    if (folder / "image_sizes.txt").exists():
+        columns |= _sizes(folder / "image_sizes.txt", image_ids)
+    return pa.table(columns)
+
+
+def _sizes(path: Path, image_ids: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
+    sizes = _numbers_for(path, ("width", "height"), image_ids)
+    empty = sizes.filter(pc.equal(pc.min_element_wise(sizes["width"], sizes["height"]), 0))["image_id"].to_pylist()
+    if empty:
+        raise UserError(
+            f"{path}: found {len(empty)} images without a pixel ({few(empty)}), expected sides of 1 or more; mend them"
+        )
+    return {name: sizes[name] for name in ("width", "height")}
+
+
+def _numbers_for(path: Path, names: tuple[str, ...], image_ids: pa.ChunkedArray) -> pa.Table:
+    """A file of one line an image, in the order of `image_ids`."""
+    numbers = read_numbers(path, names)
+    refuse_repeats(path, numbers["image_id"])
+    refuse_other_images(path, numbers["image_id"], image_ids)
+    return numbers.take(pc.index_in(image_ids, value_set=numbers["image_id"].combine_chunks()))
+
+
+def _boxes(path: Path, image_ids: pa.ChunkedArray) -> pa.Array:
+    if not path.exists():
+        return box_lists(image_ids.combine_chunks(), Annotations())
+    boxes = read_localization(path)
+    refuse_other_images(path, boxes["image_id"], image_ids)
+    corners_M4 = np.stack([boxes[name].to_numpy() for name in ("x0", "y0", "x1", "y1")], axis=1)
+    keys = boxes["image_id"].to_pylist()
+    return box_lists(image_ids.combine_chunks(), Annotations(keys, [""] * len(keys), array("d", corners_M4.ravel())))
+
+
+def _refuse_untrained(root: Path, listed: pa.Table) -> None:
+    train, test = (listed.filter(pc.equal(listed["split"], split)) for split in (TRAIN, TEST))
+    labels = pc.unique(test["label"])
+    unknown = labels.filter(pc.invert(pc.is_in(labels, value_set=pc.unique(train["label"])))).to_pylist()
+    if len(train) and unknown:
+        raise UserError(
+            f"{root}: found test images of {len(unknown)} classes without training images"
+            f" ({few([str(label) for label in sorted(unknown)])}), expected classes of the training split; add training"
+            " images or remove these"
+        )
+
+
+def _class_names(image_ids: pa.ChunkedArray, labels: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A name for each image: its class's own folder, or its padded label where a class has not exactly one."""
+    folders = pc.struct_field(pc.extract_regex(image_ids, r"(?:^|/)(?P<folder>[^/]+)/[^/]+$"), "folder")
+    pairs = pa.table({"label": labels, "folder": folders}).group_by(["label", "folder"]).aggregate([])
+    pairs = pairs.filter(pc.is_valid(pairs["folder"]))
+    owners = pairs.group_by("folder").aggregate([("label", "count"), ("label", "min")])
+    owned = owners.filter(pc.equal(owners["label_count"], 1))
+    if len(owned) == pc.count_distinct(owned["label_min"]).as_py() == pc.count_distinct(labels).as_py():
+        rows = pc.index_in(labels, value_set=owned["label_min"].combine_chunks())
+        return owned["folder"].take(rows)
+    return pc.utf8_lpad(labels.cast(pa.string()), len(str(pc.max(labels).as_py())), "0")

@@ -1,0 +1,99 @@
+"""The text files of wsolevaluation's metadata: an image id and whole numbers a line, between commas."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from psol_ray.catalog.wording import few
+from psol_ray.errors import UserError
+
+__all__ = ["read_localization", "read_numbers", "refuse_other_images", "refuse_repeats"]
+
+_CORNERS = ("x0", "y0", "x1", "y1")
+
+
+def read_numbers(path: Path, names: Sequence[str]) -> pa.Table:
+    """`image_id` and these columns of whole numbers, 0 or more, as int32, in the order of the file.
+
+    Raises:
+        UserError: the file is missing, is no text in UTF-8, or has a line of another form.
+    """
+    table, malformed = _read_texts(path, ("image_id", *names))
+    numbers = [pc.utf8_trim_whitespace(table[name]) for name in names]
+    good = pc.not_equal(table["image_id"], "")
+    for texts in numbers:
+        # Nine digits fit an int32.
+        good = pc.and_(good, pc.match_substring_regex(texts, r"^\d{1,9}$"))
+    malformed += [",".join(row.values()) for row in table.filter(pc.invert(good)).to_pylist()]
+    if malformed:
+        form = ",".join(["IMAGE_ID", *(name.upper() for name in names)])
+        raise UserError(
+            f"{path}: found {len(malformed)} lines of another form ({few([repr(line) for line in malformed])}),"
+            f" expected {form}{' in whole numbers, 0 or more' if names else ''}; mend them"
+        )
+    return pa.table([table["image_id"], *(texts.cast(pa.int32()) for texts in numbers)], ["image_id", *names])
+
+
+def _read_texts(path: Path, names: Sequence[str]) -> tuple[pa.Table, list[str]]:
+    """Columns of text, and the lines with more or fewer values."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist, expected a file of wsolevaluation's metadata; add it")
+    malformed: list[str] = []
+
+    def skip(row: csv.InvalidRow) -> str:
+        malformed.append(row.text)
+        return "skip"
+
+    try:
+        table = csv.read_csv(
+            path,
+            csv.ReadOptions(use_threads=False, column_names=names),
+            csv.ParseOptions(quote_char=False, invalid_row_handler=skip),
+            csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+    except pa.ArrowInvalid as error:
+        if "Empty CSV file" in str(error):
+            return pa.table({name: pa.array([], pa.string()) for name in names}), malformed
+        raise UserError(f"{path}: found {error}, expected text in UTF-8; download the file again") from None
+    return table.combine_chunks(), malformed
+
+
+def read_localization(path: Path) -> pa.Table:
+    """`image_id`, `x0`, `y0`, `x1`, `y1` of `localization.txt`, a box a row; the last pixels are named.
+
+    Raises:
+        UserError: as of `read_numbers`, or a box ends before it begins.
+    """
+    boxes = read_numbers(path, _CORNERS)
+    backwards = boxes.filter(pc.or_(pc.less(boxes["x1"], boxes["x0"]), pc.less(boxes["y1"], boxes["y0"])))
+    if len(backwards):
+        raise UserError(
+            f"{path}: found {len(backwards)} boxes that are inside out ({few(backwards['image_id'].to_pylist())}),"
+            " expected x0 <= x1 and y0 <= y1; swap their corners or remove them"
+        )
+    return boxes
+
+
+def refuse_repeats(path: Path, image_ids: pa.ChunkedArray) -> None:
+    """Raise a UserError where an image is there twice."""
+    counts = pc.value_counts(image_ids)
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
+    if repeated:
+        raise UserError(
+            f"{path}: found {len(repeated)} images more than once ({few(repeated)}), expected each once;"
+            " remove the other lines"
+        )
+
+
+def refuse_other_images(path: Path, found: pa.ChunkedArray, image_ids: pa.ChunkedArray) -> None:
+    """Raise a UserError where a file speaks of other images than `image_ids.txt`."""
+    for what, some, others in (("no line", image_ids, found), ("a line", found, image_ids)):
+        odd = pc.unique(some.filter(pc.invert(pc.is_in(some, value_set=others.combine_chunks())))).to_pylist()
+        if odd:
+            raise UserError(
+                f"{path}: found {what} for {len(odd)} images ({few(odd)}), expected exactly the images of"
+                " image_ids.txt; make both files from the same data"
+            )

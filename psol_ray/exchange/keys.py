@@ -1,0 +1,56 @@
+"""Which image of the catalog another project's path means: roots differ, ends do not."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+__all__ = ["AMBIGUOUS", "UNKNOWN", "match_images"]
+
+UNKNOWN = -1
+AMBIGUOUS = -2
+
+
+def match_images(paths: pa.Array, image_ids: pa.Array) -> NDArray[np.int64]:
+    """The row of the image whose id ends like each path, in as many names (folders and file) as any does.
+
+    A file's name alone says nothing (`1.jpg` is in many folders): with a folder before it, it must agree too, unless
+    one of the two is no more than the name.
+
+    Returns:
+        int64 of shape (len(paths),): `UNKNOWN` where no id ends so, `AMBIGUOUS` where several do.
+    """
+    rows_M = np.full(len(paths), UNKNOWN, np.int64)
+    num_names_M, num_names_N = (_num_names(texts) for texts in (paths, image_ids))
+    deepest = min(num_names_M.max(initial=0), num_names_N.max(initial=0))
+    for depth in range(deepest, 0, -1):
+        left_M = rows_M == UNKNOWN
+        rows_M[left_M] = _match(paths.filter(pa.array(left_M)), image_ids, depth)
+        if depth == 1:
+            with_folder_M = left_M & (num_names_M > 1)
+            lone_ids = pc.if_else(pa.array(num_names_N == 1), image_ids, None)
+            rows_M[with_folder_M] = _match(paths.filter(pa.array(with_folder_M)), lone_ids, depth)
+    return rows_M
+
+
+def _num_names(paths: pa.Array) -> NDArray[np.int64]:
+    return np.asarray(pc.count_substring(paths, "/"), np.int64) + 1
+
+
+def _match(paths: pa.Array, image_ids: pa.Array, depth: int) -> NDArray[np.int64]:
+    """By exactly the last `depth` names; an id that is null or has fewer is none."""
+    ends = _last_names(image_ids, depth).dictionary_encode()
+    code_N = ends.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(code_N >= 0)
+    row_of_code = np.zeros(len(ends.dictionary) + 1, np.int64)
+    row_of_code[code_N[rows]] = rows
+    row_of_code[:-1][np.bincount(code_N[rows], minlength=len(ends.dictionary)) > 1] = AMBIGUOUS
+    row_of_code[-1] = UNKNOWN
+    found = pc.index_in(_last_names(paths, depth), value_set=ends.dictionary).fill_null(-1)
+    return row_of_code[found.to_numpy(zero_copy_only=False)]
+
+
+def _last_names(paths: pa.Array, depth: int) -> pa.Array:
+    """`b/c.jpg` of `a/b/c.jpg` for a depth of 2; null where there are fewer names."""
+    found = pc.extract_regex(paths, rf"(?:^|/)(?P<end>(?:[^/]+/){{{depth - 1}}}[^/]+)$")
+    return pc.struct_field(found, "end")

@@ -1,0 +1,127 @@
+"""wsolevaluation's score maps: an array an image, `IMAGE_ID.npy`, from which its evaluation draws boxes."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from psol_ray.errors import UserError
+from psol_ray.evaluation.join import refuse_rows
+from psol_ray.exchange.folder import whole_folder
+from psol_ray.exchange.rows import rows_to_export
+from psol_ray.geometry.boxes import scale
+
+__all__ = ["box_of_map", "read_score_maps", "write_score_maps"]
+
+_SIDE = 224  # to which wsolevaluation shrinks images, and their boxes with them
+_NUM_THREADS = 16  # small files on a network filesystem are waiting
+
+
+class _Without(Enum):
+    """Why a map gives no box."""
+
+    FILE = "there is none"
+    NUMBERS = "it is no array of finite numbers"
+    OBJECT = "nothing is above the threshold"
+
+
+def write_score_maps(folder: str | Path, catalog: pa.Table, table: pa.Table) -> int:
+    """A map of 224 x 224 an image, 200 kB each: 1 inside its box, which is rounded to the map's cells, and 0 elsewhere.
+
+    Whatever its threshold, wsolevaluation draws that box again.
+
+    Raises:
+        UserError: the folder is taken, or the table does not fit the catalog.
+    """
+    rows = rows_to_export(catalog, table)
+    cells_N4 = np.rint(scale(rows.boxes_N4, _SIDE / rows.column("width"), _SIDE / rows.column("height")))
+    starts_N2 = np.clip(cells_N4[:, :2], 0, _SIDE - 1).astype(np.int64)
+    # A box of less than half a cell still is one.
+    ends_N2 = np.clip(cells_N4[:, 2:], starts_N2 + 1, _SIDE).astype(np.int64)
+    with whole_folder(folder) as unfinished:
+        for image_id, (x0, y0), (x1, y1) in zip(rows.image_ids, starts_N2, ends_N2, strict=True):
+            map_hw = np.zeros((_SIDE, _SIDE), np.float32)
+            map_hw[y0:y1, x0:x1] = 1
+            path = _path(unfinished, image_id)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, map_hw)
+    return rows.num_left_out
+
+
+def _path(folder: Path, image_id: str) -> Path:
+    return folder / f"{image_id}.npy"
+
+
+def read_score_maps(
+    folder: Path, image_ids: Sequence[str], threshold: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """The boxes of the maps that are there; maps of other images are not looked for.
+
+    Args:
+        image_ids: N of them.
+        threshold: see `box_of_map`.
+
+    Returns:
+        Which of the images have a map, their boxes as fractions of the image, shape (M, 4), and whether their maps
+        show anything; the box is the whole image where not.
+
+    Raises:
+        UserError: a file holds anything but a finite two-dimensional array, or there is no map at all.
+    """
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        boxes = list(pool.map(partial(_read_box, folder, threshold), image_ids))
+    damaged_N = np.array([box is _Without.NUMBERS for box in boxes], bool)
+    complaint = "with a map that is no array of height x width finite numbers; save it again with numpy.save"
+    refuse_rows(pa.table({"image_id": pa.array(image_ids, pa.string())}), damaged_N, str(folder), complaint)
+    rows_M = np.array([row for row, box in enumerate(boxes) if box is not _Without.FILE], np.int64)
+    if not len(rows_M):
+        first = f", such as {image_ids[0]}.npy" if len(image_ids) else ""
+        raise UserError(f"{folder}: found no map, expected IMAGE_ID.npy for the catalog's images{first}; mend the path")
+    found = [boxes[row] for row in rows_M]
+    fractions_M4 = np.array([[0, 0, 1, 1] if box is _Without.OBJECT else box for box in found], np.float64)
+    return rows_M, fractions_M4, np.array([box is not _Without.OBJECT for box in found])
+
+
+def _read_box(folder: Path, threshold: float, image_id: str) -> NDArray[np.float64] | _Without:
+    try:
+        map_hw = np.load(_path(folder, image_id), allow_pickle=False)
+    except FileNotFoundError:
+        return _Without.FILE
+    except (ValueError, OSError, EOFError):
+        return _Without.NUMBERS
+    if not isinstance(map_hw, np.ndarray) or map_hw.ndim != 2 or not map_hw.size or map_hw.dtype.kind not in "buif":
+        return _Without.NUMBERS
+    if not np.isfinite(map_hw).all():
+        return _Without.NUMBERS
+    box = box_of_map(map_hw, threshold)
+    return _Without.OBJECT if box is None else box
+
+
+def box_of_map(map_hw: NDArray[np.generic], threshold: float) -> NDArray[np.float64] | None:
+    """The box around the contour that encloses most, as wsolevaluation draws it.
+
+    The map is stretched to [0, 1] and taken in 256 steps of grey; a map of one value above zero is object everywhere.
+
+    Args:
+        map_hw: finite, of any size.
+        threshold: share of the map's range above which is object.
+
+    Returns:
+        (x0, y0, x1, y1) as fractions of the map; None where nothing is above the threshold.
+    """
+    scores_hw = map_hw.astype(np.float64)
+    lowest, highest = scores_hw.min(), scores_hw.max()
+    unit_hw = (scores_hw - lowest) / (highest - lowest) if highest > lowest else (scores_hw > 0).astype(np.float64)
+    grey_hw = (unit_hw * 255).astype(np.uint8)
+    object_hw = (grey_hw > int(threshold * grey_hw.max())).astype(np.uint8)
+    contours, _ = cv2.findContours(object_hw, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    if not contours:
+        return None
+    x, y, width, height = cv2.boundingRect(max(contours, key=cv2.contourArea))
+    return np.array([x, y, x + width, y + height]) / np.tile(map_hw.shape[::-1], 2)

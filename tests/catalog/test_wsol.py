@@ -1,0 +1,174 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from psol_ray.catalog import LISTING, list_images
+from psol_ray.errors import UserError
+from psol_ray.evaluation.baselines import whole_image_score
+from psol_ray.exchange import write_wsol
+from psol_ray.tables.schemas import CATALOG, box_columns
+
+from .trees import boxes_of, rows_of, write
+
+FILES = {
+    "train/image_ids.txt": "001.Ant/b.jpg\n002.Owl/a.jpg\n001.Ant/a b.jpg",
+    "train/class_labels.txt": "002.Owl/a.jpg,1\n001.Ant/b.jpg,0\n001.Ant/a b.jpg,0",
+    "train/image_sizes.txt": "001.Ant/b.jpg,50,40\n002.Owl/a.jpg,60,70\n001.Ant/a b.jpg,8,9",
+    "test/image_ids.txt": "001.Ant/c.jpg\n",
+    "test/class_labels.txt": "001.Ant/c.jpg,0\n",
+    "test/image_sizes.txt": "001.Ant/c.jpg,30,20\n",
+    "test/localization.txt": "001.Ant/c.jpg,1,2,29,19\n001.Ant/c.jpg,0,0,0,7\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        write(tmp_path / name, text)
+    return tmp_path
+
+
+def metadata(shared: Path, name: str) -> str:
+    folder = shared / "data/wsolevaluation_metadata" / name
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    return str(folder)
+
+
+def test_images_in_the_order_of_the_files_with_labels_sizes_and_boxes(root: Path) -> None:
+    catalog = list_images("wsol", str(root))
+    assert catalog.schema.equals(CATALOG)
+    assert rows_of(catalog) == [
+        ("001.Ant/b.jpg", "train", 0),
+        ("002.Owl/a.jpg", "train", 1),
+        ("001.Ant/a b.jpg", "train", 0),
+        ("001.Ant/c.jpg", "test", 0),
+    ]
+    assert catalog["class_name"].to_pylist() == ["001.Ant", "002.Owl", "001.Ant", "001.Ant"]
+    assert list(zip(catalog["width"].to_pylist(), catalog["height"].to_pylist(), strict=True)) == [
+        (50, 40),
+        (60, 70),
+        (8, 9),
+        (30, 20),
+    ]
+    assert boxes_of(catalog) == {"001.Ant/c.jpg": [(1, 2, 29, 19), (0, 0, 0, 7)]}
+
+
+def test_metadata_may_lie_apart_from_images(root: Path, tmp_path: Path) -> None:
+    assert list_images("wsol", str(tmp_path / "gone"), str(root)) == list_images("wsol", str(root))
+    with pytest.raises(UserError, match=r"data.metadata '.*gone' does not exist, expected a folder of metadata"):
+        list_images("wsol", str(root), str(tmp_path / "gone"))
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_headers_are_needed_where_a_split_does_not_say_sizes(root: Path, split: str) -> None:
+    (root / split / "image_sizes.txt").unlink()
+    assert list_images("wsol", str(root)).schema.equals(LISTING)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_one_split_is_enough(root: Path, split: str) -> None:
+    (root / split).rename(root / "val")
+    catalog = list_images("wsol", str(root))
+    assert set(catalog["split"].to_pylist()) == {"train", "test"} - {split}
+
+
+def test_val_is_never_test(root: Path) -> None:
+    expected = list_images("wsol", str(root))
+    for name in ("image_ids", "class_labels", "image_sizes", "localization"):
+        write(root / f"val/{name}.txt", FILES[f"test/{name}.txt"].replace("c.jpg", "v.jpg"))
+    assert list_images("wsol", str(root)) == expected
+    for split in ("train", "test"):
+        (root / split).rename(root / f"no_{split}")
+    with pytest.raises(UserError, match=r"found neither train nor test, expected one .* \(val is not read\)"):
+        list_images("wsol", str(root))
+
+
+@pytest.mark.parametrize(
+    ("images", "names"),
+    [
+        pytest.param({"n02/a.jpg": 1, "n01/b.jpg": 0}, ["n02", "n01"], id="a folder a class"),
+        pytest.param({"train/n02/a.jpg": 1, "train/n01/b.jpg": 0}, ["n02", "n01"], id="deeper"),
+        pytest.param(
+            {"n02/a.jpg": 1, "n01/b.jpg": 0, "val/c.jpg": 0, "val/d.jpg": 1}, ["n02", "n01", "n01", "n02"], id="mixed"
+        ),
+        pytest.param({"val/a.jpg": 10, "val/b.jpg": 2}, ["10", "02"], id="one folder"),
+        pytest.param({"a.jpg": 10, "b.jpg": 2}, ["10", "02"], id="none"),
+        pytest.param({"n02/a.jpg": 1, "n01/b.jpg": 0, "n03/c.jpg": 0}, ["1", "0", "0"], id="two folders of a class"),
+        pytest.param({"n02/a.jpg": 1, "b.jpg": 0}, ["1", "0"], id="not every class has one"),
+    ],
+)
+def test_a_class_is_named_after_its_folder_or_its_number(
+    tmp_path: Path, images: dict[str, int], names: list[str]
+) -> None:
+    write(tmp_path / "test/image_ids.txt", "\n".join(images))
+    write(tmp_path / "test/class_labels.txt", "\n".join(f"{image_id},{label}" for image_id, label in images.items()))
+    listing = list_images("wsol", str(tmp_path))
+    assert listing["label"].to_pylist() == list(images.values())
+    assert listing["class_name"].to_pylist() == names
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("train/image_ids.txt", None, "image_ids.txt does not exist, expected a file of wsolevaluation's metadata"),
+        ("train/class_labels.txt", None, "class_labels.txt does not exist"),
+        ("train/image_ids.txt", "", "image_ids.txt: found no image"),
+        ("train/image_ids.txt", "/data/a.jpg\n/b.jpg", r"found 2 absolute paths \(/data/a.jpg, /b.jpg\)"),
+        ("train/image_ids.txt", "a.jpg,3\nb.jpg", r"found 1 lines of another form \('a.jpg,3'\), expected IMAGE_ID;"),
+        ("train/image_ids.txt", "a.jpg\nb.jpg\na.jpg", r"image_ids.txt: found 1 images more than once \(a.jpg\)"),
+        ("train/class_labels.txt", "002.Owl/a.jpg,1", r"no line for 2 images \(001.Ant/b.jpg, 001.Ant/a b.jpg\)"),
+        ("test/class_labels.txt", "001.Ant/c.jpg,0\nx.jpg,1", r"class_labels.txt: found a line for 1 images \(x.jpg\)"),
+        ("test/class_labels.txt", "001.Ant/c.jpg,0\n" * 2, r"class_labels.txt: found 1 images more than once"),
+        ("test/class_labels.txt", "001.Ant/c.jpg,0.5", r"\('001.Ant/c.jpg,0.5'\), expected IMAGE_ID,LABEL in whole"),
+        ("test/class_labels.txt", "001.Ant/c.jpg,-1", r"\('001.Ant/c.jpg,-1'\), expected IMAGE_ID,LABEL in whole"),
+        ("test/class_labels.txt", "001.Ant/c.jpg,7", r"test images of 1 classes without training images \(7\)"),
+        ("test/image_sizes.txt", "001.Ant/c.jpg,30", r"another form \('001.Ant/c.jpg,30'\), expected IMAGE_ID,WIDTH,H"),
+        ("test/image_sizes.txt", "001.Ant/c.jpg,0,9", r"found 1 images without a pixel \(001.Ant/c.jpg\)"),
+        ("test/image_sizes.txt", "x.jpg,9,9", r"image_sizes.txt: found no line for 1 images \(001.Ant/c.jpg\)"),
+        ("test/localization.txt", "001.Ant/c.jpg,a.png,b.png", r"expected IMAGE_ID,X0,Y0,X1,Y1 in whole numbers"),
+        ("test/localization.txt", "001.Ant/c.jpg,5,0,4,9", r"found 1 boxes that are inside out \(001.Ant/c.jpg\)"),
+        ("test/localization.txt", "x.jpg,1,2,3,4", r"localization.txt: found no line for 1 images"),
+        ("test/localization.txt", "", r"localization.txt: found no line for 1 images \(001.Ant/c.jpg\)"),
+        ("test/image_ids.txt", "001.Ant/b.jpg", r"class_labels.txt: found no line for 1 images \(001.Ant/b.jpg\)"),
+    ],
+)
+def test_refusals(root: Path, name: str, text: str | None, complaint: str) -> None:
+    if text is None:
+        (root / name).unlink()
+    else:
+        write(root / name, text)
+    with pytest.raises(UserError, match=complaint):
+        list_images("wsol", str(root))
+
+
+def test_an_image_of_both_splits_is_an_error(root: Path) -> None:
+    for name in FILES:
+        path = root / name
+        path.write_text(path.read_text().replace("c.jpg", "b.jpg"))
+    with pytest.raises(UserError, match=r"found 1 images more than once \(001.Ant/b.jpg\)"):
+        list_images("wsol", str(root))
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_official_cub_is_written_again_byte_for_byte(shared: Path, tmp_path: Path, split: str) -> None:
+    official = metadata(shared, "CUB")
+    catalog = list_images("wsol", official)
+    assert len(catalog) == 11_788
+    assert len(set(catalog["class_name"].to_pylist())) == 200
+    images = catalog.filter(pc.field("split") == split)
+    corners_N4 = np.array([boxes[0] for boxes in images["gt_boxes"].to_pylist()])
+    write_wsol(tmp_path / "out", catalog, pa.table({"image_id": images["image_id"], **box_columns(corners_N4)}))
+    for path in sorted(Path(official, split).iterdir()):
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_official_imagenet_scores_the_published_baseline(shared: Path) -> None:
+    catalog = list_images("wsol", metadata(shared, "ILSVRC"))
+    assert len(catalog) == 50_000
+    assert catalog["class_name"].to_pylist()[0] == "065"
+    assert sum(map(len, catalog["gt_boxes"].to_pylist())) == 80_477
+    assert whole_image_score(catalog) == pytest.approx(0.4034, abs=5e-5)

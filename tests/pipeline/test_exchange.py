@@ -1,0 +1,162 @@
+"""`psol index` of wsolevaluation's metadata, and boxes that go out by `psol export` and come in by `psol import`."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import ray
+from PIL import Image
+
+from psol_ray.tables import CATALOG, RunDir
+
+from .conftest import Run, boxes_of
+from .trees import write_config, write_images
+
+BOXES = "boxes.csv"
+
+
+def write_metadata(folder: Path, root: Path) -> Path:
+    """wsolevaluation's files about the images of `write_images`, whose boxes are whole pixels."""
+    with (root / BOXES).open(newline="") as file:
+        boxes = {name: corners for name, *corners in list(csv.reader(file))[1:]}
+    for split, images in (("train", "train/"), ("test", "val/")):
+        names = [name for name in boxes if name.startswith(images)]
+        texts = {
+            "image_ids": names,
+            "class_labels": [f"{name},{int('red' in name)}" for name in names],
+            "image_sizes": ["{},{},{}".format(name, *Image.open(root / name).size) for name in names],
+            "localization": [",".join([name, *boxes[name]]) for name in names],
+        }
+        (folder / split).mkdir(parents=True)
+        for kind, lines in texts.items():
+            (folder / split / f"{kind}.txt").write_text("\n".join(lines))
+    return folder
+
+
+def metrics_of(run: Run) -> dict:
+    return json.loads((run.run_dir / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with nothing but a catalog, made without Ray; do not change it."""
+    folder = tmp_path_factory.mktemp("exchange")
+    root = write_images(folder / "images", ["red", "blue"], train=3, val=2)
+    data = {"root": str(root), "layout": "wsol", "metadata": str(write_metadata(folder / "metadata", root))}
+    run = Run(write_config(folder, root, data=data), folder / "run", root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("psol_ray.pipeline.index.connect", lambda *_: pytest.fail("looked for Ray"))
+        assert run.psol("index") == 0
+    return run
+
+
+@pytest.fixture
+def begun(indexed: Run, tmp_path: Path) -> Run:
+    shutil.copytree(indexed.run_dir, tmp_path / "run")
+    return Run(indexed.config, tmp_path / "run", indexed.root)
+
+
+def import_csv(run: Run, folder: Path, *flags: str) -> int:
+    return run.psol("import", "--source.path", str(folder), "--source.format", "csv", *flags)
+
+
+def test_a_catalog_of_metadata(indexed: Run) -> None:
+    catalog = RunDir(str(indexed.run_dir)).stage("catalog").read(CATALOG)
+    assert set(zip(catalog["label"].to_pylist(), catalog["class_name"].to_pylist(), strict=True)) == {
+        (0, "blue"),
+        (1, "red"),
+    }
+    sizes = zip(catalog["width"].to_pylist(), catalog["height"].to_pylist(), strict=True)
+    assert list(sizes) == [Image.open(indexed.root / name).size for name in catalog["image_id"].to_pylist()]
+
+
+def test_imported_boxes_are_scored(begun: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert import_csv(begun, begun.root) == 0
+    assert "boxes: 6 training images, 4 test images, 0 without foreground, 0 unreadable" in capsys.readouterr().out
+    made_by = json.loads((begun.run_dir / "boxes/_SUCCESS").read_text())
+    assert made_by["config"].keys() == {"imported", "boxes_hash"}
+    assert made_by["config"]["imported"] == "csv"
+    assert made_by["inputs"].keys() == {"catalog"}
+    assert begun.psol("evaluate") == 0
+    pseudo = metrics_of(begun)["pseudo_boxes"]
+    assert (pseudo["train"]["gt_known"], pseudo["test"]["gt_known"]) == (1, 1)
+
+
+def test_the_same_boxes_from_elsewhere_are_there_already(
+    begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert import_csv(begun, begun.root) == 0
+    written = (begun.run_dir / "boxes/part-00000.parquet").stat().st_mtime_ns
+    (tmp_path / "copy").mkdir()
+    header, *rows = (begun.root / BOXES).read_text().splitlines()
+    (tmp_path / "copy" / BOXES).write_text("\n".join([header, *rows[::-1]]))
+    monkeypatch.setattr(ray, "is_initialized", lambda: pytest.fail("looked for Ray"))
+    assert import_csv(begun, tmp_path / "copy") == 0
+    assert "boxes: complete already, 6 training images" in capsys.readouterr().out
+    assert (begun.run_dir / "boxes/part-00000.parquet").stat().st_mtime_ns == written
+
+
+def test_other_boxes_are_another_configuration(begun: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert import_csv(begun, begun.root) == 0
+    train_only = [row for row in (begun.root / BOXES).read_text().splitlines() if not row.startswith("val/")]
+    (tmp_path / BOXES).write_text("\n".join(train_only))
+    assert import_csv(begun, tmp_path) == 2
+    assert "boxes_hash: " in capsys.readouterr().err
+    assert import_csv(begun, tmp_path, "--overwrite") == 0
+    assert len(boxes_of(begun)) == 6
+    assert begun.psol("evaluate") == 0
+    assert metrics_of(begun)["pseudo_boxes"]["test"]["gt_known"] is None
+
+
+def test_what_is_refused_leaves_no_trace(begun: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / BOXES).write_text("\n".join((begun.root / BOXES).read_text().splitlines()[:-2]))
+    assert import_csv(begun, tmp_path) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told == (
+        f"psol import: {tmp_path}: 2 images (val/blue/0.jpg, val/blue/1.jpg) of 4 test images without a box; add them,"
+        " or remove that split's boxes"
+    )
+    assert not (begun.run_dir / "boxes").exists()
+
+
+def test_a_catalog_comes_first(begun: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(begun.run_dir / "catalog")
+    assert import_csv(begun, begun.root) == 2
+    assert "found no complete catalog; run `psol index` first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["wsol", "wsol_maps", "psol", "csv"])
+def test_out_and_in_again(begun: Run, tmp_path: Path, name: str) -> None:
+    assert import_csv(begun, begun.root) == 0
+    flags = ["--export.table", "boxes", "--export.format", name, "--export.out", str(tmp_path / "out")]
+    assert begun.psol("export", *flags) == 0
+    shutil.copytree(begun.run_dir / "catalog", tmp_path / "other/catalog")
+    other = Run(begun.config, tmp_path / "other", begun.root)
+    assert other.psol("import", "--source.path", str(tmp_path / "out"), "--source.format", name) == 0
+    assert other.psol("evaluate") == 0
+    scored = [metrics_of(other)["pseudo_boxes"][split]["max_box_acc_v2"] for split in ("train", "test")]
+    assert scored == [1, 1]
+    made_by = json.loads((other.run_dir / "boxes/_SUCCESS").read_text())
+    assert ("threshold" in made_by["config"]) == (name == "wsol_maps")
+
+
+@pytest.mark.slow
+def test_a_localizer_learns_from_imported_boxes(begun: Run, cluster: str) -> None:
+    assert cluster
+    assert import_csv(begun, begun.root) == 0
+    assert begun.psol("train localizer", "--localizer.epochs", "1") == 0
+    assert (begun.run_dir / "localizer/model.safetensors").is_file()
+
+
+def test_metadata_means_nothing_to_other_layouts(
+    begun: Run, cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cluster
+    run = Run(begun.config, tmp_path / "folder", begun.root)
+    assert run.psol("index", "--data.layout", "folder", "--data.metadata", "null") == 0
+    made_by = json.loads((run.run_dir / "catalog/_SUCCESS").read_text())
+    assert made_by["config"] == {"root": str(begun.root), "layout": "folder"}
+    assert run.psol("index", "--data.layout", "folder") == 0
+    assert "complete already" in capsys.readouterr().out
