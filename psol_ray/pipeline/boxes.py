@@ -16,7 +16,9 @@ from psol_ray.distributed.pool import run_pool
 from psol_ray.distributed.progress import show_progress
 from psol_ray.distributed.split import jobs_of_class
 from psol_ray.models import hash_state, load_state
+from psol_ray.pipeline.activation import ActivationBoxes
 from psol_ray.pipeline.context import Context, Work, backbone_of
+from psol_ray.pipeline.maps import claim_maps, complete_maps
 from psol_ray.pipeline.second_round import SecondRound
 from psol_ray.tables import BOXES, Provenance
 from psol_ray.tables.schemas import NO_FOREGROUND, UNREADABLE
@@ -30,6 +32,10 @@ class _Method(Protocol):
     title: str
     settings: Mapping[str, Any]
     """All that the boxes depend on, for the fingerprint."""
+    inputs: Mapping[str, str]
+    """Fingerprints of the stages they are made from, apart from the catalog."""
+    keeps_maps: bool
+    """Whether its jobs write a part of the maps before that of the boxes."""
 
     def jobs(self, part: str, images: pa.Table, fair_share: float, /) -> Sequence[Job]:
         """The jobs with which a class begins, of `fair_share` images an actor; the last one is named `part`."""
@@ -40,16 +46,22 @@ class _Method(Protocol):
         ...
 
 
+_OF_OTHER_METHODS = ("method", "classifier", "threshold", "localizer")
+
+
 class _Ddt:
     """Deep Descriptor Transformation (Sec. 3.2.1)."""
 
     title = "Pseudo boxes (DDT)"
+    inputs: Mapping[str, str] = {}
+    keeps_maps = False
 
     def __init__(self, config: BoxesConfig) -> None:
         self._config = config
         self._state = load_state(backbone_of("boxes", config.backbone), config.weights, for_features=True)
         weights_hash = hash_state(self._state.items())
-        self.settings: Mapping[str, Any] = {**result_settings(config), "weights_hash": weights_hash}
+        settings = {name: value for name, value in result_settings(config).items() if name not in _OF_OTHER_METHODS}
+        self.settings: Mapping[str, Any] = {**settings, "weights_hash": weights_hash}
 
     def jobs(self, part: str, images: pa.Table, fair_share: float) -> Sequence[Job]:
         return jobs_of_class(part, images, fair_share)
@@ -65,18 +77,28 @@ class _Ddt:
 
 def locate(context: Context) -> None:
     """Draw boxes in every class of the catalog that has no part yet."""
-    config = context.config.boxes
     catalog_made_by = context.stage("catalog").require()
-    method: _Method = _Ddt(config) if config.localizer is None else SecondRound(config, config.localizer)
-    made_by = Provenance("boxes", method.settings, {"catalog": catalog_made_by.fingerprint})
+    method = _method(context)
+    made_by = Provenance("boxes", method.settings, {"catalog": catalog_made_by.fingerprint, **method.inputs})
     with context.making(made_by) as work:
         if work is None:
             return
+        maps = claim_maps(context, made_by) if method.keeps_maps else None
         classes = _by_part(context.catalog())
-        todo = work.stage.missing(classes)
+        missing = {part for kept in (work, maps) if kept is not None for part in kept.stage.missing(classes)}
+        todo = [part for part in classes if part in missing]
         if todo:
             _run(context, work, method, classes, todo)
+        if maps is not None:
+            complete_maps(maps)
         work.summary.update(_summarize(work.stage.read_parts(BOXES, ["status"])))
+
+
+def _method(context: Context) -> _Method:
+    config = context.config.boxes
+    if config.method != "ddt":
+        return ActivationBoxes(context)
+    return _Ddt(config) if config.localizer is None else SecondRound(config, config.localizer)
 
 
 def _by_part(catalog: pa.Table) -> dict[str, pa.Table]:

@@ -6,15 +6,16 @@ from typing import Any
 
 import pyarrow as pa
 import ray
-from safetensors import SafetensorError
 
 from psol_ray.config import BoxesConfig
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.jobs import Job
-from psol_ray.distributed.predict import PredictionActor
+from psol_ray.distributed.predict import PredictionActor, Trained
 from psol_ray.errors import UserError
 from psol_ray.models import SavedNetwork, hash_state
 from psol_ray.pipeline.context import Work
+from psol_ray.pipeline.network_files import open_network
+from psol_ray.prediction import View
 from psol_ray.tables import pack, read_file
 
 __all__ = ["SecondRound"]
@@ -27,6 +28,8 @@ class SecondRound:
     """Boxes by a trained localizer, as `psol predict` finds them: whole images, squashed to its input."""
 
     title = "Pseudo boxes (localizer)"
+    inputs: Mapping[str, str] = {}
+    keeps_maps = False
 
     def __init__(self, config: BoxesConfig, localizer: str) -> None:
         """Args:
@@ -37,10 +40,10 @@ class SecondRound:
             UserError: the file cannot be had, or is no network that can say one box for an image.
         """
         self._config = config
-        self._data, saved, weights_hash = _read(localizer)
+        self._data, self._saved, weights_hash = _read(localizer)
         # Not where the file lies, and nothing of DDT's.
         self.settings: Mapping[str, Any] = {
-            "localizer": asdict(saved),
+            "localizer": asdict(self._saved),
             "weights_hash": weights_hash,
             "precision": config.precision,
         }
@@ -51,13 +54,16 @@ class SecondRound:
 
     def actor_maker(self, plan: WorkerPlan, data_root: str, work: Work, board: Any) -> Callable[[], Any]:
         """Starts an actor that writes a class's part."""
-        models_ref = ray.put([self._data])
+        view = View.make("whole", self._saved.input_size, crop_share=1)
+        localizer = Trained(self._data, view)
+        # A box for each class: the network, which knows classes, chooses.
+        networks_ref = ray.put((localizer, [localizer] if self._saved.num_boxes > 1 else []))
         options = PredictionActor.options(  # type: ignore[attr-defined]
             num_cpus=plan.num_cpus, num_gpus=plan.num_gpus
         )
         batch_size, precision = self._config.batch_size or _BATCH, self._config.precision
         return lambda: options.remote(
-            plan, models_ref, batch_size, precision, data_root, work.stage, work.made_by, board
+            plan, networks_ref, batch_size, precision, data_root, work.stage, work.made_by, board
         )
 
 
@@ -66,15 +72,7 @@ def _read(uri: str) -> tuple[bytes, SavedNetwork, str]:
     data = read_file("boxes.localizer", uri)
     if data is None:
         raise UserError(f"boxes.localizer: found no file {uri!r}, {_EXPECTED}; mend the path")
-    try:
-        saved, network = SavedNetwork.from_bytes(data)
-    except UserError as error:
-        raise UserError(f"boxes.localizer: {uri!r}: {error}; give a localizer's or a joint network's") from None
-    except (SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"boxes.localizer: {uri!r}: found a file that is not whole ({reason}), {_EXPECTED}; copy it again"
-        ) from None
+    saved, network = open_network(f"boxes.localizer: {uri!r}", data, _EXPECTED)
     if not saved.num_boxes:
         raise UserError(
             f"boxes.localizer: {uri!r}: found a classifier, which says no boxes, {_EXPECTED}; give one of those"

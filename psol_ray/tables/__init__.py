@@ -4,6 +4,6 @@ from psol_ray.tables.files import read_file
 from psol_ray.tables.fingerprint import Provenance
 from psol_ray.tables.packed import pack, unpack
 from psol_ray.tables.run_dir import RunDir, StageDir
-from psol_ray.tables.schemas import BOXES, CATALOG, PREDICTIONS
+from psol_ray.tables.schemas import BOXES, CATALOG, MAPS, PREDICTIONS
 
-__all__ = ["BOXES", "CATALOG", "PREDICTIONS", "Provenance", "RunDir", "StageDir", "pack", "read_file", "unpack"]
+__all__ = ["BOXES", "CATALOG", "MAPS", "PREDICTIONS", "Provenance", "RunDir", "StageDir", "pack", "read_file", "unpack"]

@@ -30,6 +30,7 @@ _COMMANDS = {
     "classifier": "train classifier",
     "joint": "train joint",
     "predictions": "predict",
+    "maps": "boxes",
 }
 _MADE_BY = b"psol_ray"
 _UNFINISHED = ".tmp"
@@ -178,6 +179,10 @@ class StageDir:
     def made_by(self) -> Provenance | None:
         """What made the complete stage; None while it is not complete."""
         return self._provenance(_SUCCESS)
+
+    def is_there(self) -> bool:
+        """Whether anybody has begun to make the stage."""
+        return bool(self._entries())
 
     def _provenance(self, name: str) -> Provenance | None:
         text = self.read_text(name)

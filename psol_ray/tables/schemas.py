@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 __all__ = [
     "BOXES",
     "CATALOG",
+    "MAPS",
     "NO_FOREGROUND",
     "OK",
     "PREDICTIONS",
@@ -42,7 +43,8 @@ BOXES = pa.schema(
         ("height", pa.int32()),
         *_CORNERS,
         ("status", pa.string()),  # OK, NO_FOREGROUND (box is the whole image) or UNREADABLE (box is NaN)
-        # Of DDT's component. Where a localizer drew the boxes, the area is the box's and the other three are NaN.
+        # Of DDT's component. Of a class map's component there is the area alone, and where a localizer drew the
+        # boxes the area is the box's; the other three are NaN.
         ("area_fraction", pa.float32()),  # area of the component over that of the image
         ("mean_heat", pa.float32()),  # mean projection inside the component
         ("explained_variance_ratio", pa.float32()),  # of the class's first component
@@ -56,6 +58,17 @@ PREDICTIONS = pa.schema(
         *_CORNERS,  # NaN for an image that cannot be read
         ("top_labels", pa.list_(pa.int32())),  # most probable first; empty for an image that cannot be read
         ("top_probs", pa.list_(pa.float32())),
+    ]
+)
+
+
+# Class maps of test images, from which boxes of any threshold can be drawn again.
+MAPS = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("height", pa.int16()),  # 0 for an image that cannot be read
+        ("width", pa.int16()),
+        ("values", pa.list_(pa.float16())),  # row by row, stretched to [0, 1]; empty for an image that cannot be read
     ]
 )
 
