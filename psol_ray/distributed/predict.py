@@ -1,53 +1,85 @@
 """Prediction by actors: each holds the networks and writes a part a job."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import ray
+import torch
 
 from psol_ray.config import Precision
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.device import actor_device, autocast
 from psol_ray.images import make_decoder
-from psol_ray.models import SavedNetwork
-from psol_ray.prediction import Predictor
+from psol_ray.models import PretrainedClassifier, SavedNetwork, find_backbone
+from psol_ray.prediction import Eye, Predictor, View
 from psol_ray.tables import Provenance, StageDir, unpack
 
-__all__ = ["PredictionActor"]
+__all__ = ["PredictionActor", "Pretrained", "Trained"]
 
 _MakeTable = Callable[[pa.Table, Sequence[str], Callable[[int], None]], pa.Table]
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A network that `psol train` made, as it travels to an actor."""
+
+    data: bytes
+    view: View
+
+    def load(self, device: torch.device) -> Eye:
+        return Eye(SavedNetwork.from_bytes(self.data)[1].to(device), self.view)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A published classifier, and which of its classes are the catalog's."""
+
+    backbone: str
+    state: Mapping[str, torch.Tensor]
+    columns: Sequence[int]
+    view: View
+
+    def load(self, device: torch.device) -> Eye:
+        network = PretrainedClassifier(find_backbone(self.backbone), self.state)
+        return Eye(network.to(device), self.view, self.columns)
+
+
 @ray.remote
 class PredictionActor:
-    """The trained networks, for as many parts as it is given. Images come as packed catalog rows."""
+    """The networks, for as many parts as it is given. Images come as packed catalog rows."""
 
     def __init__(
         self,
         plan: WorkerPlan,
-        models: Sequence[bytes],
+        networks: tuple[Trained, Sequence[Trained | Pretrained]],
         batch_size: int,
         precision: Precision,
         data_root: str,
         stage: StageDir,
         made_by: Provenance,
         board: Any,
-        share: float = 1,
     ) -> None:
-        """`models` are the files of the localizer and the classifier, or of the one network there is."""
+        """`networks` are the localizer and the classifiers; one that has the localizer's file is the same network."""
         device = actor_device(plan)
         self._root, self._stage, self._made_by, self._board = data_root, stage, made_by, board
-        loaded = [SavedNetwork.from_bytes(data) for data in models]
-        # Networks of one input size share a decoder, and so the decoded images.
+        localizer, classifiers = networks
+        for_boxes = localizer.load(device)
+        for_classes = [
+            for_boxes._replace(view=classifier.view)
+            if isinstance(classifier, Trained) and classifier.data == localizer.data
+            else classifier.load(device)
+            for classifier in classifiers
+        ]
+        # Networks that see squares of one size share a decoder, and so the decoded images.
         decoders = {
-            size: make_decoder(size, batch_size, regions=share < 1, num_threads=plan.num_cpus, gpu=plan.gpu)
-            for size in {saved.input_size for saved, _ in loaded}
+            side: make_decoder(side, batch_size, num_threads=plan.num_cpus, gpu=plan.gpu)
+            for side in {eye.view.resize for eye in (for_boxes, *for_classes)}
         }
-        pairs = [(network.to(device), decoders[saved.input_size]) for saved, network in loaded]
         self._predictor = Predictor(
-            pairs[0], pairs[-1], batch_size=batch_size, autocast=lambda: autocast(device, precision), share=share
+            for_boxes, for_classes, decoders, batch_size=batch_size, autocast=lambda: autocast(device, precision)
         )
 
     def predict(self, part: str, packed: bytes) -> None:

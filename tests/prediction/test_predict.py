@@ -11,7 +11,7 @@ import torch
 
 from psol_ray.images import DecodedBatch
 from psol_ray.models.networks import Outputs
-from psol_ray.prediction import Predictor
+from psol_ray.prediction import Eye, Predictor, View
 from psol_ray.tables import BOXES, CATALOG, PREDICTIONS
 from psol_ray.tables.schemas import boxes_array
 
@@ -19,15 +19,13 @@ from psol_ray.tables.schemas import boxes_array
 class Decoder:
     """Every image holds its number, read from its name; those named `bad` cannot be read."""
 
-    def __init__(self) -> None:
-        self.batches: list[int] = []
-        self.regions: list[Any] = []
+    def __init__(self, side: int = 2) -> None:
+        self.side, self.batches = side, list[int]()
 
-    def decode(self, paths: Sequence[str], regions_N4: Any = None) -> DecodedBatch:
+    def decode(self, paths: Sequence[str], regions_N4: Any = None, flips_N: Any = None) -> DecodedBatch:  # noqa: ARG002
         self.batches.append(len(paths))
-        self.regions.append(regions_N4)
         values = [0 if path == "bad" else int(path) for path in paths]
-        images = torch.tensor(values, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 2, 2, 3)
+        images = torch.tensor(values, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, self.side, self.side, 3)
         return DecodedBatch(images, np.array([path != "bad" for path in paths]))
 
 
@@ -61,14 +59,19 @@ def images_of(count: int, width: int = 200, height: int = 100) -> pa.Table:
     return pa.table({**columns, **sizes, "image_id": [str(i) for i in range(count)]}).cast(CATALOG)
 
 
-def make_predictor(localizer: Any, classifier: Any, batch_size: int = 2, share: float = 1) -> Predictor:
-    return Predictor(localizer, classifier, batch_size=batch_size, autocast=contextlib.nullcontext, share=share)
+WHOLE = View.make("whole", 2, 1)
+
+
+def make_predictor(localizer: Any, *classifiers: Any, decoder: Decoder | None = None) -> Predictor:
+    """Of networks that see whole images of 2 x 2 pixels."""
+    eyes = [Eye(network, WHOLE) for network in (localizer, *classifiers)]
+    decoders = {2: decoder or Decoder()}
+    return Predictor(eyes[0], eyes[1:], decoders, batch_size=2, autocast=contextlib.nullcontext)
 
 
 def test_boxes_are_in_pixels_and_inside_the_image() -> None:
-    decoder = Decoder()
     done: list[int] = []
-    predictor = make_predictor((box_of, decoder), (class_of(9), decoder))
+    predictor = make_predictor(box_of, class_of(9))
     table = predictor.predict(images_of(3), ["0", "10", "80"], done.append)
     assert table.schema == PREDICTIONS
     assert boxes_array(table).tolist() == pytest.approx(
@@ -77,25 +80,9 @@ def test_boxes_are_in_pixels_and_inside_the_image() -> None:
     assert done == [2, 3]
 
 
-def test_of_a_part_of_the_image_the_box_is_where_that_part_is() -> None:
-    decoder = Decoder()
-    predictor = make_predictor((box_of, decoder), (class_of(9), decoder), share=0.5)
-    table = predictor.predict(images_of(2), ["10", "80"], lambda _: None)
-    assert [regions.tolist() for regions in decoder.regions] == [[[50, 25, 150, 75]] * 2]
-    # Cut off at the border of what was seen.
-    assert boxes_array(table).tolist() == pytest.approx(np.array([[60, 30, 110, 42.5], [130, 65, 150, 75]]))
-
-
-def test_whole_images_need_no_regions() -> None:
-    decoder = Decoder()
-    make_predictor((box_of, decoder), (class_of(9), decoder)).predict(images_of(1), ["10"], lambda _: None)
-    assert decoder.regions == [None]
-
-
 @pytest.mark.parametrize(("num_classes", "expected"), [(9, [3, 2, 4, 1, 5]), (4, [3, 2, 1, 0]), (1, [0])])
 def test_labels_are_the_five_most_probable_or_as_many_as_there_are(num_classes: int, expected: list[int]) -> None:
-    decoder = Decoder()
-    predictor = make_predictor((box_of, decoder), (class_of(num_classes), decoder))
+    predictor = make_predictor(box_of, class_of(num_classes))
     (row,) = predictor.predict(images_of(1), ["3"], lambda _: None).to_pylist()
     assert set(row["top_labels"]) == set(expected)
     assert row["top_labels"][0] == expected[0]
@@ -105,8 +92,7 @@ def test_labels_are_the_five_most_probable_or_as_many_as_there_are(num_classes: 
 
 @pytest.mark.parametrize("paths", [["1", "bad", "2"], ["bad", "bad", "bad"]])
 def test_an_unreadable_image_has_no_box_and_no_label(paths: list[str]) -> None:
-    decoder = Decoder()
-    predictor = make_predictor((box_of, decoder), (class_of(9), decoder))
+    predictor = make_predictor(box_of, class_of(9))
     table = predictor.predict(images_of(3), paths, lambda _: None)
     bad = [path == "bad" for path in paths]
     assert np.isnan(boxes_array(table)).all(axis=1).tolist() == bad
@@ -114,50 +100,53 @@ def test_an_unreadable_image_has_no_box_and_no_label(paths: list[str]) -> None:
     assert [probs == [] for probs in table.column("top_probs").to_pylist()] == bad
 
 
-def test_networks_of_one_decoder_decode_once() -> None:
-    shared, own = Decoder(), Decoder()
-    make_predictor((box_of, shared), (class_of(9), shared)).predict(images_of(3), ["1", "2", "3"], lambda _: None)
-    assert shared.batches == [2, 1]
-    make_predictor((box_of, shared), (class_of(9), own)).predict(images_of(1), ["1"], lambda _: None)
-    assert (shared.batches, own.batches) == ([2, 1, 1], [1])
+def test_networks_that_see_squares_of_one_size_decode_once() -> None:
+    small, large = Decoder(), Decoder(4)
+    make_predictor(box_of, class_of(9), class_of(9), decoder=small).predict(
+        images_of(3), ["1", "2", "3"], lambda _: None
+    )
+    assert small.batches == [2, 1]
+    eyes = Eye(box_of, WHOLE), [Eye(class_of(9), View.make("whole", 4, 1))]
+    predictor = Predictor(*eyes, {2: small, 4: large}, batch_size=2, autocast=contextlib.nullcontext)
+    predictor.predict(images_of(1), ["1"], lambda _: None)
+    assert (small.batches, large.batches) == ([2, 1, 1], [1])
 
 
 def test_a_joint_network_runs_once() -> None:
-    decoder, calls = Decoder(), []
+    calls = []
 
     def joint(images_NHWC: torch.Tensor) -> Outputs:
         calls.append(len(images_NHWC))
         return Outputs(box_of(images_NHWC).boxes_NR4, class_of(9)(images_NHWC).logits_NK)
 
-    table = make_predictor((joint, decoder), (joint, decoder)).predict(images_of(2), ["1", "4"], lambda _: None)
+    table = make_predictor(joint, joint).predict(images_of(2), ["1", "4"], lambda _: None)
     assert calls == [2]
     assert [labels[0] for labels in table.column("top_labels").to_pylist()] == [1, 4]
 
 
 def test_an_image_without_a_size_in_the_catalog_is_unreadable() -> None:
-    decoder = Decoder()
     images = pa.concat_tables([images_of(1), images_of(1, width=0, height=0), images_of(1)])
-    table = make_predictor((box_of, decoder), (class_of(9), decoder)).predict(images, ["1", "2", "3"], lambda _: None)
+    table = make_predictor(box_of, class_of(9)).predict(images, ["1", "2", "3"], lambda _: None)
     assert np.isnan(boxes_array(table)).all(axis=1).tolist() == [False, True, False]
     assert [bool(labels) for labels in table.column("top_labels").to_pylist()] == [True, False, True]
 
 
-def by_joint_network(num_classes: int, decoder: Decoder) -> Predictor:
+def by_joint_network(num_classes: int) -> Predictor:
     def joint(images_NHWC: torch.Tensor) -> Outputs:
         boxes_NR4 = boxes_by_class(num_classes)(images_NHWC).boxes_NR4
         return Outputs(boxes_NR4, class_of(num_classes)(images_NHWC).logits_NK)
 
-    return make_predictor((joint, decoder), (joint, decoder))
+    return make_predictor(joint, joint)
 
 
-def by_two_networks(num_classes: int, decoder: Decoder) -> Predictor:
-    return make_predictor((boxes_by_class(num_classes), decoder), (class_of(num_classes), decoder))
+def by_two_networks(num_classes: int) -> Predictor:
+    return make_predictor(boxes_by_class(num_classes), class_of(num_classes))
 
 
 @pytest.mark.parametrize("make", [by_joint_network, by_two_networks])
 @pytest.mark.parametrize("num_classes", [9, 1])
 def test_of_boxes_by_class_the_first_class_has_the_image_s(make: Any, num_classes: int) -> None:
-    table = make(num_classes, Decoder()).predict(images_of(3), ["4", "0", "7"], lambda _: None)
+    table = make(num_classes).predict(images_of(3), ["4", "0", "7"], lambda _: None)
     tops = [labels[0] for labels in table.column("top_labels").to_pylist()]
     assert tops == ([4, 0, 7] if num_classes == 9 else [0, 0, 0])
     expected = [[0, 0, 20 * (top + 1), 10 * (top + 1)] for top in tops]
@@ -165,11 +154,9 @@ def test_of_boxes_by_class_the_first_class_has_the_image_s(make: Any, num_classe
 
 
 def test_a_second_round_is_the_localizer_s_boxes() -> None:
-    decoder = Decoder()
     done: list[int] = []
     images = pa.concat_tables([images_of(3), images_of(1, width=0, height=0)])
-    network = (box_of, decoder)
-    table = make_predictor(network, network).locate(images, ["10", "bad", "80", "1"], done.append)
+    table = make_predictor(box_of).locate(images, ["10", "bad", "80", "1"], done.append)
     assert table.schema == BOXES
     assert table.column("status").to_pylist() == ["ok", "unreadable", "ok", "unreadable"]
     boxes_N4 = boxes_array(table)
@@ -181,3 +168,54 @@ def test_a_second_round_is_the_localizer_s_boxes() -> None:
         assert np.isnan(table.column(name).to_numpy()).all()
         assert table.column(name).null_count == 0
     assert done == [2, 4]
+
+
+def test_a_localizer_alone_leaves_images_without_labels() -> None:
+    table = make_predictor(box_of).predict(images_of(2), ["10", "bad"], lambda _: None)
+    assert table.schema == PREDICTIONS
+    assert table.column("top_labels").to_pylist() == [[], []]
+    assert np.isnan(boxes_array(table)).all(axis=1).tolist() == [False, True]
+
+
+def says(*probs: float) -> Any:
+    """A classifier that is this sure of each class, whatever it sees."""
+    return lambda images_NHWC: Outputs(None, torch.tensor(probs).log().expand(len(images_NHWC), -1))
+
+
+def test_of_several_classifiers_probabilities_are_averaged_and_not_logits() -> None:
+    """Logits would average to the second class: 0.9 * 0.0001 is less than 0.0999 * 0.3."""
+    table = make_predictor(box_of, says(0.9, 0.0999, 0.0001), says(0.0001, 0.3, 0.6999)).predict(
+        images_of(1), ["1"], lambda _: None
+    )
+    (row,) = table.to_pylist()
+    assert row["top_labels"] == [0, 2, 1]
+    assert row["top_probs"] == pytest.approx([0.45005, 0.35, 0.19995], abs=1e-5)
+
+
+def test_a_classifier_of_more_classes_has_only_those_of_the_catalog() -> None:
+    classifier = Eye(says(0.1, 0.2, 0.3, 0.4), WHOLE, columns=[3, 0])
+    predictor = Predictor(
+        Eye(box_of, WHOLE), [classifier], {2: Decoder()}, batch_size=2, autocast=contextlib.nullcontext
+    )
+    (row,) = predictor.predict(images_of(1), ["1"], lambda _: None).to_pylist()
+    assert row["top_labels"] == [0, 1]
+    assert row["top_probs"] == pytest.approx([0.4, 0.1])
+
+
+def test_ten_crops_are_averaged_and_the_box_is_that_of_the_middle() -> None:
+    seen: list[torch.Tensor] = []
+
+    def classify(images_NHWC: torch.Tensor) -> Outputs:
+        seen.append(images_NHWC)
+        # The first two crops are sure of class 0, the other eight of class 1.
+        return says(*((0.9, 0.1) if len(seen) <= 2 else (0.2, 0.8)))(images_NHWC)
+
+    eyes = Eye(box_of, View.make("center", 2, 0.5)), [Eye(classify, View.make("ten", 2, 0.5))]
+    predictor = Predictor(*eyes, {4: Decoder(4)}, batch_size=2, autocast=contextlib.nullcontext)
+    (row,) = predictor.predict(images_of(1), ["10"], lambda _: None).to_pylist()
+    assert len(seen) == 10
+    assert {images.shape for images in seen} == {(1, 2, 2, 3)}
+    assert row["top_labels"] == [1, 0]
+    assert row["top_probs"] == pytest.approx([0.66, 0.34])
+    # 200 x 100 pixels, of which the middle half is seen: from (50, 25), 100 x 50 large.
+    assert [row[name] for name in ("x0", "y0", "x1", "y1")] == pytest.approx([60, 30, 110, 42.5])

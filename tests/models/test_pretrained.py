@@ -1,0 +1,65 @@
+"""Published classifiers, with their last layer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from psol_ray.errors import UserError
+from psol_ray.models import PretrainedClassifier, find_backbone, imagenet_columns, load_classifier_state
+from psol_ray.models.lite0 import BACKBONE, PACKAGE
+
+
+def test_columns_are_found_by_wordnet_id() -> None:
+    assert imagenet_columns(["n01440764", "n15075141", "n01443537"]) == [0, 999, 1]
+
+
+def test_classes_of_other_data_are_refused() -> None:
+    with pytest.raises(UserError, match=r"found 4 of 5 classes that are none of ImageNet-1k \(cat, dog, owl, …\)"):
+        imagenet_columns(["cat", "dog", "n01440764", "owl", "n99999999"])
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50", "inception_v3", "densenet161", BACKBONE])
+def test_every_backbone_is_a_classifier_as_it_was_published(name: str) -> None:
+    backbone = find_backbone(name)
+    state = load_classifier_state(backbone, "random")
+    network = PretrainedClassifier(backbone, state)
+    side = 96 if name != "inception_v3" else 128
+    images_NHWC = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        found = network(images_NHWC)
+        plain = backbone.build().eval()
+        plain.load_state_dict({**plain.state_dict(), **state})
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (backbone.mean, backbone.std))
+        expected = plain((images_NHWC.permute(0, 3, 1, 2) / 255 - mean) / std)
+    assert found.boxes_NR4 is None
+    assert found.logits_NK is not None
+    assert found.logits_NK.shape == (2, 1000)
+    torch.testing.assert_close(found.logits_NK, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_vgg_gap_has_no_classifier_of_its_own() -> None:
+    with pytest.raises(UserError, match="'vgg_gap' has no classifier of its own; give vgg16"):
+        load_classifier_state(find_backbone("vgg_gap"), "random")
+
+
+def test_weights_without_the_last_layer_are_refused(shared: Path) -> None:
+    with pytest.raises(UserError, match=r"6 missing: classifier\.0\.weight"):
+        load_classifier_state(find_backbone("vgg16"), str(shared / "weights/vgg16_features.safetensors"))
+
+
+def test_knows_what_is_on_a_photograph(shared: Path) -> None:
+    """Seven in ten of these images, says its publisher; chance would be one in a thousand."""
+    backbone = find_backbone(BACKBONE)
+    network = PretrainedClassifier(backbone, load_classifier_state(backbone, PACKAGE))
+    folders = sorted((shared / "data/ILSVRC/Data/CLS-LOC/train").iterdir())
+    images = [
+        np.asarray(Image.open(sorted(folder.iterdir())[0]).convert("RGB").resize((224, 224))) for folder in folders
+    ]
+    with torch.inference_mode():
+        logits_NK = network(torch.from_numpy(np.stack(images))).logits_NK
+    assert logits_NK is not None
+    expected = torch.tensor(imagenet_columns([folder.name for folder in folders]))
+    assert (logits_NK.argmax(dim=1) == expected).float().mean() >= 0.6
