@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from psol_ray.errors import UserError
-from psol_ray.settings import Invocation, parse
+from psol_ray.settings import Invocation, TablesInvocation, parse
 
 __all__ = ["main"]
 
@@ -44,8 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _call(invocation: Invocation) -> None:
+def _call(invocation: Invocation | TablesInvocation) -> None:
     # Late, and no more than the command needs: torch and Ray take seconds to import.
+    if isinstance(invocation, TablesInvocation):
+        import_module("psol_ray.pipeline.tables").print_tables(invocation.run_dirs)
+        return
     context = import_module("psol_ray.pipeline.context").Context(invocation.config, invocation.overwrite)
     module, function = _COMMANDS[invocation.command]
     command = getattr(import_module(f"psol_ray.pipeline.{module}"), function)

@@ -10,7 +10,7 @@ from psol_ray.complaints import one_sentence
 from psol_ray.config import Config
 from psol_ray.errors import UserError
 
-__all__ = ["COMMANDS", "Invocation", "ModelName", "parse"]
+__all__ = ["COMMANDS", "Invocation", "ModelName", "TablesInvocation", "parse"]
 
 # The sentence under each field of a config is its help.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -22,7 +22,7 @@ COMMANDS = {
     "train": "Train the localizer, the classifier, or one network for both.",
     "predict": "Predict boxes and classes of the test images.",
     "evaluate": "Write metrics.json and print the scores.",
-    "report": "Write the page with pictures.",
+    "report": "Write the page with pictures; with --tables, print the paper's tables.",
     "transfer": "Score another run's localizer on these images: index, predict, evaluate and report.",
     "import": "Take boxes of another project for this run's pseudo boxes.",
     "export": "Write boxes in the formats of other projects.",
@@ -41,7 +41,15 @@ class Invocation:
     model: ModelName | None = None
 
 
-def parse(arguments: Sequence[str]) -> Invocation:
+@dataclass(frozen=True)
+class TablesInvocation:
+    """`psol report --tables RUN...`, which needs no settings."""
+
+    run_dirs: Sequence[str]
+    command: str = "report"
+
+
+def parse(arguments: Sequence[str]) -> Invocation | TablesInvocation:
     """Settings from the command line and the YAML files it names; flags win.
 
     Raises:
@@ -49,6 +57,8 @@ def parse(arguments: Sequence[str]) -> Invocation:
     """
     if not arguments:
         raise UserError(f"found no command, expected one of {', '.join(COMMANDS)}; see psol --help")
+    if arguments[0] == "report" and "--tables" in arguments:
+        return _parse_tables(arguments[1:])
     parser = _make_parser()
     try:
         parsed = parser.parse_args(list(arguments))
@@ -58,6 +68,15 @@ def parse(arguments: Sequence[str]) -> Invocation:
     found = built[parsed.subcommand]
     config = _plain(Config(**{f.name: found[f.name] for f in fields(Config)}))
     return Invocation(parsed.subcommand, config, found.overwrite, found.get("model"))
+
+
+def _parse_tables(arguments: Sequence[str]) -> TablesInvocation:
+    if arguments[0] != "--tables" or len(arguments) < 2 or any(name.startswith("-") for name in arguments[1:]):
+        raise UserError(
+            f"--tables: found {' '.join(arguments)!r}, expected --tables and run directories alone, as in"
+            " `psol report --tables runs/cub runs/imagenet`; give those"
+        )
+    return TablesInvocation(arguments[1:])
 
 
 def _plain(value: Any) -> Any:
@@ -81,6 +100,9 @@ def _make_parser() -> ArgumentParser:
         command = ArgumentParser(description=purpose, exit_on_error=False)
         if name == "train":
             command.add_argument("model", type=ModelName, help="What to train.")
+        if name == "report":
+            tables = "Alone: print the paper's Tables 1 to 5 with the figures of these run directories."
+            command.add_argument("--tables", metavar="RUN", nargs="+", help=tables)
         command.add_argument("--config", action="config", help="YAML file of the fields below; flags win over it.")
         command.add_argument(
             "--overwrite", action="store_true", help="Replace results of another configuration in run_dir."

@@ -60,7 +60,7 @@ def test_a_folder_that_is_not_there(psol: Psol, tmp_path: Path) -> None:
 def test_a_misspelt_field_in_yaml(psol: Psol, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("boxes: {input_sise: 3}\n")
     complaint = psol.complaint("boxes", "--config", str(tmp_path / "a.yaml"))
-    assert complaint.startswith("psol: boxes.input_sise: found an unknown field, expected one of boxes.backbone")
+    assert complaint.startswith("psol: boxes.input_sise: found an unknown field, expected one of boxes.method")
 
 
 def test_an_impossible_value(psol: Psol) -> None:

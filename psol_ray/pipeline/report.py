@@ -5,9 +5,8 @@ from pathlib import PurePosixPath
 
 from psol_ray.distributed.diary import HISTORY_FILE
 from psol_ray.pipeline.context import Context
-from psol_ray.pipeline.evaluate import read_metrics, read_predictions
+from psol_ray.pipeline.evaluate import read_boxes, read_metrics, read_predictions
 from psol_ray.report import render_page
-from psol_ray.tables import BOXES
 
 __all__ = ["report"]
 
@@ -27,7 +26,7 @@ def report(context: Context) -> None:
         title=PurePosixPath(context.run_dir.location).name,
         data_root=context.data_root,
         catalog=context.catalog(),
-        boxes=stages["boxes"].read(BOXES),
+        boxes=read_boxes(context),
         predictions=read_predictions(context),
         metrics=read_metrics(context),
         curves=curves,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Chart", "Tick", "make_charts"]
+__all__ = ["Chart", "Tick", "make_charts", "make_sweep_chart"]
 
 # The drawing's size and its plotting area, in SVG units.
 WIDTH, HEIGHT = 420, 198
@@ -33,6 +33,7 @@ class Chart:
 
     model: str
     quantity: str
+    x_name: str
     points: list[tuple[float, float]]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
@@ -57,8 +58,23 @@ def make_charts(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart
         for key, quantity in _QUANTITIES:
             values = dict(_points(lines, key))
             if values:
-                charts.append(_chart(model, quantity, sorted(values.items())))
+                charts.append(_chart(model, quantity, "epoch", sorted(values.items())))
     return charts
+
+
+def make_sweep_chart(teacher: str, sweep: Mapping[str, Any]) -> Chart | None:
+    """GT-Known of a score map's box over the threshold, or None where no box could be scored.
+
+    Args:
+        teacher: whose maps they are.
+        sweep: `threshold_sweep` of `metrics.json`.
+    """
+    values = [
+        (100 * threshold, 100 * rate)
+        for threshold, rate in zip(sweep["thresholds"], sweep["gt_known"], strict=True)
+        if rate is not None
+    ]
+    return _chart(teacher, "GT-Known in %", "threshold in % of the map's range", values) if values else None
 
 
 def _points(lines: Sequence[Mapping[str, Any]], key: str) -> Iterable[tuple[float, float]]:
@@ -68,7 +84,7 @@ def _points(lines: Sequence[Mapping[str, Any]], key: str) -> Iterable[tuple[floa
             yield float(epoch), float(value)
 
 
-def _chart(model: str, quantity: str, values: list[tuple[float, float]]) -> Chart:
+def _chart(model: str, quantity: str, x_name: str, values: list[tuple[float, float]]) -> Chart:
     xs, ys = [x for x, _ in values], [y for _, y in values]
     y_marks = _round_marks(min(0.0, *ys), max(ys), 4)
     x_marks = [x for x in _round_marks(xs[0], xs[-1], 6) if xs[0] <= x <= xs[-1] and x == int(x)] or [xs[0]]
@@ -83,11 +99,12 @@ def _chart(model: str, quantity: str, values: list[tuple[float, float]]) -> Char
     return Chart(
         model=model,
         quantity=quantity,
+        x_name=x_name,
         points=[(at_x(x), at_y(y)) for x, y in values],
         x_ticks=[Tick(at_x(x), f"{x:g}") for x in x_marks],
         y_ticks=[Tick(at_y(y), f"{y:,.6g}") for y in y_marks],
         last=_short(ys[-1]),
-        summary=f"{quantity} from {_short(ys[0])} in epoch {xs[0]:g} to {_short(ys[-1])} in epoch {xs[-1]:g}",
+        summary=f"{quantity} from {_short(ys[0])} at {x_name} {xs[0]:g} to {_short(ys[-1])} at {x_name} {xs[-1]:g}",
     )
 
 

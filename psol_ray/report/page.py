@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from psol_ray.report.cards import Card, make_cards
-from psol_ray.report.charts import make_charts
+from psol_ray.report.charts import make_charts, make_sweep_chart
 from psol_ray.report.classes import class_tables
 from psol_ray.report.gallery import (
     CORRECT,
@@ -24,7 +24,7 @@ from psol_ray.report.gallery import (
     spread,
     view_split,
 )
-from psol_ray.report.scores import counts, headline, percent, score_rows, teacher_of
+from psol_ray.report.scores import between, counts, headline, how_scored, percent, score_rows, teacher_of
 from psol_ray.tables.schemas import UNREADABLE
 
 __all__ = ["render_page"]
@@ -59,14 +59,18 @@ def render_page(
     Returns:
         HTML of a few MB at most, whatever the number of classes and images.
     """
+    swept = metrics.get("threshold_sweep")
     context = {
         "title": title,
         "headline": headline(metrics),
         "teacher": teacher_of(metrics),
         "counts": counts(metrics),
         "scores": score_rows(metrics),
+        "rule": how_scored(metrics),
         "in_crop": metrics.get("coordinates") == "crop",
         "charts": make_charts(curves),
+        "sweep": make_sweep_chart(teacher_of(metrics), swept) if swept else None,
+        "best_threshold": swept["best_threshold"] if swept else None,
         "made_by": made_by,
         "unreadable": _unreadable(catalog, boxes, predictions),
         "num_listed": NUM_LISTED_UNREADABLE,
@@ -121,6 +125,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
+    environment.filters["between"] = between
     environment.filters["breakable"] = _breakable
     environment.filters["as_json"] = lambda value: json.dumps(
         value, indent=2, sort_keys=True, ensure_ascii=False, default=str

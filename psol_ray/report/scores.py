@@ -6,7 +6,18 @@ from typing import Any
 
 from rich.table import Table
 
-__all__ = ["Score", "counts", "dig", "headline", "percent", "score_rows", "score_table", "teacher_of"]
+__all__ = [
+    "Score",
+    "between",
+    "counts",
+    "dig",
+    "headline",
+    "how_scored",
+    "percent",
+    "score_rows",
+    "score_table",
+    "teacher_of",
+]
 
 DASH = "\N{EN DASH}"
 _AT_HALF = "IoU ≥ 0.5".replace(" ", "\N{NO-BREAK SPACE}")
@@ -21,6 +32,8 @@ class Score:
     kind: str  # what was scored, for its colour: "ddt", "loc", "top" or "plain"
     value: float | None
     max_box_acc_v2: float | None = None
+    interval: tuple[float, float] | None = None
+    """Ends of the 95 % bootstrap interval."""
 
 
 # (group, line, kind, where in metrics.json, where its MaxBoxAccV2 is)
@@ -38,6 +51,13 @@ _LINES = (
         "ddt",
         "pseudo_boxes.test.gt_known",
         "pseudo_boxes.test.max_box_acc_v2",
+    ),
+    (
+        "Score maps ({teacher})",
+        "best threshold",
+        "ddt",
+        "threshold_sweep.max_box_acc",
+        "threshold_sweep.max_box_acc_v2",
     ),
     ("Localizer", "GT-Known", "loc", "localization.gt_known", "localization.max_box_acc_v2"),
     ("Localizer and classifier", "Top-1 Loc", "top", "localization.top1_loc", ""),
@@ -57,6 +77,12 @@ def dig(metrics: Mapping[str, Any], path: str) -> Any:
     return found
 
 
+def how_scored(metrics: Mapping[str, Any]) -> str:
+    """`IoU ≥ 0.5, in the evaluation crop`."""
+    rule = _AT_HALF.replace("≥", ">") if metrics.get("iou_rule") == "above" else _AT_HALF
+    return f"{rule}, in the evaluation crop" if metrics.get("coordinates") == "crop" else rule
+
+
 def teacher_of(metrics: Mapping[str, Any]) -> str:
     """Who drew the pseudo boxes, in words: `DDT`, or `earlier localizer` in a second round."""
     return str(metrics.get("teacher", "DDT"))
@@ -67,13 +93,24 @@ def percent(fraction: float | None) -> str:
     return DASH if fraction is None else f"{100 * fraction:.1f}"
 
 
+def between(interval: tuple[float, float] | None) -> str:
+    """`84.8 to 92.6`, nothing for None."""
+    return "" if interval is None else f"{percent(interval[0])} to {percent(interval[1])}"
+
+
 def score_rows(metrics: Mapping[str, Any]) -> list[Score]:
-    """Every line of the table, also those without a number."""
+    """Every line of the table, also those without a number; that of score maps only where there are some."""
     teacher = teacher_of(metrics)
     return [
-        Score(group.format(teacher=teacher), name, kind, dig(metrics, value), dig(metrics, v2))
+        Score(group.format(teacher=teacher), name, kind, dig(metrics, value), dig(metrics, v2), _ends(metrics, value))
         for group, name, kind, value, v2 in _LINES
+        if "threshold_sweep" in metrics or not value.startswith("threshold_sweep")
     ]
+
+
+def _ends(metrics: Mapping[str, Any], path: str) -> tuple[float, float] | None:
+    found = dig(metrics, f"intervals.{path}")
+    return None if found is None else (found[0], found[1])
 
 
 def counts(metrics: Mapping[str, Any]) -> str:
@@ -88,11 +125,11 @@ def headline(metrics: Mapping[str, Any]) -> str:
     found = dig(metrics, "localization.gt_known")
     on_test, on_train = (dig(metrics, f"pseudo_boxes.{split}.gt_known") for split in ("test", "train"))
     teacher = teacher_of(metrics)
-    who = "DDT" if teacher == "DDT" else f"The {teacher}"
+    who = f"The {teacher}" if teacher[0].islower() else teacher
     constant = dig(metrics, "baselines.constant_box")
     constant_box = [] if constant is None else [f"the best constant box in {_p(constant)}"]
     if found is not None:
-        parts = [f"The localizer finds the object in {_p(found)} of {_images(metrics, 'test')} ({_AT_HALF})"]
+        parts = [f"The localizer finds the object in {_p(found)} of {_images(metrics, 'test')} ({how_scored(metrics)})"]
         if on_test is not None:
             parts += [f"its teacher ({teacher}) in {_p(on_test)}", *constant_box]
         else:
@@ -101,11 +138,11 @@ def headline(metrics: Mapping[str, Any]) -> str:
                 parts += [f"the pseudo boxes it learned from are right in {_p(on_train)} of the training images"]
     elif on_test is not None:
         parts = [
-            f"{who} finds the object in {_p(on_test)} of {_images(metrics, 'test')} ({_AT_HALF})",
+            f"{who} finds the object in {_p(on_test)} of {_images(metrics, 'test')} ({how_scored(metrics)})",
             *constant_box,
         ]
     elif on_train is not None:
-        parts = [f"{who} finds the object in {_p(on_train)} of {_images(metrics, 'train')} ({_AT_HALF})"]
+        parts = [f"{who} finds the object in {_p(on_train)} of {_images(metrics, 'train')} ({how_scored(metrics)})"]
     else:
         return "No ground-truth boxes are known for these images, so no box is scored: judge by eye."
     return "; ".join(parts) + "."
@@ -129,12 +166,16 @@ def score_table(metrics: Mapping[str, Any]) -> Table:
     """
     rows = score_rows(metrics)
     with_v2 = any(row.max_box_acc_v2 is not None for row in rows)
-    coordinates = {"crop": "IoU ≥ 0.5, in the evaluation crop"}.get(metrics.get("coordinates", ""), "IoU ≥ 0.5")
+    with_intervals = any(row.interval is not None for row in rows)
+    rule = how_scored(metrics).replace("\N{NO-BREAK SPACE}", " ")
+    rule += "; 95 %: bootstrap interval over images" if with_intervals else ""
     table = Table(title="Scores in percent", title_justify="left", caption_justify="left")
-    table.caption = f"{counts(metrics)}\n{coordinates}" if counts(metrics) else coordinates
+    table.caption = f"{counts(metrics)}\n{rule}" if counts(metrics) else rule
     table.add_column("")
     table.add_column("", no_wrap=True)
     table.add_column("%", justify="right", no_wrap=True)
+    if with_intervals:
+        table.add_column("95 %", justify="right", no_wrap=True)
     if with_v2:
         table.add_column("MaxBoxAccV2", justify="right", no_wrap=True)
     previous = None
@@ -142,6 +183,7 @@ def score_table(metrics: Mapping[str, Any]) -> Table:
         if previous not in (None, row.group):
             table.add_section()
         cells = ["" if row.group == previous else row.group, row.name, percent(row.value)]
+        cells += [between(row.interval)] if with_intervals else []
         # A dash says that a number is missing; most lines have no MaxBoxAccV2 by definition.
         cells += ["" if row.max_box_acc_v2 is None else percent(row.max_box_acc_v2)] if with_v2 else []
         table.add_row(*cells)

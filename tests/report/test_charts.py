@@ -2,7 +2,7 @@
 
 import pytest
 
-from psol_ray.report.charts import BOTTOM, LEFT, RIGHT, TOP, Chart, make_charts
+from psol_ray.report.charts import BOTTOM, LEFT, RIGHT, TOP, Chart, make_charts, make_sweep_chart
 
 NAN = float("nan")
 
@@ -26,7 +26,7 @@ def test_of_an_epoch_logged_twice_the_last_counts() -> None:
     lines = [{"epoch": e, "loss": loss} for e, loss in ((1, 4.0), (2, 9.0), (2, 2.0), (3, 1.0))]
     (chart,) = make_charts({"localizer": lines})
     assert len(chart.points) == 3
-    assert chart.summary == "loss from 4 in epoch 1 to 1 in epoch 3"
+    assert chart.summary == "loss from 4 at epoch 1 to 1 at epoch 3"
 
 
 def test_larger_is_higher_and_later_is_further_right() -> None:
@@ -50,3 +50,17 @@ def test_ticks_are_round_numbers_and_whole_epochs() -> None:
     chart = chart_of(0.07, 0.03, 0.02)
     assert [tick.text for tick in chart.y_ticks] == ["0", "0.02", "0.04", "0.06", "0.08"]
     assert [tick.text for tick in chart.x_ticks] == ["1", "2", "3"]
+
+
+def test_a_sweep_has_a_point_a_threshold() -> None:
+    chart = make_sweep_chart("CAM", {"thresholds": [0, 0.5, 1], "gt_known": [0.25, 0.75, 0]})
+    assert chart is not None
+    assert len(chart.points) == 3
+    assert (chart.model, chart.x_name) == ("CAM", "threshold in % of the map's range")
+    xs, ys = zip(*chart.points, strict=True)
+    assert list(xs) == sorted(xs)
+    assert ys[1] < ys[0] < ys[2]  # SVG counts downwards
+
+
+def test_a_sweep_without_ground_truth_is_not_drawn() -> None:
+    assert make_sweep_chart("CAM", {"thresholds": [0, 1], "gt_known": [None, None]}) is None

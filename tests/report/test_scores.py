@@ -63,6 +63,14 @@ def test_terminal_table_says_that_scores_are_of_the_crop() -> None:
     assert ["IoU ≥ 0.5, in the evaluation crop"] in printed({**METRICS, "coordinates": "crop"})
 
 
+def test_terminal_table_has_intervals_where_they_are_known() -> None:
+    intervals = {"localization": {"gt_known": [0.8423, 0.9]}, "pseudo_boxes": {"train": {"gt_known": None}}}
+    lines = printed({**METRICS, "intervals": intervals})
+    assert ["Localizer", "GT-Known", "87.2", "84.2 to 90.0", "80.0"] in lines
+    assert ["Pseudo boxes (DDT)", "training images", "86.0", "", "70.0"] in lines
+    assert ["IoU ≥ 0.5; 95 %: bootstrap interval over images"] in lines
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -80,6 +88,11 @@ def test_terminal_table_says_that_scores_are_of_the_crop() -> None:
         (
             {"localization": {"gt_known": None}},
             "DDT finds the object in 85.0 % of 200 test images (IoU ≥ 0.5); the best constant box in 21.0 %.",
+        ),
+        (
+            {"localization": {"gt_known": None}, "teacher": "Grad-CAM", "iou_rule": "above", "coordinates": "crop"},
+            "Grad-CAM finds the object in 85.0 % of 200 test images (IoU > 0.5, in the evaluation crop); "
+            "the best constant box in 21.0 %.",
         ),
         (
             {"localization": {"gt_known": None}, "teacher": "earlier localizer"},
