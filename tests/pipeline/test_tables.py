@@ -1,0 +1,78 @@
+"""`psol report --tables`: runs beside the paper's figures."""
+
+from pathlib import Path
+
+import pytest
+
+from psol_ray.cli import main
+from psol_ray.report.scores import DASH
+
+from .conftest import Run
+from .networks import file_of
+
+
+def of_data_set(run: Run, layout: str) -> str:
+    """The run, as if its images were of a data set that the paper has."""
+    for name in ("catalog/_SUCCESS", "catalog/_STARTED"):
+        path = run.run_dir / name
+        path.write_text(path.read_text().replace('"layout": "folder"', f'"layout": "{layout}"'))
+    return str(run.run_dir)
+
+
+def rows_of(printed: str, number: int) -> list[list[str]]:
+    """Cells of one table, without its head."""
+    (section,) = [part for part in printed.split("Table ") if part.startswith(f"{number}.")]
+    lines = [line.strip() for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_a_run_has_its_figures_in_the_tables_it_belongs_to(copy: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert copy.psol("evaluate", "--evaluate.coordinates", "crop", "--evaluate.iou_rule", "above") == 0
+    run_dir = of_data_set(copy, "cub")
+    capsys.readouterr()
+    assert main(["report", "--tables", run_dir]) == 0
+    printed = capsys.readouterr().out
+    (boxes,) = [row for row in rows_of(printed, 1) if row[1] == "ours [1]"]
+    assert boxes[0] == "DDT, test_resnet"
+    assert boxes[2] != DASH
+    psol = rows_of(printed, 2)[-1]
+    assert psol[:4] == ["PSOL-Sep, test_efficientnet", "ours [1]", DASH, DASH]
+    top1, top5, gt_known = (float(cell) for cell in psol[4:7])
+    assert 0 <= top1 <= top5 <= gt_known <= 100
+    assert f"[1] {run_dir}: 2 classes, 12 training and 6 test images, localizer at 64 pixels, whole images" in printed
+    costs = [row for row in rows_of(printed, 2) if row[1] == "ours"]
+    assert len(costs) == 10
+    assert all(float(row[2]) > 10 and float(row[3]) > 3 for row in costs)
+
+
+def test_a_transferred_localizer_stands_in_table_3(
+    copy: Run, whole: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other" / "localizer"
+    other.mkdir(parents=True)
+    (other / "model.safetensors").write_bytes(file_of([[0.25, 0.25, 0.5, 0.5]]))
+    run = Run(whole.config, tmp_path / "transfer", whole.root)
+    assert run.psol("transfer", "--predict.localizer", str(other / "model.safetensors")) == 0
+    capsys.readouterr()
+    assert main(["report", "--tables", of_data_set(copy, "cub"), of_data_set(run, "imagenet")]) == 0
+    ((name, whose, of_cub, of_imagenet),) = rows_of(capsys.readouterr().out, 3)
+    assert (name, whose, of_cub) == ("from other", "ours [1]", DASH)
+    assert 0 <= float(of_imagenet) <= 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["{run}"], "found data of layout folder, expected cub or imagenet; leave it away"),
+        (["{tmp}/none"], "found no complete catalog, expected the run_dir of a run; give another one"),
+        ([], "expected --tables and run directories alone"),
+        (["{run}", "--run_dir", "x"], "expected --tables and run directories alone"),
+    ],
+)
+def test_runs_that_are_none(
+    whole: Run, tmp_path: Path, arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [argument.format(run=whole.run_dir, tmp=tmp_path) for argument in arguments]
+    assert main(["report", "--tables", *names]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert complaint in told
