@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from psol_ray.evaluation.baselines import baselines
 from psol_ray.evaluation.figures import Figures, nested
-from psol_ray.evaluation.join import catalog_rows
+from psol_ray.evaluation.join import catalog_rows, named
 from psol_ray.evaluation.metrics import GroundTruth, best_ious
 from psol_ray.evaluation.protocol import Protocol
 from psol_ray.evaluation.scores import of_split, score_boxes, score_predictions
@@ -25,6 +25,8 @@ class Evaluation(NamedTuple):
 
     metrics: dict[str, Any]
     classes: pa.Table
+    remarks: list[str]
+    """Sentences about test images that count otherwise than one might think."""
 
 
 def evaluate(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, protocol: Protocol | None = None) -> Evaluation:
@@ -54,12 +56,14 @@ def evaluate(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, protocol
     by_class = test.class_intervals()
     names = train.names + test.names
     test_images = of_split(catalog, "test")
+    unknown_N, removed_N = ~GroundTruth.of(test_images).known_N, protocol.removed(test_images)
     metrics = {
         "images": {
             "train": len(of_split(catalog, "train")),
             "test": len(test_images),
             "unreadable": pc.sum(pc.equal(boxes.column("status"), UNREADABLE)).as_py() or 0,
-            "outside_crop": protocol.num_removed(test_images),
+            "without_truth": int(unknown_N.sum()),
+            "outside_crop": int(removed_N.sum()),
         },
         **nested(names, np.concatenate([train.means(), test.means()])),
         "mean_of_classes": nested(test.names, test.mean_of_classes()),
@@ -72,7 +76,17 @@ def evaluate(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, protocol
         "crop_share": protocol.crop_share,
         "iou_rule": "above" if protocol.above else "at_least",
     }
-    return Evaluation(metrics, _class_table(test, by_class.classes_2CF))
+    remarks = [
+        *_remark(test_images, unknown_N, "without a true box: they count for classification alone"),
+        *_remark(test_images, removed_N, "with all true boxes outside the crop: they count, as wrong"),
+    ]
+    return Evaluation(metrics, _class_table(test, by_class.classes_2CF), remarks)
+
+
+def _remark(images: pa.Table, such_N: NDArray[np.bool_], what: str) -> list[str]:
+    if not such_N.any():
+        return []
+    return [f"{named(images.filter(pa.array(such_N)))} of {len(images)} in the test split {what}"]
 
 
 def _class_table(test: Figures, intervals_2CF: NDArray[np.float64]) -> pa.Table:

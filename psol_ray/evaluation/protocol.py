@@ -43,14 +43,15 @@ class Protocol:
             return best_ious(boxes_N4, truth)
         return best_ious(self._clip(boxes_N4, _sizes(images)), self._clip_truth(images))
 
-    def num_removed(self, images: pa.Table) -> int:
-        """How many images have ground truth, all of it outside the crop."""
+    def removed(self, images: pa.Table) -> NDArray[np.bool_]:
+        """Which images have ground truth, all of it outside the crop: shape (N,)."""
         if self.crop_share is None:
-            return 0
+            return np.zeros(len(images), bool)
         truth = self._clip_truth(images)
-        left_M = area(truth.boxes_M4) > 0
+        removed_N = truth.known_N.copy()
         image_M = np.repeat(np.arange(len(images)), truth.counts_N)
-        return int(truth.known_N.sum()) - len(np.unique(image_M[left_M]))
+        removed_N[image_M[area(truth.boxes_M4) > 0]] = False
+        return removed_N
 
     def truth(self, images: pa.Table) -> GroundTruth:
         """The ground truth in these coordinates, as fractions of the image or of the crop.

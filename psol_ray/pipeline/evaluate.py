@@ -29,6 +29,8 @@ def score(context: Context) -> None:
     context.run_dir.write_text(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
     context.run_dir.write_text(CLASSES_FILE, _csv(found.classes))
     context.console.print(score_table(metrics))
+    for remark in found.remarks:
+        context.console.print(remark, soft_wrap=True, highlight=False)
 
 
 def _sweep(context: Context, catalog: pa.Table) -> dict[str, Any]:

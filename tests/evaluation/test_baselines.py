@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from psol_ray.evaluation.baselines import baselines, best_constant_box, whole_image_score
+from psol_ray.evaluation.baselines import _hits, baselines, best_constant_box, whole_image_score
 from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known
 from psol_ray.evaluation.protocol import Protocol
 from psol_ray.geometry.boxes import scale
@@ -32,6 +32,17 @@ def test_trivial_baselines(shared: Path, data: str, protocol: Protocol, whole: f
     assert found["whole_image"] == pytest.approx(whole, abs=1e-5)
     assert found["constant_box"] is not None
     assert constant <= found["constant_box"] < constant + 0.001
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"), [(Protocol(), 0.538), (Protocol(224 / 256), 0.569)], ids=["original", "crop"]
+)
+def test_the_best_centred_box_of_imagenet(shared: Path, protocol: Protocol, expected: float) -> None:
+    truth = protocol.truth(read_wsol(shared / "data/wsolevaluation_metadata/ILSVRC/test"))
+    half_I = np.arange(1, 51) / 100  # in steps of 0.02 of a side
+    intervals_I2 = np.stack([0.5 - half_I, 0.5 + half_I], axis=1)
+    best = _hits(intervals_I2, intervals_I2, truth).max() / len(truth.counts_N)
+    assert best == pytest.approx(expected, abs=0.0006)
 
 
 def test_is_found_again_and_scored_as_reported() -> None:

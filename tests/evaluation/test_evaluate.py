@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from psol_ray.evaluation import evaluate, image_ious
+from psol_ray.evaluation import Protocol, evaluate, image_ious
 from psol_ray.evaluation.scores import score_boxes, score_predictions
 from psol_ray.tables.schemas import BOXES, PREDICTIONS
 
@@ -52,7 +52,7 @@ def test_a_run_drawn_by_hand() -> None:
         prediction("right", SQUARE, [0]),
     )
     found = evaluate(catalog, boxes, predictions).metrics
-    assert found["images"] == {"train": 1, "test": 5, "unreadable": 1, "outside_crop": 0}
+    assert found["images"] == {"train": 1, "test": 5, "unreadable": 1, "without_truth": 1, "outside_crop": 0}
     assert found["pseudo_boxes"]["train"] == NOTHING
     pseudo = {"gt_known": 2 / 4, "max_box_acc": 2 / 4, "iou_30": 2 / 4, "iou_70": 2 / 4, "mean_iou": (1 + 0.2 + 1) / 4}
     assert found["pseudo_boxes"]["test"] == {**pseudo, "max_box_acc_v2": pytest.approx(2 / 4)}
@@ -76,6 +76,20 @@ def test_a_run_drawn_by_hand() -> None:
     assert (found["baselines"]["whole_image"], found["baselines"]["constant_box"]) == (2 / 4, 2 / 4)
     assert (found["coordinates"], found["crop_share"], found["iou_rule"]) == ("original", None, "at_least")
     assert json.loads(json.dumps(found)) == found
+
+
+def test_images_that_count_otherwise_than_one_might_think_are_told() -> None:
+    catalog = catalog_of(image("a", [SQUARE]), image("b"), image("c"), image("d", [(0, 0, 1, 10)]))
+    predictions = predictions_of(*(prediction(name, SQUARE) for name in "abcd"))
+    found = evaluate(catalog, boxes_of(), predictions, Protocol(crop_share=0.8))
+    assert found.metrics["images"]["without_truth"] == 2
+    assert found.metrics["images"]["outside_crop"] == 1
+    assert found.remarks == [
+        "2 images (b, c) of 4 in the test split without a true box: they count for classification alone",
+        "1 image (d) of 4 in the test split with all true boxes outside the crop: they count, as wrong",
+    ]
+    assert found.metrics["localization"]["gt_known"] == 0.5
+    assert evaluate(catalog.slice(0, 1), boxes_of(), predictions.slice(0, 1)).remarks == []
 
 
 def test_a_row_a_class_with_its_intervals() -> None:
@@ -103,7 +117,7 @@ def test_train_boxes_are_scored_where_they_can_be() -> None:
 
 def test_nothing_at_all_is_not_known() -> None:
     found = evaluate(catalog_of(), boxes_of(), predictions_of()).metrics
-    assert found["images"] == {"train": 0, "test": 0, "unreadable": 0, "outside_crop": 0}
+    assert found["images"] == {"train": 0, "test": 0, "unreadable": 0, "without_truth": 0, "outside_crop": 0}
     figures = {
         "pseudo_boxes": {"test": NOTHING},
         "localization": dict.fromkeys(LOC_FIGURES),
@@ -188,7 +202,7 @@ def test_fifty_thousand_images_take_seconds(shared: Path) -> None:
     assert found["localization"]["gt_known"] == found["baselines"]["whole_image"]
     assert found["pseudo_boxes"]["test"]["gt_known"] == found["localization"]["top1_loc"]
     assert found["localization"]["top1_loc"] == found["localization"]["gt_known"]
-    assert found["images"] == {"train": 0, "test": 50_000, "unreadable": 0, "outside_crop": 0}
+    assert found["images"] == {"train": 0, "test": 50_000, "unreadable": 0, "without_truth": 0, "outside_crop": 0}
 
 
 def _random_run(rng: np.random.Generator, num_images: int) -> tuple[pa.Table, pa.Table, pa.Table]:
