@@ -1,6 +1,6 @@
 """Boxes of another project, taken for this run's pseudo boxes.
 
-ray job submit --working-dir . -- python jobs/import.py --config jobs/imagenet.yaml
+ray job submit --working-dir . -- python jobs/import.py --config jobs/imagenet.yaml --source.path DIR
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Another run's localizer, scored on these images without training it on them.
 
-ray job submit --working-dir . -- python jobs/transfer.py --config jobs/imagenet.yaml
+ray job submit --working-dir . -- python jobs/transfer.py --config jobs/cub.yaml --predict.localizer MODEL
 """
 
 import sys

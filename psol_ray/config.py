@@ -135,7 +135,7 @@ class PredictConfig:
     checkpoint: Literal["last", "best"] = "last"
     """Weights after the last epoch, or after the one that was best on the test split (best is tuned on it)."""
     localizer: str | None = None
-    """Another run's model.safetensors for the boxes (transfer, Sec. 4.6); null is this run's own."""
+    """Another run's model.safetensors for the boxes (transfer); null is this run's own."""
     classifiers: list[str] = field(default_factory=lambda: ["trained"])
     """Whose probabilities are averaged: trained, another run's model.safetensors, or BACKBONE=WEIGHTS, pretrained."""
     view: Literal["whole", "center"] = "whole"
@@ -160,7 +160,7 @@ class EvaluateConfig:
 class ImportConfig:
     """Boxes of another project, as this run's pseudo boxes."""
 
-    path: str = "export"
+    path: str | None = None
     """Folder that holds them."""
     format: Literal["wsol", "wsol_maps", "psol", "csv"] = "csv"
     """localization.txt, wsolevaluation's score maps, the PSOL authors' JSON, or boxes.csv."""

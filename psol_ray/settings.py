@@ -16,7 +16,7 @@ __all__ = ["COMMANDS", "Invocation", "ModelName", "TablesInvocation", "parse"]
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 COMMANDS = {
-    "run": "Algorithm 1 whole: every command below but export.",
+    "run": "Algorithm 1 whole: index, boxes, train, predict, evaluate and report.",
     "index": "Make the catalog of a data set.",
     "boxes": "Draw pseudo boxes by Deep Descriptor Transformation, by an earlier localizer or a classifier's maps.",
     "train": "Train the localizer, the classifier, or one network for both.",
@@ -57,7 +57,7 @@ def parse(arguments: Sequence[str]) -> Invocation | TablesInvocation:
     """
     if not arguments:
         raise UserError(f"found no command, expected one of {', '.join(COMMANDS)}; see psol --help")
-    if arguments[0] == "report" and "--tables" in arguments:
+    if arguments[0] == "report" and any(argument.startswith("--tables") for argument in arguments):
         return _parse_tables(arguments[1:])
     parser = _make_parser()
     try:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 __all__ = ["ByClass", "bootstrap", "bootstrap_by_class"]
 
 _RESAMPLES = 1000
-_AT_ONCE = 50  # resamples whose weights are in memory at the same time
+_WEIGHTS_AT_ONCE = 2_500_000  # of images in resamples: what is in memory at the same time
 _LEVELS = (2.5, 97.5)
 
 
@@ -32,6 +32,8 @@ def bootstrap(values_NF: NDArray[np.float64]) -> NDArray[np.float64]:
         values_NF: an image's value of each figure; NaN does not count.
     """
     rng = np.random.default_rng(0)
+    # Of a split without ground truth nothing is known, and it may be large.
+    values_NF = values_NF[np.isfinite(values_NF).any(axis=1)]
     if not len(values_NF):
         return np.full((2, values_NF.shape[1]), np.nan)
     return _interval(np.concatenate(list(_resampled(values_NF, rng))))
@@ -68,8 +70,8 @@ def _resampled(values_NF: NDArray[np.float64], rng: np.random.Generator) -> Iter
     known_NF = np.isfinite(values_NF)
     # Sums and counts in one product, in single precision: far finer than the spread of resamples.
     both_NG = np.concatenate([np.where(known_NF, values_NF, 0), known_NF], axis=1).astype(np.float32)
-    at_once = _RESAMPLES if num_images <= _AT_ONCE * 100 else _AT_ONCE
-    for _ in range(0, _RESAMPLES, at_once):
+    for start in range(0, _RESAMPLES, step := max(_WEIGHTS_AT_ONCE // max(num_images, 1), 1)):
+        at_once = min(step, _RESAMPLES - start)
         drawn = rng.integers(0, num_images, (at_once, num_images), dtype=np.int64)
         drawn += np.arange(at_once)[:, None] * num_images
         weights_BN = np.bincount(drawn.ravel(), minlength=at_once * num_images).reshape(at_once, num_images)

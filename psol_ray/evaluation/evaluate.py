@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from psol_ray.evaluation.baselines import baselines
 from psol_ray.evaluation.figures import Figures, nested
-from psol_ray.evaluation.join import catalog_rows, named
+from psol_ray.evaluation.join import catalog_rows, named, refuse_bad_truth
 from psol_ray.evaluation.metrics import GroundTruth, best_ious
 from psol_ray.evaluation.protocol import Protocol
 from psol_ray.evaluation.scores import of_split, score_boxes, score_predictions
@@ -45,12 +45,13 @@ def evaluate(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, protocol
         protocol: null is the field's standard, original coordinates and IoU >= 0.5.
 
     Returns:
-        Fractions; None where one cannot be known. `images.unreadable` counts rows of `boxes`.
+        Fractions; None where one cannot be known.
 
     Raises:
         UserError: a table does not fit the catalog, or holds impossible boxes or labels.
     """
     protocol = protocol or Protocol()
+    refuse_bad_truth(catalog, GroundTruth.of(catalog))
     scores = (score_boxes(catalog, boxes, protocol), score_predictions(catalog, predictions, protocol))
     train, test = (Figures.of(catalog, split, *scores) for split in ("train", "test"))
     by_class = test.class_intervals()
@@ -61,7 +62,7 @@ def evaluate(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, protocol
         "images": {
             "train": len(of_split(catalog, "train")),
             "test": len(test_images),
-            "unreadable": pc.sum(pc.equal(boxes.column("status"), UNREADABLE)).as_py() or 0,
+            "unreadable": _num_unreadable(boxes, predictions),
             "without_truth": int(unknown_N.sum()),
             "outside_crop": int(removed_N.sum()),
         },
@@ -81,6 +82,13 @@ def evaluate(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, protocol
         *_remark(test_images, removed_N, "with all true boxes outside the crop: they count, as wrong"),
     ]
     return Evaluation(metrics, _class_table(test, by_class.classes_2CF), remarks)
+
+
+def _num_unreadable(boxes: pa.Table, predictions: pa.Table) -> int:
+    """Images that had no box for want of a readable file, in either table."""
+    in_boxes = boxes.filter(pc.equal(boxes.column("status"), UNREADABLE)).column("image_id")
+    in_predictions = predictions.filter(pc.is_nan(predictions.column("x0"))).column("image_id")
+    return len({*in_boxes.to_pylist(), *in_predictions.to_pylist()})
 
 
 def _remark(images: pa.Table, such_N: NDArray[np.bool_], what: str) -> list[str]:

@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
+from psol_ray.evaluation.metrics import GroundTruth
 from psol_ray.tables.schemas import boxes_array
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "mask",
     "named",
     "refuse_bad_boxes",
+    "refuse_bad_truth",
     "refuse_incomplete",
     "refuse_inside_out",
     "refuse_repeated",
@@ -90,3 +92,12 @@ def refuse_bad_boxes(table: pa.Table, unreadable_N: NDArray[np.bool_], name: str
     refuse_rows(table, lost_N, name, "readable, but with a box that is not finite; only an unreadable one is NaN")
     found_N = unreadable_N & ~np.isnan(boxes_N4).all(axis=1)
     refuse_rows(table, found_N, name, "unreadable, and yet with a box; that of an unreadable image is NaN")
+
+
+def refuse_bad_truth(images: pa.Table, truth: GroundTruth) -> None:
+    """Raise a UserError where a true box of a catalog is not finite, or inside out."""
+    bad_M = ~np.isfinite(truth.boxes_M4).all(axis=1) | np.any(truth.boxes_M4[:, 2:] < truth.boxes_M4[:, :2], axis=1)
+    bad_N = np.zeros(len(images), bool)
+    bad_N[np.repeat(np.arange(len(images)), truth.counts_N)[bad_M]] = True
+    complaint = "with a true box that is not finite or inside out; mend the annotations, and run `psol index` again"
+    refuse_rows(images, bad_N, "catalog", complaint)

@@ -1,6 +1,8 @@
 """In which coordinates boxes are compared, and from which IoU on one is right."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +24,16 @@ class Protocol:
     above: bool = False
     """Whether a box at exactly the least IoU is wrong."""
 
+    @classmethod
+    def of(cls, metrics: Mapping[str, Any]) -> Self:
+        """The one by which `metrics.json` was made."""
+        return cls(metrics.get("crop_share"), metrics.get("iou_rule") == "above")
+
     def right(self, iou_N: NDArray[np.float64], least: float = GT_KNOWN_IOU) -> NDArray[np.bool_]:
         """Whether each box is right; where the IoU is NaN it is not."""
-        return iou_N > least if self.above else iou_N >= least
+        # Boxes of whole pixels meet an IoU of exactly a half; as fractions they would miss it by their last digits.
+        rounded_N = np.round(iou_N, 9)
+        return rounded_N > least if self.above else rounded_N >= least
 
     def ious(self, images: pa.Table, boxes_N4: NDArray[np.floating]) -> NDArray[np.float64]:
         """IoU of each image's box with the best of its ground-truth boxes.

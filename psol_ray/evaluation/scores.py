@@ -140,11 +140,17 @@ def score_predictions(catalog: pa.Table, predictions: pa.Table, protocol: Protoc
 
 
 def _refuse_labels(catalog: pa.Table, predictions: pa.Table) -> None:
-    top_labels = predictions.column("top_labels")
-    label_L = np.asarray(pc.list_flatten(top_labels))
-    image_L = np.repeat(np.arange(len(predictions)), list_lengths(top_labels))
+    flat = pc.list_flatten(predictions.column("top_labels"))
+    image_L = np.repeat(np.arange(len(predictions)), list_lengths(predictions.column("top_labels")))
     last = pc.max(catalog.column("label")).as_py() if len(catalog) else -1
+    # A label that is null is out of range, too.
+    label_L = np.asarray(pc.fill_null(flat, -1), np.int64)
     bad_N = np.zeros(len(predictions), bool)
     bad_N[image_L[(label_L < 0) | (label_L > last)]] = True
     complaint = f"with labels outside 0 to {last}, the catalog's; use a classifier of the same classes"
     refuse_rows(predictions, bad_N, "predictions", complaint)
+    order_L = np.lexsort((label_L, image_L))
+    image_L, label_L = image_L[order_L], label_L[order_L]
+    twice_N = np.zeros(len(predictions), bool)
+    twice_N[image_L[1:][(np.diff(image_L) == 0) & (np.diff(label_L) == 0)]] = True
+    refuse_rows(predictions, twice_N, "predictions", "with a label twice; each guess is another class")

@@ -18,6 +18,8 @@ __all__ = ["account", "hash_state", "load_classifier_state", "load_state", "read
 
 State = dict[str, torch.Tensor]
 
+_IMAGENET_CLASSES = 1000
+
 
 def load_state(backbone: Backbone, weights: str, *, for_features: bool) -> State:
     """The tensors of a backbone, without those of the layers that PSOL replaces.
@@ -55,6 +57,12 @@ def load_classifier_state(backbone: Backbone, weights: str) -> State:
         whole = backbone.build().state_dict()
     needed = {name: tensor for name, tensor in whole.items() if not name.startswith("AuxLogits.")}
     account(found, needed, whole, source=f"{weights!r} for classifier {backbone.name!r}")
+    num_outputs = len(whole[f"{backbone.last_layer}.weight"])
+    if num_outputs != _IMAGENET_CLASSES:
+        raise UserError(
+            f"classifier {backbone.name!r}: found {num_outputs:,} outputs, expected the {_IMAGENET_CLASSES:,} of"
+            " ImageNet-1k; give a model of timm tagged in1k"
+        )
     return {name: found[name] for name in needed if name in found}
 
 

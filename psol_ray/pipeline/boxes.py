@@ -15,6 +15,7 @@ from psol_ray.distributed.locate import JOBS_AN_ACTOR, Locator
 from psol_ray.distributed.pool import run_pool
 from psol_ray.distributed.progress import show_progress
 from psol_ray.distributed.split import jobs_of_class
+from psol_ray.errors import UserError
 from psol_ray.models import hash_state, load_state
 from psol_ray.pipeline.activation import ActivationBoxes
 from psol_ray.pipeline.context import Context, Work, backbone_of
@@ -98,6 +99,11 @@ def _method(context: Context) -> _Method:
     config = context.config.boxes
     if config.method != "ddt":
         return ActivationBoxes(context)
+    if config.classifier is not None:
+        raise UserError(
+            f"boxes.classifier: found {config.classifier!r} beside boxes.method ddt, which has no use for one;"
+            " set boxes.method to cam or grad_cam, or leave it away"
+        )
     return _Ddt(config) if config.localizer is None else SecondRound(config, config.localizer)
 
 

@@ -12,9 +12,10 @@ from psol_ray.models import SavedNetwork, find_backbone, hash_state, imagenet_co
 from psol_ray.pipeline.context import Context
 from psol_ray.pipeline.network_files import open_network
 from psol_ray.prediction import View
+from psol_ray.settings import ModelName
 from psol_ray.tables import read_file
 
-__all__ = ["Ensemble", "find_ensemble", "own_models"]
+__all__ = ["Ensemble", "find_ensemble", "own_models", "refuse_unknown"]
 
 _OWN = "trained"
 _EXPECTED = "expected a model.safetensors of `psol train`"
@@ -31,6 +32,8 @@ class Ensemble(NamedTuple):
     localizer: Trained
     classifiers: Sequence[Trained | Pretrained]
     settings: dict[str, Any]
+    sources: dict[str, Any]
+    """Where they come from, for people: no part of the fingerprint."""
 
 
 class _Found(NamedTuple):
@@ -41,12 +44,16 @@ class _Found(NamedTuple):
     num_boxes: int
     num_classes: int | None
     described: Any
+    backbone: str
 
 
-def own_models(config: PredictConfig) -> list[str]:
+def own_models(config: PredictConfig) -> list[ModelName]:
     """The stages of this run whose networks predict."""
-    localizer, classifier = ("joint", "joint") if config.models == "joint" else ("localizer", "classifier")
-    names = ([] if config.localizer else [localizer]) + ([classifier] if _OWN in config.classifiers else [])
+    names: list[ModelName] = []
+    if config.localizer is None:
+        names.append("joint" if config.models == "joint" else "localizer")
+    if _OWN in config.classifiers:
+        names.append("joint" if config.models == "joint" else "classifier")
     return list(dict.fromkeys(names))
 
 
@@ -75,7 +82,28 @@ def find_ensemble(context: Context, class_names: Sequence[str]) -> Ensemble:
         boxes.make(View.make(config.view, boxes.input_size, boxes.crop_share)),
         [found.make(View.make(class_view, found.input_size, found.crop_share)) for found in classes],
         settings,
+        {
+            "localizer": {"backbone": boxes.backbone, "file": config.localizer, "input_size": boxes.input_size},
+            "classifiers": [{"backbone": found.backbone, "input_size": found.input_size} for found in classes],
+        },
     )
+
+
+def refuse_unknown(config: PredictConfig) -> None:
+    """Raise a UserError for networks that cannot be had, before anything is trained for the prediction."""
+    for setting, names in (("localizer", [config.localizer]), ("classifiers", config.classifiers)):
+        for name in names:
+            if name is None or name == _OWN:
+                continue
+            if setting == "localizer" or _is_file(name):
+                _from_file(f"predict.{setting}", name)
+            else:
+                find_backbone(name.partition("=")[0])
+
+
+def _is_file(name: str) -> bool:
+    """Whether a classifier is named by a path, which may hold `=`, and not as BACKBONE=WEIGHTS."""
+    return name.endswith(".safetensors") and ("=" not in name or "/" in name.partition("=")[0])
 
 
 def _localizer(context: Context) -> _Found:
@@ -88,7 +116,7 @@ def _localizer(context: Context) -> _Found:
 def _classifier(context: Context, name: str, class_names: Sequence[str]) -> _Found:
     if name == _OWN:
         return _own(context, "joint" if context.config.predict.models == "joint" else "classifier")
-    if name.endswith(".safetensors") and "=" not in name:
+    if _is_file(name):
         return _from_file("predict.classifiers", name)
     return _pretrained(name, class_names)
 
@@ -119,7 +147,16 @@ def _trained(where: str, data: bytes, described: str) -> _Found:
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     share = find_backbone(saved.backbone).crop_share
-    return _Found(where, partial(Trained, data), saved.input_size, share, saved.num_boxes, saved.num_classes, described)
+    return _Found(
+        where,
+        partial(Trained, data),
+        saved.input_size,
+        share,
+        saved.num_boxes,
+        saved.num_classes,
+        described,
+        saved.backbone,
+    )
 
 
 def _pretrained(name: str, class_names: Sequence[str]) -> _Found:
@@ -133,7 +170,8 @@ def _pretrained(name: str, class_names: Sequence[str]) -> _Found:
         raise UserError(f"{where}: {error}") from None
     described = {"backbone": backbone_name, "weights_hash": hash_state(state.items())}
     make = partial(Pretrained, backbone_name, state, columns)
-    return _Found(where, make, backbone.input_size, backbone.crop_share, 0, len(class_names), described)
+    share, size = backbone.crop_share, backbone.input_size
+    return _Found(where, make, size, share, 0, len(class_names), described, backbone_name)
 
 
 def _refuse_misfits(boxes: _Found, classes: Sequence[_Found], class_names: Sequence[str]) -> None:

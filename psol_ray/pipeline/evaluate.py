@@ -51,9 +51,11 @@ def protocol_of(context: Context, config: EvaluateConfig) -> Protocol:
     return Protocol(share if config.coordinates == "crop" else None, above=config.iou_rule == "above")
 
 
-def teacher_of(made_by: Provenance | None) -> str:
-    """Who drew the pseudo boxes, in words."""
-    config = made_by.config if made_by else {}
+def teacher_of(made_by: Provenance | None) -> str | None:
+    """Who drew the pseudo boxes, in words; None where there are none."""
+    if made_by is None:
+        return None
+    config = made_by.config
     if "imported" in config:
         return "imported box"
     if "method" in config:

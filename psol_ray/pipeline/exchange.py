@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from psol_ray.errors import UserError
 from psol_ray.exchange import FORMATS, hash_boxes, read_boxes
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import BOXES, PREDICTIONS, Provenance
@@ -14,6 +15,8 @@ __all__ = ["export", "import_boxes"]
 def import_boxes(context: Context) -> None:
     """Take somebody's boxes for this run's, of all images of a split or of both; what is malformed leaves no trace."""
     source = context.config.source
+    if source.path is None:
+        raise UserError("source.path: found none, expected the folder that holds the boxes; give its path")
     catalog_made_by = context.stage("catalog").require()
     catalog = context.catalog()
     boxes = read_boxes(source.format, source.path, catalog, source.threshold)

@@ -12,6 +12,7 @@ from psol_ray.demo import NUM_IMAGES, make_demo
 from psol_ray.distributed.cluster import connect
 from psol_ray.distributed.headers import read_sizes_in_parallel
 from psol_ray.distributed.progress import show_progress
+from psol_ray.errors import UserError
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import Provenance
 
@@ -21,6 +22,11 @@ __all__ = ["index"]
 def index(context: Context) -> None:
     """List the images, read their sizes, write the catalog; the demo's images are made first."""
     data = context.config.data
+    if data.metadata is not None and data.layout != "wsol":
+        raise UserError(
+            f"data.metadata: found {data.metadata!r} beside data.layout {data.layout}, which has none;"
+            " set data.layout to wsol, or leave it away"
+        )
     with context.making(Provenance("catalog", _settings(data), {})) as work:
         if work is None:
             return

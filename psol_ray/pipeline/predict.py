@@ -1,5 +1,7 @@
 """`psol predict`: boxes and classes of the test images, by the trained networks alone."""
 
+import json
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
@@ -13,7 +15,9 @@ from psol_ray.pipeline.context import Context, Work
 from psol_ray.pipeline.ensemble import Ensemble, find_ensemble, own_models
 from psol_ray.tables import Provenance, pack
 
-__all__ = ["predict"]
+__all__ = ["SOURCES_FILE", "predict"]
+
+SOURCES_FILE = "networks.json"
 
 _IMAGES_A_PART = 1024
 
@@ -32,6 +36,7 @@ def predict(context: Context) -> None:
         todo = set(work.stage.missing(jobs))
         if todo:
             _run(context, work, ensemble, [job for name, job in jobs.items() if name in todo], len(images))
+        work.stage.write_bytes(SOURCES_FILE, json.dumps(ensemble.sources, indent=1).encode())
         work.summary.update(images=len(images))
 
 

@@ -10,7 +10,7 @@ from psol_ray.report import render_page
 
 __all__ = ["report"]
 
-_STAGES = ("catalog", "boxes", "localizer", "classifier", "joint", "predictions")
+_STAGES = ("catalog", "boxes", "maps", "localizer", "classifier", "joint", "predictions")
 
 
 def report(context: Context) -> None:

@@ -6,6 +6,7 @@ from psol_ray.errors import UserError
 from psol_ray.pipeline.activation import refuse_settings
 from psol_ray.pipeline.boxes import locate
 from psol_ray.pipeline.context import Context, backbone_of
+from psol_ray.pipeline.ensemble import own_models, refuse_unknown
 from psol_ray.pipeline.evaluate import score
 from psol_ray.pipeline.index import index
 from psol_ray.pipeline.predict import predict
@@ -18,19 +19,18 @@ __all__ = ["run", "transfer"]
 
 def run(context: Context) -> None:
     """Every stage in order; those that are complete do nothing."""
-    models: tuple[ModelName, ...] = ("localizer", "classifier")
-    if context.config.predict.models == "joint":
-        models = ("joint",)
+    models = own_models(context.config.predict)
     # A misspelt name at the end of a long pipeline should not cost its beginning.
     boxes = context.config.boxes
-    of_boxes = ("boxes",) if boxes.method == "ddt" and boxes.localizer is None else ()
+    of_boxes = ["boxes"] if boxes.method == "ddt" and boxes.localizer is None else []
     # Class maps are those of a classifier, which then is trained before there are boxes.
-    before_boxes: tuple[ModelName, ...] = ()
+    before_boxes: list[ModelName] = []
     if boxes.method != "ddt" and boxes.classifier is None:
-        before_boxes, models = ("classifier",), tuple(name for name in models if name != "classifier")
+        before_boxes, models = ["classifier"], [name for name in models if name != "classifier"]
     for section in (*of_boxes, *before_boxes, *models):
         backbone_of(section, getattr(context.config, section).backbone)
     refuse_settings(context.config)
+    refuse_unknown(context.config.predict)
     index(context)
     for name in before_boxes:
         train_model(context, name)
@@ -43,7 +43,7 @@ def run(context: Context) -> None:
 
 
 def transfer(context: Context) -> None:
-    """Score another run's localizer on these images, without training and without a classifier (Sec. 4.5, Table 3).
+    """Score another run's localizer on these images, without training and without a classifier (Table 3).
 
     Raises:
         UserError: `predict.localizer` does not say which.

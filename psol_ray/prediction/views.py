@@ -11,6 +11,8 @@ from psol_ray.geometry.boxes import fractions_to_xyxy
 
 __all__ = ["View"]
 
+_PAPERS_SHARE = 224 / 256
+
 ViewName = Literal["whole", "center", "ten"]
 
 
@@ -35,6 +37,8 @@ class View:
             size: side of the network's input in pixels.
             crop_share: side of a crop as a share of the image's, where it is not whole.
         """
+        if name == "ten" and crop_share == 1:
+            crop_share = _PAPERS_SHARE  # of a network that is evaluated on whole images there would be but one crop
         return cls(size, size if name == "whole" else round(size / crop_share), name == "ten")
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from psol_ray.evaluation import per_class
+from psol_ray.evaluation import Protocol, per_class
 
 __all__ = ["ClassRow", "class_tables"]
 
@@ -30,9 +30,11 @@ class ClassRow:
         return next((v for v in (self.localizer, self.ddt) if v is not None), math.inf)
 
 
-def class_tables(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table) -> dict[str, list[ClassRow]]:
+def class_tables(
+    catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, protocol: Protocol | None = None
+) -> dict[str, list[ClassRow]]:
     """Tables by heading, each from the lowest score up; none where nothing can be scored."""
-    rows = [_row(found) for found in per_class(catalog, boxes, predictions)]
+    rows = [_row(found) for found in per_class(catalog, boxes, predictions, protocol)]
     rows = sorted((row for row in rows if row.rank < math.inf), key=lambda row: (row.rank, row.class_name))
     if len(rows) <= 2 * NUM_AT_EITHER_END:
         return {"All classes": rows} if rows else {}

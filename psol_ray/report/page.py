@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from psol_ray.evaluation import Protocol
 from psol_ray.report.cards import Card, make_cards
 from psol_ray.report.charts import make_charts, make_sweep_chart
 from psol_ray.report.classes import class_tables
@@ -74,7 +75,7 @@ def render_page(
         "made_by": made_by,
         "unreadable": _unreadable(catalog, boxes, predictions),
         "num_listed": NUM_LISTED_UNREADABLE,
-        "classes": class_tables(catalog, boxes, predictions),
+        "classes": class_tables(catalog, boxes, predictions, Protocol.of(metrics)),
         **_pictures(Path(data_root), catalog, boxes, predictions, teacher_of(metrics)),
     }
     return _environment().get_template("page.html").render(context)

@@ -85,7 +85,7 @@ def how_scored(metrics: Mapping[str, Any]) -> str:
 
 def teacher_of(metrics: Mapping[str, Any]) -> str:
     """Who drew the pseudo boxes, in words: `DDT`, or `earlier localizer` in a second round."""
-    return str(metrics.get("teacher", "DDT"))
+    return str(metrics.get("teacher") or "DDT")
 
 
 def percent(fraction: float | None) -> str:
@@ -104,8 +104,15 @@ def score_rows(metrics: Mapping[str, Any]) -> list[Score]:
     return [
         Score(group.format(teacher=teacher), name, kind, dig(metrics, value), dig(metrics, v2), _ends(metrics, value))
         for group, name, kind, value, v2 in _LINES
-        if "threshold_sweep" in metrics or not value.startswith("threshold_sweep")
+        if _has_line(metrics, value)
     ]
+
+
+def _has_line(metrics: Mapping[str, Any], path: str) -> bool:
+    """Whether a line makes sense: not that of pseudo boxes in a run that never had any, nor of maps without maps."""
+    if path.startswith("threshold_sweep"):
+        return "threshold_sweep" in metrics
+    return not path.startswith("pseudo_boxes") or metrics.get("teacher", "DDT") is not None
 
 
 def _ends(metrics: Mapping[str, Any], path: str) -> tuple[float, float] | None:
@@ -116,8 +123,10 @@ def _ends(metrics: Mapping[str, Any], path: str) -> tuple[float, float] | None:
 def counts(metrics: Mapping[str, Any]) -> str:
     """`343 training images, 200 test images, 1 unreadable`."""
     words = {"train": "training images", "test": "test images", "unreadable": "unreadable"}
-    known = {key: dig(metrics, f"images.{key}") for key in words}
-    return ", ".join(f"{known[key]:,} {word}" for key, word in words.items() if known[key] is not None)
+    if_any = {"without_truth": "test images without a true box", "outside_crop": "with none inside the crop"}
+    known = {key: dig(metrics, f"images.{key}") for key in (*words, *if_any)}
+    told = [f"{known[key]:,} {word}" for key, word in words.items() if known[key] is not None]
+    return ", ".join(told + [f"{known[key]:,} {word}" for key, word in if_any.items() if known[key]])
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
@@ -154,6 +163,8 @@ def _p(fraction: float) -> str:
 
 def _images(metrics: Mapping[str, Any], split: str) -> str:
     count = dig(metrics, f"images.{split}")
+    if count is not None and split == "test":
+        count -= dig(metrics, "images.without_truth") or 0  # those that were scored
     word = {"train": "training", "test": "test"}[split]
     return f"the {word} images" if count is None else f"{count:,} {word} images"
 
@@ -169,6 +180,7 @@ def score_table(metrics: Mapping[str, Any]) -> Table:
     with_intervals = any(row.interval is not None for row in rows)
     rule = how_scored(metrics).replace("\N{NO-BREAK SPACE}", " ")
     rule += "; 95 %: bootstrap interval over images" if with_intervals else ""
+    rule += "; score maps: whole images, IoU ≥ 0.5" if "threshold_sweep" in metrics else ""
     table = Table(title="Scores in percent", title_justify="left", caption_justify="left")
     table.caption = f"{counts(metrics)}\n{rule}" if counts(metrics) else rule
     table.add_column("")

@@ -222,7 +222,7 @@ def _random_run(rng: np.random.Generator, num_images: int) -> tuple[pa.Table, pa
         near = gt[0] if gt and rng.random() < 0.5 else random_box()
         boxes.append(box_row(name, near if readable else NAN_BOX, label=label))
         if split == "test":
-            labels = [label, *rng.permutation(4)[:2]] if rng.random() < 0.4 else rng.permutation(4)[:3]
+            labels = dict.fromkeys([label, *rng.permutation(4)[:2]]) if rng.random() < 0.4 else rng.permutation(4)[:3]
             box = near if rng.random() < 0.7 else random_box()
             predictions.append(prediction(name, *((box, labels) if readable else (NAN_BOX, []))))
     order = rng.permutation(len(predictions))

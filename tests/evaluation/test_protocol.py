@@ -1,11 +1,13 @@
 """Both coordinate spaces and both rules, on boxes drawn by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from psol_ray.evaluation import Protocol
+from psol_ray.evaluation import Protocol, evaluate
 
-from .tables import NAN_BOX, catalog_of, image
+from .tables import NAN_BOX, boxes_of, catalog_of, image, predictions_of
 
 CROP = Protocol(crop_share=0.8)  # of an image of 10 x 10 the square from 1 to 9
 SQUARE = (0, 0, 10, 10)
@@ -57,8 +59,8 @@ def test_an_image_without_a_size_is_wrong_in_either_space() -> None:
     ("iou", "at_least", "above"),
     [
         (0.5, True, False),
-        (np.nextafter(0.5, 0), False, False),
-        (np.nextafter(0.5, 1), True, True),
+        (0.5 - 1e-8, False, False),
+        (0.5 + 1e-8, True, True),
         (0.0, False, False),
         (1.0, True, True),
         (np.nan, False, False),
@@ -67,3 +69,28 @@ def test_an_image_without_a_size_is_wrong_in_either_space() -> None:
 def test_the_two_rules_differ_at_exactly_a_half(iou: float, at_least: bool, above: bool) -> None:
     assert Protocol().right(np.array([iou])).tolist() == [at_least]
     assert Protocol(above=True).right(np.array([iou])).tolist() == [above]
+
+
+@pytest.mark.parametrize(
+    "protocol", [Protocol(), Protocol(224 / 256), Protocol(299 / 320)], ids=["whole", "224", "299"]
+)
+def test_ties_of_whole_pixels_are_ties_in_every_space(protocol: Protocol) -> None:
+    """Boxes inside all crops, one twice as wide as the other: an IoU of a half, whatever the size of the image."""
+    rng = np.random.default_rng(0)
+    rows, boxes = [], []
+    for number in range(500):
+        width, height = (int(v) for v in rng.integers(200, 700, 2))
+        half, tall = (int(v) for v in rng.integers(5, 60, 2))
+        x, y = (int(v) for v in rng.integers(50, 70, 2))
+        rows.append(image(str(number), [(x, y, x + half, y + tall)], width=width, height=height))
+        boxes.append((x, y, x + 2 * half, y + tall))
+    iou_N = protocol.ious(catalog_of(*rows), np.array(boxes, float))
+    np.testing.assert_allclose(iou_N, 0.5, atol=1e-10)
+    assert protocol.right(iou_N).all()
+    assert not replace(protocol, above=True).right(iou_N).any()
+
+
+def test_is_told_by_the_metrics_it_made() -> None:
+    for protocol in (Protocol(), Protocol(0.875, above=True)):
+        empty = evaluate(catalog_of(), boxes_of(), predictions_of(), protocol)
+        assert Protocol.of(empty.metrics) == protocol

@@ -50,6 +50,8 @@ def test_the_tables_below_fit_before_they_are_changed() -> None:
             ": 1 image (d) with labels outside 0 to 1",
             id="negative",
         ),
+        pytest.param(changed(PREDICTIONS, 3, top_labels=[None]), ": 1 image (d) with labels outside 0 to 1", id="null"),
+        pytest.param(changed(PREDICTIONS, 3, top_labels=[1, 0, 1]), ": 1 image (d) with a label twice", id="twice"),
     ],
 )
 def test_predictions_that_do_not_fit(rows: list[dict[str, Any]], message: str) -> None:
@@ -73,6 +75,13 @@ def test_predictions_that_do_not_fit(rows: list[dict[str, Any]], message: str) -
 )
 def test_boxes_that_do_not_fit(rows: list[dict[str, Any]], message: str) -> None:
     refused(rows, PREDICTIONS, f"boxes{message}")
+
+
+@pytest.mark.parametrize("box", [(0, 0, float("nan"), 5), (0, 0, float("inf"), 5), (5, 0, 1, 5)], ids=str)
+def test_a_catalog_with_an_impossible_true_box(box: tuple[float, ...]) -> None:
+    catalog = catalog_of(image("a", [SQUARE]), image("b", [SQUARE, box]))
+    with pytest.raises(UserError, match=re.escape("catalog: 1 image (b) with a true box that is not finite or inside")):
+        evaluate(catalog, boxes_of(), predictions_of())
 
 
 def test_a_catalog_with_an_image_twice() -> None:

@@ -45,6 +45,13 @@ def test_vgg_gap_has_no_classifier_of_its_own() -> None:
         load_classifier_state(find_backbone("vgg_gap"), "random")
 
 
+def test_classifiers_of_other_classes_than_imagenet_s_are_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"found 11,221 outputs, expected the 1,000 of ImageNet-1k; give a model of timm"
+    ):
+        load_classifier_state(find_backbone("mobilenetv3_large_100.miil_in21k"), "random")
+
+
 def test_weights_without_the_last_layer_are_refused(shared: Path) -> None:
     with pytest.raises(UserError, match=r"6 missing: classifier\.0\.weight"):
         load_classifier_state(find_backbone("vgg16"), str(shared / "weights/vgg16_features.safetensors"))

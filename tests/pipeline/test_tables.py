@@ -36,11 +36,14 @@ def test_a_run_has_its_figures_in_the_tables_it_belongs_to(copy: Run, capsys: py
     assert boxes[0] == "DDT, test_resnet"
     assert boxes[2] != DASH
     psol = rows_of(printed, 2)[-1]
-    assert psol[:4] == ["PSOL-Sep, test_efficientnet", "ours [1]", DASH, DASH]
+    assert psol[:2] == ["PSOL-Sep, test_efficientnet", "ours [3]"]
+    assert all(0 < float(cell) < 2 for cell in psol[2:4])
     top1, top5, gt_known = (float(cell) for cell in psol[4:7])
     assert 0 <= top1 <= top5 <= gt_known <= 100
-    assert f"[1] {run_dir}: 2 classes, 12 training and 6 test images, localizer at 64 pixels, whole images" in printed
-    costs = [row for row in rows_of(printed, 2) if row[1] == "ours"]
+    images = f"{run_dir}: 2 classes, 12 training and 6 test images"
+    assert f"[1] {images}; 96 pixels, bilinear" in printed
+    assert f"[3] {images}; boxes at 64 pixels of whole images, classes at 64 of whole images" in printed
+    costs = [row for row in rows_of(printed, 2) if row[1] in ("ours [1]", "ours [2]")]
     assert len(costs) == 10
     assert all(float(row[2]) > 10 and float(row[3]) > 3 for row in costs)
 
@@ -56,7 +59,7 @@ def test_a_transferred_localizer_stands_in_table_3(
     capsys.readouterr()
     assert main(["report", "--tables", of_data_set(copy, "cub"), of_data_set(run, "imagenet")]) == 0
     ((name, whose, of_cub, of_imagenet),) = rows_of(capsys.readouterr().out, 3)
-    assert (name, whose, of_cub) == ("from other", "ours [1]", DASH)
+    assert (name, whose, of_cub) == ("from other, test_efficientnet", "ours [1]", DASH)
     assert 0 <= float(of_imagenet) <= 100
 
 
