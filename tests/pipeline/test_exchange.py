@@ -158,5 +158,7 @@ def test_metadata_means_nothing_to_other_layouts(
     assert run.psol("index", "--data.layout", "folder", "--data.metadata", "null") == 0
     made_by = json.loads((run.run_dir / "catalog/_SUCCESS").read_text())
     assert made_by["config"] == {"root": str(begun.root), "layout": "folder"}
-    assert run.psol("index", "--data.layout", "folder") == 0
-    assert "complete already" in capsys.readouterr().out
+    capsys.readouterr()
+    assert run.psol("index", "--data.layout", "folder") == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "beside data.layout folder, which has none; set data.layout to wsol, or leave it away" in told

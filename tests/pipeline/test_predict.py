@@ -120,19 +120,13 @@ def test_ten_crops_say_something_else_than_one(trained: Run) -> None:
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
+        pytest.param(("localizer", "{tmp}/none.safetensors"), "predict.localizer: found no file", id="no file"),
+        pytest.param(("localizer", "{tmp}/text.safetensors"), "found a file of another program", id="text"),
+        pytest.param(("localizer", "{tmp}/half.safetensors"), "found a file that is not whole", id="cut short"),
+        pytest.param(("localizer", "{tmp}/classes.safetensors"), "which says no boxes", id="a classifier"),
+        pytest.param(("classifiers", "[{tmp}/boxes.safetensors]"), "which knows no classes", id="a localizer"),
         pytest.param(
-            ("--predict.localizer", "{tmp}/none.safetensors"), "predict.localizer: found no file", id="no file"
-        ),
-        pytest.param(("--predict.localizer", "{tmp}/text.safetensors"), "found a file of another program", id="text"),
-        pytest.param(
-            ("--predict.localizer", "{tmp}/half.safetensors"), "found a file that is not whole", id="cut short"
-        ),
-        pytest.param(("--predict.localizer", "{tmp}/classes.safetensors"), "which says no boxes", id="a classifier"),
-        pytest.param(
-            ("--predict.classifiers", "[{tmp}/boxes.safetensors]"), "which knows no classes", id="a localizer"
-        ),
-        pytest.param(
-            ("--predict.classifiers", "[trained, {tmp}/three.safetensors]"),
+            ("classifiers", "[trained, {tmp}/three.safetensors]"),
             "found a classifier of 3 classes, expected one of the catalog's 2",
             id="other classes",
         ),
@@ -141,9 +135,7 @@ def test_ten_crops_say_something_else_than_one(trained: Run) -> None:
             "found 2 of 2 classes that are none of ImageNet-1k (blue, red)",
             id="classes without WordNet ids",
         ),
-        pytest.param(
-            ("--predict.classifiers", "[no_such_net=random]"), "backbone 'no_such_net' is unknown", id="unknown"
-        ),
+        pytest.param(("classifiers", "[no_such_net=random]"), "backbone 'no_such_net' is unknown", id="unknown"),
     ],
 )
 def test_networks_that_do_not_fit(

@@ -22,7 +22,7 @@ def test_leaves_every_table_and_a_page(whole: Run) -> None:
     assert len(stages("predictions").read(PREDICTIONS)) == 6
     assert "<html" in (whole.run_dir / "report" / "index.html").read_text()
     metrics = json.loads((whole.run_dir / "metrics.json").read_text())
-    assert metrics["images"] == {"train": 12, "test": 6, "unreadable": 2}
+    assert metrics["images"] == {"train": 12, "test": 6, "unreadable": 2, "without_truth": 0, "outside_crop": 0}
     assert metrics["classification"]["top5"] == pytest.approx(5 / 6)  # two classes, and one image unreadable
 
 
