@@ -237,8 +237,11 @@ def test_ddt_knows_nothing_of_it(cam_copy: Run, capsys: pytest.CaptureFixture[st
     assert set(found.config) == {"backbone", "weights", "input_size", "upsample", "precision", "weights_hash"}
     capsys.readouterr()
     with without_ray():
-        assert cam_copy.psol("boxes", "--boxes.threshold", "0.5", "--boxes.classifier", "none") == 0
-    assert "complete already" in capsys.readouterr().out
+        assert cam_copy.psol("boxes", "--boxes.threshold", "0.5") == 0
+        assert "complete already" in capsys.readouterr().out
+        assert cam_copy.psol("boxes", "--boxes.classifier", "some.safetensors") == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "beside boxes.method ddt, which has no use for one; set boxes.method to cam or grad_cam" in told
 
 
 def file_with(backbone: str) -> bytes:
