@@ -56,32 +56,40 @@ def evaluate(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, protocol
     train, test = (Figures.of(catalog, split, *scores) for split in ("train", "test"))
     by_class = test.class_intervals()
     names = train.names + test.names
-    test_images = of_split(catalog, "test")
-    unknown_N, removed_N = ~GroundTruth.of(test_images).known_N, protocol.removed(test_images)
+    counts, remarks = _count(catalog, boxes, predictions, protocol)
     metrics = {
-        "images": {
-            "train": len(of_split(catalog, "train")),
-            "test": len(test_images),
-            "unreadable": _num_unreadable(boxes, predictions),
-            "without_truth": int(unknown_N.sum()),
-            "outside_crop": int(removed_N.sum()),
-        },
+        "images": counts,
         **nested(names, np.concatenate([train.means(), test.means()])),
         "mean_of_classes": nested(test.names, test.mean_of_classes()),
         "intervals": {
             **nested(names, np.concatenate([train.intervals(), test.intervals()], axis=1)),
             "mean_of_classes": nested(test.names, by_class.mean_2F),
         },
-        "baselines": baselines(test_images, protocol),
+        "baselines": baselines(of_split(catalog, "test"), protocol),
         "coordinates": "original" if protocol.crop_share is None else "crop",
         "crop_share": protocol.crop_share,
         "iou_rule": "above" if protocol.above else "at_least",
     }
-    remarks = [
-        *_remark(test_images, unknown_N, "without a true box: they count for classification alone"),
-        *_remark(test_images, removed_N, "with all true boxes outside the crop: they count, as wrong"),
-    ]
     return Evaluation(metrics, _class_table(test, by_class.classes_2CF), remarks)
+
+
+def _count(
+    catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, protocol: Protocol
+) -> tuple[dict[str, int], list[str]]:
+    """How many images there are, and remarks about those that count otherwise than one might think."""
+    images = of_split(catalog, "test")
+    unknown_N, removed_N = ~GroundTruth.of(images).known_N, protocol.removed(images)
+    counts = {
+        "train": len(of_split(catalog, "train")),
+        "test": len(images),
+        "unreadable": _num_unreadable(boxes, predictions),
+        "without_truth": int(unknown_N.sum()),
+        "outside_crop": int(removed_N.sum()),
+    }
+    return counts, [
+        *_remark(images, unknown_N, "without a true box: they count for classification alone"),
+        *_remark(images, removed_N, "with all true boxes outside the crop: they count, as wrong"),
+    ]
 
 
 def _num_unreadable(boxes: pa.Table, predictions: pa.Table) -> int:

@@ -11,7 +11,6 @@ Shape suffixes: N images, T thresholds, B boxes of an image at all thresholds, M
 4 = (x0, y0, x1, y1).
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -23,6 +22,7 @@ from psol_ray.evaluation.join import catalog_rows, refuse_incomplete
 from psol_ray.evaluation.metrics import GT_KNOWN_IOU, GroundTruth
 from psol_ray.evaluation.scores import of_split
 from psol_ray.geometry.boxes import iou, scale
+from psol_ray.heatmaps.contours import contour_boxes, grey_levels
 
 __all__ = ["THRESHOLDS", "sweep"]
 
@@ -111,25 +111,13 @@ def _map_at(maps: pa.Table, index: int) -> NDArray[np.float32] | None:
 
 
 def _find_contours(map_hw: NDArray[np.float32]) -> _Contours:
-    levels = _levels(map_hw)
-    boxes: list[Sequence[int]] = []
-    first, largest = [], []
+    levels_HW = grey_levels(cv2.resize(map_hw, (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC))
+    boxes: list[NDArray[np.float64]] = []
+    first, largest, count = [], [], 0
     for threshold in THRESHOLDS:
-        mask = (levels > int(threshold * int(levels.max()))).astype(np.uint8)
-        contours, _ = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
-        first.append(len(boxes))
-        largest.append(len(boxes) + max(range(len(contours)), key=lambda i: cv2.contourArea(contours[i]), default=0))
-        boxes += [cv2.boundingRect(contour) for contour in contours] or [_NO_BOX]
-    xywh_B4 = np.array(boxes, np.float64)
-    boxes_B4 = np.concatenate([xywh_B4[:, :2], xywh_B4[:, :2] + xywh_B4[:, 2:]], axis=1) / _SIDE
-    return _Contours(boxes_B4, np.array(first), np.array(largest))
-
-
-def _levels(map_hw: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The map at full size, 0 to 255; 0 everywhere for a map that is the same everywhere."""
-    resized_HW = cv2.resize(map_hw, (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
-    low, high = float(resized_HW.min()), float(resized_HW.max())
-    if low == high:
-        return np.zeros((_SIDE, _SIDE), np.uint8)
-    # In float64: in float32 the highest can come out above 1, and 256 is 0 in a byte.
-    return ((resized_HW.astype(np.float64) - low) / (high - low) * 255).astype(np.uint8)
+        found = contour_boxes(levels_HW, threshold)
+        first.append(count)
+        largest.append(count + found.largest)
+        boxes.append(found.boxes_B4 if len(found.boxes_B4) else np.array([_NO_BOX], np.float64))
+        count += len(boxes[-1])
+    return _Contours(np.concatenate(boxes) / _SIDE, np.array(first), np.array(largest))

@@ -6,7 +6,6 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from psol_ray.evaluation.join import refuse_rows
 from psol_ray.exchange.folder import whole_folder
 from psol_ray.exchange.rows import rows_to_export
 from psol_ray.geometry.boxes import scale
+from psol_ray.heatmaps.contours import contour_boxes, grey_levels
 
 __all__ = ["box_of_map", "read_score_maps", "write_score_maps"]
 
@@ -115,13 +115,5 @@ def box_of_map(map_hw: NDArray[np.generic], threshold: float) -> NDArray[np.floa
     Returns:
         (x0, y0, x1, y1) as fractions of the map; None where nothing is above the threshold.
     """
-    scores_hw = map_hw.astype(np.float64)
-    lowest, highest = scores_hw.min(), scores_hw.max()
-    unit_hw = (scores_hw - lowest) / (highest - lowest) if highest > lowest else (scores_hw > 0).astype(np.float64)
-    grey_hw = (unit_hw * 255).astype(np.uint8)
-    object_hw = (grey_hw > int(threshold * grey_hw.max())).astype(np.uint8)
-    contours, _ = cv2.findContours(object_hw, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
-    if not contours:
-        return None
-    x, y, width, height = cv2.boundingRect(max(contours, key=cv2.contourArea))
-    return np.array([x, y, x + width, y + height]) / np.tile(map_hw.shape[::-1], 2)
+    found = contour_boxes(grey_levels(map_hw), threshold)
+    return found.boxes_B4[found.largest] / np.tile(map_hw.shape[::-1], 2) if len(found.boxes_B4) else None

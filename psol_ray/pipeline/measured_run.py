@@ -21,7 +21,7 @@ _NAMES = {"cub": r"\d{3}\..+", "imagenet": r"n\d{8}"}
 _VIEWS = {"whole": "whole images", "center": "centre crops", "ten": "ten crops"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MeasuredRun:
     """What lies in a run directory."""
 

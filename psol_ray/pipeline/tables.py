@@ -1,6 +1,7 @@
 """`psol report --tables RUN...`: the paper's tables, with what these runs have measured."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from rich.console import Console
@@ -93,6 +94,7 @@ def _rows(run: MeasuredRun) -> Iterator[RunRow]:
         yield RunRow(number, method, backbone, note, figures)
 
 
+@cache
 def _means(run: MeasuredRun, share: float) -> dict[str, Any]:
     try:
         found = evaluate(run.catalog, run.boxes, run.predictions, Protocol(share, above=True))

@@ -150,3 +150,25 @@ def test_networks_that_do_not_fit(
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith("psol predict: predict.")
     assert complaint in told
+
+
+def test_several_actors_and_a_run_cut_short_make_the_same_table(trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trained.psol("predict") == 0
+    stage = RunDir(str(trained.run_dir)).stage("predictions")
+    whole = stage.read(PREDICTIONS).sort_by("image_id").to_pylist()
+    assert stage.parts() == ["part-00000"]
+
+    monkeypatch.setattr("psol_ray.pipeline.predict._IMAGES_A_PART", 2)
+    shutil.rmtree(trained.run_dir / "predictions")
+    assert trained.psol("predict", "--cluster.workers", "2") == 0
+    assert stage.parts() == ["part-00000", "part-00001", "part-00002"]
+    assert repr(stage.read(PREDICTIONS).sort_by("image_id").to_pylist()) == repr(whole)
+
+    # As a killed driver leaves it: a part is missing, and no _SUCCESS.
+    kept = trained.run_dir / "predictions" / "part-00000.parquet"
+    before = kept.stat().st_mtime_ns
+    for lost in ("part-00001.parquet", "_SUCCESS"):
+        (trained.run_dir / "predictions" / lost).unlink()
+    assert trained.psol("predict") == 0
+    assert kept.stat().st_mtime_ns == before
+    assert repr(stage.read(PREDICTIONS).sort_by("image_id").to_pylist()) == repr(whole)
