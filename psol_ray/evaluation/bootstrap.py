@@ -1,9 +1,9 @@
 """Percentile bootstrap of means: how far a figure could be off for want of images (Efron 1979).
 
-Shape suffixes: N images, F figures, C classes, B resamples, 2 = (low, high).
+Shape suffixes: N images, F figures, C classes, B resamples, S statistics, 2 = (low, high).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -23,20 +23,24 @@ class ByClass(NamedTuple):
     mean_2F: NDArray[np.float64]
 
 
-def bootstrap(values_NF: NDArray[np.float64]) -> NDArray[np.float64]:
+def bootstrap(
+    values_NF: NDArray[np.float64],
+    of_means: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda means_BF: means_BF,
+) -> NDArray[np.float64]:
     """95 % interval of each column's mean: shape (2, F), NaN for a column without a number.
 
     The same values give the same interval.
 
     Args:
         values_NF: an image's value of each figure; NaN does not count.
+        of_means: statistics of the columns' means instead, (B, F) to (B, S): the interval has shape (2, S).
     """
     rng = np.random.default_rng(0)
     # Of a split without ground truth nothing is known, and it may be large.
     values_NF = values_NF[np.isfinite(values_NF).any(axis=1)]
     if not len(values_NF):
-        return np.full((2, values_NF.shape[1]), np.nan)
-    return _interval(np.concatenate(list(_resampled(values_NF, rng))))
+        return _interval(of_means(np.full((1, values_NF.shape[1]), np.nan)))
+    return _interval(np.concatenate([of_means(means_BF) for means_BF in _resampled(values_NF, rng)]))
 
 
 def bootstrap_by_class(values_NF: NDArray[np.float64], starts_C: NDArray[np.intp]) -> ByClass:

@@ -7,7 +7,7 @@ off at the right and lower border and adds one to every side), and compared in p
 
 Not imported by `psol_ray.evaluation`: nothing else there needs OpenCV.
 
-Shape suffixes: N images, T thresholds, B boxes of an image at all thresholds, M its ground-truth boxes,
+Shape suffixes: N images, T thresholds, B boxes of an image at all thresholds, M its ground-truth boxes, R resamples,
 4 = (x0, y0, x1, y1).
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from psol_ray.evaluation.bootstrap import bootstrap
 from psol_ray.evaluation.join import catalog_rows, refuse_incomplete
 from psol_ray.evaluation.metrics import GT_KNOWN_IOU, GroundTruth
 from psol_ray.evaluation.scores import of_split
@@ -57,7 +58,9 @@ def sweep(catalog: pa.Table, maps: pa.Table) -> dict[str, Any]:
         `thresholds` and `gt_known`, lists of equal length: how often the box of the largest contour has an IoU of at
         least 0.5; `max_box_acc` and `best_threshold`, the highest of these and the first threshold that has it;
         `max_box_acc_v2`, the mean over IoUs of 0.3, 0.5 and 0.7 of the highest accuracy at each where any contour's
-        box counts; `images`, how many have ground truth. Accuracies are None where there is no such image.
+        box counts; `images`, how many have ground truth; `intervals`, the 95 % bootstrap's ends of `max_box_acc` and
+        `max_box_acc_v2`, where each resample of the images takes its own best thresholds. Accuracies are None where
+        there is no such image.
 
     Raises:
         UserError: the maps are not those of the catalog's test images.
@@ -69,17 +72,33 @@ def sweep(catalog: pa.Table, maps: pa.Table) -> dict[str, Any]:
     num_images = int(truth.known_N.sum())
     if not num_images:
         nothing = dict.fromkeys(("max_box_acc", "best_threshold", "max_box_acc_v2"))
-        return {"thresholds": THRESHOLDS.tolist(), "gt_known": [None] * len(THRESHOLDS), **nothing, "images": 0}
+        return {
+            "thresholds": THRESHOLDS.tolist(),
+            "gt_known": [None] * len(THRESHOLDS),
+            **nothing,
+            "images": 0,
+            "intervals": {"max_box_acc": None, "max_box_acc_v2": None},
+        }
     largest_NT, best_NT = _ious(images, maps, truth)
-    gt_known_T = (largest_NT >= GT_KNOWN_IOU).mean(axis=0)
+    right_NF = np.concatenate([largest_NT >= GT_KNOWN_IOU, *(best_NT >= least for least in _V2_IOUS)], axis=1)
+    gt_known_T = right_NF[:, : len(THRESHOLDS)].mean(axis=0)
+    max_box_acc, max_box_acc_v2 = _highest(right_NF.mean(axis=0)[None])[0].tolist()
+    interval_2S = bootstrap(right_NF.astype(np.float64), _highest)
     return {
         "thresholds": THRESHOLDS.tolist(),
         "gt_known": gt_known_T.tolist(),
-        "max_box_acc": float(gt_known_T.max()),
+        "max_box_acc": max_box_acc,
         "best_threshold": float(THRESHOLDS[gt_known_T.argmax()]),
-        "max_box_acc_v2": float(np.mean([(best_NT >= least).mean(axis=0).max() for least in _V2_IOUS])),
+        "max_box_acc_v2": max_box_acc_v2,
         "images": num_images,
+        "intervals": {"max_box_acc": interval_2S[:, 0].tolist(), "max_box_acc_v2": interval_2S[:, 1].tolist()},
     }
+
+
+def _highest(means_RF: NDArray[np.float64]) -> NDArray[np.float64]:
+    """MaxBoxAcc and MaxBoxAccV2, shape (R, 2), of accuracies at each threshold: GT-known's, then those of V2's IoUs."""
+    highest_4R = means_RF.reshape(len(means_RF), 1 + len(_V2_IOUS), -1).max(axis=2).T
+    return np.stack([highest_4R[0], highest_4R[1:].mean(axis=0)], axis=1)
 
 
 def _ious(images: pa.Table, maps: pa.Table, truth: GroundTruth) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

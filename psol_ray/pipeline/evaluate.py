@@ -25,7 +25,10 @@ def score(context: Context) -> None:
     """Score pseudo boxes and predictions against the ground truth; takes seconds, so it is simply done again."""
     catalog, protocol = context.catalog(), protocol_of(context, context.config.evaluate)
     found = evaluate(catalog, read_boxes(context), read_predictions(context), protocol)
-    metrics = {**found.metrics, "teacher": teacher_of(context.stage("boxes").made_by()), **_sweep(context, catalog)}
+    metrics = {**found.metrics, "teacher": teacher_of(context.stage("boxes").made_by())}
+    if swept := _sweep(context, catalog):
+        metrics["intervals"]["threshold_sweep"] = swept.pop("intervals")
+        metrics["threshold_sweep"] = swept
     context.run_dir.write_text(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
     context.run_dir.write_text(CLASSES_FILE, _csv(found.classes))
     context.console.print(score_table(metrics))
@@ -33,15 +36,15 @@ def score(context: Context) -> None:
         context.console.print(remark, soft_wrap=True, highlight=False)
 
 
-def _sweep(context: Context, catalog: pa.Table) -> dict[str, Any]:
+def _sweep(context: Context, catalog: pa.Table) -> dict[str, Any] | None:
     """What the best threshold would make of class maps, if the boxes came of some; in coordinates of whole images."""
     maps = read_maps(context)
     if maps is None:
-        return {}
+        return None
     # Late: only class maps need OpenCV.
     from psol_ray.evaluation.sweep import sweep
 
-    return {"threshold_sweep": sweep(catalog, maps)}
+    return sweep(catalog, maps)
 
 
 def protocol_of(context: Context, config: EvaluateConfig) -> Protocol:

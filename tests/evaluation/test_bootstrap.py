@@ -37,6 +37,16 @@ def test_of_nothing_nothing_is_known(values_NF: np.ndarray) -> None:
     assert np.isnan(bootstrap_by_class(values_NF, starts_C).mean_2F).all()
 
 
+def test_statistics_of_means_are_taken_in_each_resample() -> None:
+    """The larger part of tosses that come down heads or tails."""
+    heads_N = np.arange(1000) % 2 == 0
+    both_NF = np.stack([heads_N, ~heads_N], axis=1).astype(float)
+    (low,), (high,) = bootstrap(both_NF, lambda means_BF: means_BF.max(axis=1, keepdims=True))
+    assert 0.5 <= low < 0.502
+    # The excess is a half normal one, of which 97.5 % are below 2.24 standard deviations.
+    assert high == pytest.approx(0.5 + 2.24 * 0.5 / np.sqrt(1000), abs=0.004)
+
+
 def test_more_images_than_fit_at_once() -> None:
     heads_N1 = (np.arange(20_000) % 2 == 0).astype(float)[:, None]
     (low,), (high,) = bootstrap(heads_N1)

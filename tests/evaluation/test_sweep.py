@@ -1,7 +1,5 @@
 """The threshold sweep on maps drawn by hand."""
 
-import time
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -132,11 +130,24 @@ def test_maps_of_other_images_are_refused(names: list[str], complaint: str) -> N
         sweep(catalog_of(image("a", [(0, 0, 1, 1)])), maps_of(**dict.fromkeys(names)))
 
 
-def test_two_hundred_images_take_seconds() -> None:
-    rng = np.random.default_rng(0)
-    names = [str(i) for i in range(200)]
-    catalog = catalog_of(*(image(name, [(10, 10, 200, 150)], width=300, height=200) for name in names))
-    maps = maps_of(**{name: rng.random((14, 14)) for name in names})
-    started = time.perf_counter()
-    assert sweep(catalog, maps)["images"] == 200
-    assert time.perf_counter() - started < 15
+def test_intervals_are_of_what_each_resample_finds_best() -> None:
+    """Half of the images need a low threshold, half a high one: 0.5 at either; a resample takes its better one."""
+    low, high = blocks((0.4, 0, 0, 100, 100), (1, 0, 0, 40, 40)), [(0, 0, 40, 40)]
+    names = [str(i) for i in range(100)]
+    gt = {name: [(0, 0, 100, 100)] if int(name) % 2 else high for name in names}
+    catalog = catalog_of(*(image(name, gt[name], width=SIDE, height=SIDE) for name in names))
+    found = sweep(catalog, maps_of(**dict.fromkeys(names, low)))
+    assert found["max_box_acc"] == 0.5
+    for key in ("max_box_acc", "max_box_acc_v2"):
+        first, last = found["intervals"][key]
+        # No resample's better half is below a half; the share's standard error is 0.05, of its larger part's excess.
+        assert 0.5 <= first < 0.51
+        assert last == pytest.approx(0.5 + 2.24 * 0.05, abs=0.015)
+
+
+def test_all_right_is_certain_and_nothing_known_has_no_interval() -> None:
+    map_hw = blocks((1, 0, 0, 50, 50))
+    right = sweep(catalog_of(image("a", [(0, 0, 50, 50)], width=SIDE, height=SIDE)), maps_of(a=map_hw))
+    assert right["intervals"] == {"max_box_acc": [1.0, 1.0], "max_box_acc_v2": [1.0, 1.0]}
+    unknown = sweep(catalog_of(image("a", width=SIDE, height=SIDE)), maps_of(a=map_hw))
+    assert unknown["intervals"] == {"max_box_acc": None, "max_box_acc_v2": None}

@@ -1,12 +1,20 @@
-"""`psol predict`: which of the trained networks it takes."""
+"""`psol predict`: which of the trained networks it takes, and that it goes on where it was killed."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+import ray
 
+from psol_ray.distributed.predict import PredictionActor
 from psol_ray.geometry.boxes import scale
 from psol_ray.tables import CATALOG, PREDICTIONS, RunDir
 from psol_ray.tables.schemas import boxes_array
@@ -23,6 +31,11 @@ def trained(copy: Run) -> Run:
     """A run in which nothing is predicted yet."""
     shutil.rmtree(copy.run_dir / "predictions")
     return copy
+
+
+def rows_of(run: Run) -> str:
+    """All predictions, to the last digit; as text, which takes NaN for NaN."""
+    return repr(RunDir(str(run.run_dir)).stage("predictions").read(PREDICTIONS).sort_by("image_id").to_pydict())
 
 
 def predictions_of(run: Run) -> tuple[list[int], list[list[float]]]:
@@ -152,23 +165,68 @@ def test_networks_that_do_not_fit(
     assert complaint in told
 
 
-def test_several_actors_and_a_run_cut_short_make_the_same_table(trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert trained.psol("predict") == 0
-    stage = RunDir(str(trained.run_dir)).stage("predictions")
-    whole = stage.read(PREDICTIONS).sort_by("image_id").to_pylist()
-    assert stage.parts() == ["part-00000"]
+def predictor_killed_once(marker: Path) -> Any:
+    """A PredictionActor whose process is killed after the first batch of a part, unless `marker` is there."""
 
+    class Killed(PredictionActor.__ray_metadata__.modified_class):  # type: ignore[attr-defined, misc]
+        def _write(self, part: str, packed: bytes, make_table: Any) -> None:
+            def make_and_die(images: Any, paths: Any, report: Any) -> Any:
+                def report_and_die(done: int) -> None:
+                    report(done)
+                    if not marker.exists():
+                        marker.touch()
+                        os.kill(os.getpid(), signal.SIGKILL)
+
+                return make_table(images, paths, report_and_die)
+
+            super()._write(part, packed, make_and_die)
+
+    return ray.remote(Killed)
+
+
+def test_two_actors_of_which_one_is_killed_predict_what_one_does(
+    whole: Run, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker = tmp_path / "killed"
     monkeypatch.setattr("psol_ray.pipeline.predict._IMAGES_A_PART", 2)
-    shutil.rmtree(trained.run_dir / "predictions")
+    monkeypatch.setattr("psol_ray.pipeline.predict.PredictionActor", predictor_killed_once(marker))
     assert trained.psol("predict", "--cluster.workers", "2") == 0
-    assert stage.parts() == ["part-00000", "part-00001", "part-00002"]
-    assert repr(stage.read(PREDICTIONS).sort_by("image_id").to_pylist()) == repr(whole)
+    assert marker.exists()
+    assert rows_of(trained) == rows_of(whole)
 
-    # As a killed driver leaves it: a part is missing, and no _SUCCESS.
-    kept = trained.run_dir / "predictions" / "part-00000.parquet"
-    before = kept.stat().st_mtime_ns
-    for lost in ("part-00001.parquet", "_SUCCESS"):
-        (trained.run_dir / "predictions" / lost).unlink()
+
+# The second part takes a minute, in which the driver is killed.
+SLOW_DRIVER = """
+import sys, time, ray
+from psol_ray.cli import main
+from psol_ray.pipeline import predict
+
+class Slow(predict.PredictionActor.__ray_metadata__.modified_class):
+    def predict(self, part, packed):
+        time.sleep(60 if part == "part-00001" else 0)
+        super().predict(part, packed)
+
+predict._IMAGES_A_PART, predict.PredictionActor = 2, ray.remote(Slow)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_goes_on_where_a_killed_driver_left_off(
+    whole: Run, trained: Run, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ["--config", str(trained.config), "--run_dir", str(trained.run_dir), "--cluster.address", cluster]
+    driver = subprocess.Popen([sys.executable, "-c", SLOW_DRIVER, "predict", *flags, "--cluster.workers", "1"])
+    stage = trained.run_dir / "predictions"
+    while not list(stage.glob("part-*.parquet")):
+        assert driver.poll() is None
+        time.sleep(0.05)
+    driver.kill()
+    driver.wait()
+    written = {path: path.stat().st_mtime_ns for path in stage.glob("part-*.parquet")}
+    assert 1 <= len(written) <= 2
+    assert not (stage / "_SUCCESS").exists()
+    monkeypatch.setattr("psol_ray.pipeline.predict._IMAGES_A_PART", 2)
     assert trained.psol("predict") == 0
-    assert kept.stat().st_mtime_ns == before
-    assert repr(stage.read(PREDICTIONS).sort_by("image_id").to_pylist()) == repr(whole)
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert rows_of(trained) == rows_of(whole)
