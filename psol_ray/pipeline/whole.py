@@ -8,6 +8,7 @@ from psol_ray.pipeline.boxes import locate
 from psol_ray.pipeline.context import Context, backbone_of
 from psol_ray.pipeline.ensemble import own_models, refuse_unknown
 from psol_ray.pipeline.evaluate import score
+from psol_ray.pipeline.exchange import import_boxes
 from psol_ray.pipeline.index import index
 from psol_ray.pipeline.predict import predict
 from psol_ray.pipeline.report import report
@@ -18,23 +19,27 @@ __all__ = ["run", "transfer"]
 
 
 def run(context: Context) -> None:
-    """Every stage in order; those that are complete do nothing."""
+    """Every stage in order; those that are complete do nothing. Boxes at `source.path` stand in for pseudo boxes."""
     models = own_models(context.config.predict)
     # A misspelt name at the end of a long pipeline should not cost its beginning.
-    boxes = context.config.boxes
-    of_boxes = ["boxes"] if boxes.method == "ddt" and boxes.localizer is None else []
+    boxes, imported = context.config.boxes, context.config.source.path is not None
+    of_boxes = ["boxes"] if boxes.method == "ddt" and boxes.localizer is None and not imported else []
     # Class maps are those of a classifier, which then is trained before there are boxes.
     before_boxes: list[ModelName] = []
-    if boxes.method != "ddt" and boxes.classifier is None:
+    if boxes.method != "ddt" and boxes.classifier is None and not imported:
         before_boxes, models = ["classifier"], [name for name in models if name != "classifier"]
     for section in (*of_boxes, *before_boxes, *models):
         backbone_of(section, getattr(context.config, section).backbone)
-    refuse_settings(context.config)
+    if not imported:
+        refuse_settings(context.config)
     refuse_unknown(context.config.predict)
     index(context)
     for name in before_boxes:
         train_model(context, name)
-    locate(context)
+    if imported:
+        import_boxes(context)
+    else:
+        locate(context)
     for name in models:
         train_model(context, name)
     predict(context)

@@ -145,9 +145,11 @@ def test_out_and_in_again(begun: Run, tmp_path: Path, name: str) -> None:
 @pytest.mark.slow
 def test_a_localizer_learns_from_imported_boxes(begun: Run, cluster: str) -> None:
     assert cluster
-    assert import_csv(begun, begun.root) == 0
-    assert begun.psol("train localizer", "--localizer.epochs", "1") == 0
-    assert (begun.run_dir / "localizer/model.safetensors").is_file()
+    boxes = ["--source.path", str(begun.root), "--source.format", "csv"]
+    assert begun.psol("run", *boxes, "--localizer.epochs", "1", "--predict.classifiers", "[]") == 0
+    assert metrics_of(begun)["teacher"] == "imported box"
+    assert metrics_of(begun)["pseudo_boxes"]["train"]["gt_known"] == 1
+    assert metrics_of(begun)["localization"]["gt_known"] is not None
 
 
 def test_metadata_means_nothing_to_other_layouts(
