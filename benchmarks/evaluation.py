@@ -21,11 +21,13 @@ from psol_ray.evaluation import Protocol, evaluate
 from psol_ray.evaluation.baselines import baselines, best_constant_box
 from psol_ray.evaluation.bootstrap import bootstrap
 from psol_ray.evaluation.metrics import list_lengths
+from psol_ray.evaluation.sweep import sweep
 from psol_ray.geometry.boxes import scale
-from psol_ray.tables import BOXES, PREDICTIONS
+from psol_ray.tables import BOXES, MAPS, PREDICTIONS
 from psol_ray.tables.schemas import box_columns
 
 _FIGURES = 10
+_MAPS, _CELLS = 1000, 7  # 224 pixels behind a stride of 32
 
 
 def main() -> None:
@@ -48,6 +50,8 @@ def main() -> None:
     scipys = _best(1, lambda: _scipy(hits_NF.astype(float)))
     rows.append({"part": f"bootstrap of {_FIGURES} figures", "seconds": ours})
     rows.append({"part": f"scipy.stats.bootstrap of {_FIGURES} figures", "seconds": scipys})
+    swept = _best(arguments.rounds, lambda: sweep(*_class_maps(catalog)))
+    rows.append({"part": f"sweep of {_MAPS} class maps with intervals", "seconds": swept})
     sizes = {"images": len(catalog), "boxes": int(list_lengths(catalog.column("gt_boxes")).sum())}
     write_result(arguments.out, {"benchmark": "evaluation", **vars(arguments)}, {**sizes, "parts": rows})
     print_table(rows)
@@ -60,6 +64,15 @@ def _constant_box(catalog: pa.Table) -> pa.Table:
     labels = [[label if row % 2 else 0] for row, label in enumerate(catalog.column("label").to_pylist())]
     columns = {"image_id": catalog.column("image_id"), **box_columns(boxes_N4)}
     return pa.table({**columns, "top_labels": labels, "top_probs": [[1.0]] * len(catalog)}).cast(PREDICTIONS)
+
+
+def _class_maps(catalog: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Random cells, enlarged to hills: about as many contours as a network's maps have."""
+    images = catalog.slice(0, _MAPS)
+    values_NC = np.random.default_rng(0).random((_MAPS, _CELLS * _CELLS)).astype(np.float16)
+    sizes = {"height": [_CELLS] * _MAPS, "width": [_CELLS] * _MAPS}
+    maps = pa.table({"image_id": images.column("image_id"), **sizes, "values": list(values_NC)})
+    return images, maps.cast(MAPS)
 
 
 def _best(rounds: int, work: Callable[[], Any]) -> float:

@@ -1,10 +1,11 @@
 """What boxes score that have not seen the image: a method must be above these to have learned anything.
 
 The search stretches every image to the unit square: IoU stays the same, and the overlaps along x and y of all
-candidates can be had apart and multiplied. Shape suffixes: N images, M ground-truth boxes, I and J intervals
-along x and y, 2 = (start, end), 4 = (x0, y0, x1, y1).
+candidates can be had apart and multiplied. Shape suffixes: N images, M ground-truth boxes, K of one image, I and J
+intervals along x and y, 2 = (start, end), 4 = (x0, y0, x1, y1).
 """
 
+from functools import reduce
 from itertools import combinations, product
 from typing import Any
 
@@ -119,22 +120,31 @@ def _best_of(xs_I2: NDArray[np.int64], ys_J2: NDArray[np.int64], truth: GroundTr
 def _hits(xs_I2: NDArray[np.float64], ys_J2: NDArray[np.float64], truth: GroundTruth) -> NDArray[np.int64]:
     """On how many images each box is right, in single precision: good enough to choose by, not to report."""
     hits_IJ = np.zeros((len(xs_I2), len(ys_J2)), np.int64)
-    ends_N = np.cumsum(truth.counts_N)
     area_IJ = np.outer(xs_I2[:, 1] - xs_I2[:, 0], ys_J2[:, 1] - ys_J2[:, 0]).astype(np.float32)
-    for start in range(0, len(ends_N), _IMAGES_AT_ONCE):
-        counts = truth.counts_N[start : start + _IMAGES_AT_ONCE]
-        first, last = ends_N[start] - counts[0], ends_N[start + len(counts) - 1]
-        gt_M4 = truth.boxes_M4[first:last].astype(np.float32)
-        over_MI, over_MJ = _overlaps(gt_M4[:, 0::2], xs_I2), _overlaps(gt_M4[:, 1::2], ys_J2)
-        area_M = (gt_M4[:, 2] - gt_M4[:, 0]) * (gt_M4[:, 3] - gt_M4[:, 1])
-        # IoU >= 1/2 is 3 intersections >= both areas, which needs no division.
-        right_MIJ = 3 * over_MI[:, :, None] * over_MJ[:, None, :] - area_IJ >= area_M[:, None, None]
-        hits_IJ += np.logical_or.reduceat(right_MIJ, np.cumsum(counts) - counts, axis=0).sum(axis=0)
+    first_N = np.cumsum(truth.counts_N) - truth.counts_N
+    # Images of as many boxes together: their first boxes are compared at once, then their second ones, and so on.
+    for count in np.unique(truth.counts_N):
+        rows_NK = first_N[truth.counts_N == count][:, None] + np.arange(count)
+        gt_NK4 = truth.boxes_M4[rows_NK].astype(np.float32)
+        for start in range(0, len(gt_NK4), _IMAGES_AT_ONCE):
+            of_rank = gt_NK4[start : start + _IMAGES_AT_ONCE].swapaxes(0, 1)
+            rights = (_right(gt_N4, xs_I2, ys_J2, area_IJ) for gt_N4 in of_rank)
+            hits_IJ += reduce(np.logical_or, rights).sum(axis=0)
     return hits_IJ
 
 
-def _overlaps(spans_M2: NDArray[np.float32], intervals_I2: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Length of the overlap of each ground-truth span with each interval, shape (M, I)."""
+def _right(
+    gt_N4: NDArray[np.float32], xs_I2: NDArray[np.float64], ys_J2: NDArray[np.float64], area_IJ: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Whether each box has an IoU of a half with a ground-truth box an image, shape (N, I, J)."""
+    over_NI, over_NJ = _overlaps(gt_N4[:, 0::2], xs_I2), _overlaps(gt_N4[:, 1::2], ys_J2)
+    area_N = (gt_N4[:, 2] - gt_N4[:, 0]) * (gt_N4[:, 3] - gt_N4[:, 1])
+    # IoU >= 1/2 is 3 intersections >= both areas, which needs no division.
+    return 3 * over_NI[:, :, None] * over_NJ[:, None, :] - area_IJ >= area_N[:, None, None]
+
+
+def _overlaps(spans_N2: NDArray[np.float32], intervals_I2: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Length of the overlap of each ground-truth span with each interval, shape (N, I)."""
     starts_I, ends_I = intervals_I2.astype(np.float32).T
-    lengths_MI = np.minimum(spans_M2[:, 1:], ends_I) - np.maximum(spans_M2[:, :1], starts_I)
-    return np.maximum(lengths_MI, np.float32(0))
+    lengths_NI = np.minimum(spans_N2[:, 1:], ends_I) - np.maximum(spans_N2[:, :1], starts_I)
+    return np.maximum(lengths_NI, np.float32(0))
