@@ -1,6 +1,5 @@
 """What boxes score that have not seen the image."""
 
-import time
 from itertools import product
 from pathlib import Path
 
@@ -26,9 +25,7 @@ from .tables import catalog_of, image, read_wsol
 )
 def test_trivial_baselines(shared: Path, data: str, protocol: Protocol, whole: float, constant: float) -> None:
     catalog = read_wsol(shared / "data/wsolevaluation_metadata" / data)
-    start = time.perf_counter()
     found = baselines(catalog, protocol)
-    assert time.perf_counter() - start < 10  # 2 s on one idle core
     assert found["whole_image"] == pytest.approx(whole, abs=1e-5)
     assert found["constant_box"] is not None
     assert constant <= found["constant_box"] < constant + 0.001
