@@ -10,7 +10,7 @@ import pytest
 from psol_ray.cli import main
 from psol_ray.tables import BOXES, RunDir
 
-from .trees import write_config, write_images
+from .trees import cut_short, write_config, write_images
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Run:
     assert cluster
     folder = tmp_path_factory.mktemp("whole")
     root = write_images(folder / "images", ["red", "blue"])
-    for damaged in ("train/red/1.jpg", "val/blue/2.jpg"):
-        path = root / damaged
-        path.write_bytes(path.read_bytes()[:700])  # a whole header, and no pixels
+    cut_short(root / "train/red/1.jpg", root / "val/blue/2.jpg")
     run = Run(write_config(folder, root), folder / "run", root)
     assert run.psol("run") == 0
     return run

@@ -27,7 +27,7 @@ from psol_ray.tables.schemas import boxes_array
 
 from .conftest import Run, assert_same_boxes, boxes_of
 from .networks import file_of
-from .trees import write_config, write_images
+from .trees import cut_short, write_config, write_images
 
 CAM = ["--boxes.method", "cam"]
 GRAD_CAM = ["--boxes.method", "grad_cam"]
@@ -39,9 +39,7 @@ def classified(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Run:
     assert cluster
     folder = tmp_path_factory.mktemp("classified")
     root = write_images(folder / "images", ["red", "blue"])
-    for damaged in ("train/red/1.jpg", "val/blue/2.jpg"):
-        path = root / damaged
-        path.write_bytes(path.read_bytes()[:700])  # a whole header, and no pixels
+    cut_short(root / "train/red/1.jpg", root / "val/blue/2.jpg")
     run = Run(write_config(folder, root), folder / "run", root)
     assert run.psol("index") == 0
     stage, made_by = RunDir(str(run.run_dir)).stage("classifier"), Provenance("classifier", {}, {})
@@ -301,7 +299,7 @@ class TestWholeRun:
     @pytest.fixture
     def order(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done: list[str] = []
-        for name in ("index", "locate", "predict", "score", "report"):
+        for name in ("index", "locate", "import_boxes", "predict", "score", "report"):
             monkeypatch.setattr(f"psol_ray.pipeline.whole.{name}", lambda *_, name=name: done.append(name))
         monkeypatch.setattr("psol_ray.pipeline.whole.train_model", lambda _, name: done.append(name))
         return done
@@ -319,6 +317,11 @@ class TestWholeRun:
                 id="another's classifier",
             ),
             pytest.param([], ["index", "locate", "localizer", "classifier"], id="ddt"),
+            pytest.param(
+                [*CAM, "--source.path", "a folder"],
+                ["index", "import_boxes", "localizer", "classifier"],
+                id="somebody's boxes",
+            ),
         ],
     )
     def test_order(self, begun: Run, order: list[str], flags: list[str], expected: list[str]) -> None:
