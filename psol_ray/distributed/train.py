@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+import ray
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
 
@@ -45,7 +46,8 @@ def _make_trainer(task: TrainingTask) -> TorchTrainer:
     folder, _, name = task.stage.path.rpartition("/")
     return TorchTrainer(
         train_worker,
-        train_loop_config={"task": task},
+        # A reference, because Ray Train's controller unpacks this too, and would import all of torchvision for it.
+        train_loop_config={"task": ray.put(task)},
         scaling_config=ScalingConfig(
             num_workers=_group_size(task.plan),
             use_gpu=bool(task.plan.num_gpus),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import ray
 import ray.train
 import ray.train.torch
 import torch
@@ -23,8 +24,8 @@ _STEPS_BETWEEN_LOSSES = 10
 
 
 def train_worker(loop_config: dict[str, Any]) -> None:
-    """Runs on every worker; `loop_config["task"]` is a `TrainingTask`."""
-    task: TrainingTask = loop_config["task"]
+    """Runs on every worker; `loop_config["task"]` is a reference to a `TrainingTask`."""
+    task: TrainingTask = ray.get(loop_config["task"])
     context = ray.train.get_context()
     # Not `cuda:0`: unlike an actor, a worker of Ray Train sees all GPUs that its machine lends to the run.
     place = Place(context.get_world_rank(), context.get_world_size(), ray.train.torch.get_device())
