@@ -50,7 +50,8 @@ def main() -> None:
     scipys = _best(1, lambda: _scipy(hits_NF.astype(float)))
     rows.append({"part": f"bootstrap of {_FIGURES} figures", "seconds": ours})
     rows.append({"part": f"scipy.stats.bootstrap of {_FIGURES} figures", "seconds": scipys})
-    swept = _best(arguments.rounds, lambda: sweep(*_class_maps(catalog)))
+    images, maps = _class_maps(catalog)
+    swept = _best(arguments.rounds, lambda: sweep(images, maps))
     rows.append({"part": f"sweep of {_MAPS} class maps with intervals", "seconds": swept})
     sizes = {"images": len(catalog), "boxes": int(list_lengths(catalog.column("gt_boxes")).sum())}
     write_result(arguments.out, {"benchmark": "evaluation", **vars(arguments)}, {**sizes, "parts": rows})

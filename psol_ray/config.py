@@ -161,7 +161,7 @@ class ImportConfig:
     """Boxes of another project, as this run's pseudo boxes."""
 
     path: str | None = None
-    """Folder that holds them."""
+    """Folder that holds them; `psol run` takes them, too, and then draws no boxes of its own."""
     format: Literal["wsol", "wsol_maps", "psol", "csv"] = "csv"
     """localization.txt, wsolevaluation's score maps, the PSOL authors' JSON, or boxes.csv."""
     threshold: ClosedUnitInterval = 0.5

@@ -118,7 +118,10 @@ def _best_of(xs_I2: NDArray[np.int64], ys_J2: NDArray[np.int64], truth: GroundTr
 
 
 def _hits(xs_I2: NDArray[np.float64], ys_J2: NDArray[np.float64], truth: GroundTruth) -> NDArray[np.int64]:
-    """On how many images each box is right, in single precision: good enough to choose by, not to report."""
+    """On how many images each box is right, in single precision: good enough to choose by, not to report.
+
+    Every image has a ground-truth box.
+    """
     hits_IJ = np.zeros((len(xs_I2), len(ys_J2)), np.int64)
     area_IJ = np.outer(xs_I2[:, 1] - xs_I2[:, 0], ys_J2[:, 1] - ys_J2[:, 0]).astype(np.float32)
     first_N = np.cumsum(truth.counts_N) - truth.counts_N
@@ -127,8 +130,8 @@ def _hits(xs_I2: NDArray[np.float64], ys_J2: NDArray[np.float64], truth: GroundT
         rows_NK = first_N[truth.counts_N == count][:, None] + np.arange(count)
         gt_NK4 = truth.boxes_M4[rows_NK].astype(np.float32)
         for start in range(0, len(gt_NK4), _IMAGES_AT_ONCE):
-            of_rank = gt_NK4[start : start + _IMAGES_AT_ONCE].swapaxes(0, 1)
-            rights = (_right(gt_N4, xs_I2, ys_J2, area_IJ) for gt_N4 in of_rank)
+            gt_KN4 = gt_NK4[start : start + _IMAGES_AT_ONCE].swapaxes(0, 1)
+            rights = (_right(gt_N4, xs_I2, ys_J2, area_IJ) for gt_N4 in gt_KN4)
             hits_IJ += reduce(np.logical_or, rights).sum(axis=0)
     return hits_IJ
 

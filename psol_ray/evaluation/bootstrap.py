@@ -24,7 +24,7 @@ class ByClass(NamedTuple):
 
 
 def bootstrap(
-    values_NF: NDArray[np.float64],
+    values_NF: NDArray[np.float64] | NDArray[np.bool_],
     of_means: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda means_BF: means_BF,
 ) -> NDArray[np.float64]:
     """95 % interval of each column's mean: shape (2, F), NaN for a column without a number.
@@ -68,12 +68,17 @@ def bootstrap_by_class(values_NF: NDArray[np.float64], starts_C: NDArray[np.intp
     return ByClass(intervals_2CF, _interval(mean_BF))
 
 
-def _resampled(values_NF: NDArray[np.float64], rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+def _resampled(
+    values_NF: NDArray[np.float64] | NDArray[np.bool_], rng: np.random.Generator
+) -> Iterator[NDArray[np.float64]]:
     """Means of resamples, some at a time; NaN where one has no number."""
     num_images, num_figures = values_NF.shape
     known_NF = np.isfinite(values_NF)
     # Sums and counts in one product, in single precision: far finer than the spread of resamples.
-    both_NG = np.concatenate([np.where(known_NF, values_NF, 0), known_NF], axis=1).astype(np.float32)
+    if known_NF.all():
+        both_NG = np.concatenate([values_NF, np.ones((num_images, 1), bool)], axis=1, dtype=np.float32)
+    else:
+        both_NG = np.concatenate([np.where(known_NF, values_NF, 0), known_NF], axis=1, dtype=np.float32)
     for start in range(0, _RESAMPLES, step := max(_WEIGHTS_AT_ONCE // max(num_images, 1), 1)):
         at_once = min(step, _RESAMPLES - start)
         drawn = rng.integers(0, num_images, (at_once, num_images), dtype=np.int64)

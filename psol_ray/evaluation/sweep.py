@@ -7,8 +7,8 @@ off at the right and lower border and adds one to every side), and compared in p
 
 Not imported by `psol_ray.evaluation`: nothing else there needs OpenCV.
 
-Shape suffixes: N images, T thresholds, B boxes of an image at all thresholds, M its ground-truth boxes, R resamples,
-4 = (x0, y0, x1, y1).
+Shape suffixes: N images, T thresholds, B boxes of an image at all thresholds, M its ground-truth boxes, F = A x T
+columns, those of A rules after one another, R resamples, 22 = (low, high) of two figures, 4 = (x0, y0, x1, y1).
 """
 
 from typing import Any, NamedTuple
@@ -83,7 +83,7 @@ def sweep(catalog: pa.Table, maps: pa.Table) -> dict[str, Any]:
     right_NF = np.concatenate([largest_NT >= GT_KNOWN_IOU, *(best_NT >= least for least in _V2_IOUS)], axis=1)
     gt_known_T = right_NF[:, : len(THRESHOLDS)].mean(axis=0)
     max_box_acc, max_box_acc_v2 = _highest(right_NF.mean(axis=0)[None])[0].tolist()
-    interval_2S = bootstrap(right_NF.astype(np.float64), _highest)
+    interval_22 = bootstrap(right_NF, _highest)
     return {
         "thresholds": THRESHOLDS.tolist(),
         "gt_known": gt_known_T.tolist(),
@@ -91,14 +91,14 @@ def sweep(catalog: pa.Table, maps: pa.Table) -> dict[str, Any]:
         "best_threshold": float(THRESHOLDS[gt_known_T.argmax()]),
         "max_box_acc_v2": max_box_acc_v2,
         "images": num_images,
-        "intervals": {"max_box_acc": interval_2S[:, 0].tolist(), "max_box_acc_v2": interval_2S[:, 1].tolist()},
+        "intervals": {"max_box_acc": interval_22[:, 0].tolist(), "max_box_acc_v2": interval_22[:, 1].tolist()},
     }
 
 
 def _highest(means_RF: NDArray[np.float64]) -> NDArray[np.float64]:
     """MaxBoxAcc and MaxBoxAccV2, shape (R, 2), of accuracies at each threshold: GT-known's, then those of V2's IoUs."""
-    highest_4R = means_RF.reshape(len(means_RF), 1 + len(_V2_IOUS), -1).max(axis=2).T
-    return np.stack([highest_4R[0], highest_4R[1:].mean(axis=0)], axis=1)
+    highest_RA = means_RF.reshape(len(means_RF), 1 + len(_V2_IOUS), -1).max(axis=2)
+    return np.stack([highest_RA[:, 0], highest_RA[:, 1:].mean(axis=1)], axis=1)
 
 
 def _ious(images: pa.Table, maps: pa.Table, truth: GroundTruth) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

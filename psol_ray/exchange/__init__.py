@@ -2,7 +2,7 @@
 
 from psol_ray.exchange.formats import FORMATS, write_csv, write_psol_json, write_wsol
 from psol_ray.exchange.found import hash_boxes
-from psol_ray.exchange.reading import READERS, read_boxes
+from psol_ray.exchange.reading import READERS, read_boxes, source_folder
 from psol_ray.exchange.score_maps import write_score_maps
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "READERS",
     "hash_boxes",
     "read_boxes",
+    "source_folder",
     "write_csv",
     "write_psol_json",
     "write_score_maps",

@@ -19,7 +19,7 @@ from psol_ray.exchange.score_maps import read_score_maps
 from psol_ray.geometry.boxes import scale
 from psol_ray.tables.schemas import boxes_array
 
-__all__ = ["READERS", "read_boxes"]
+__all__ = ["READERS", "read_boxes", "source_folder"]
 
 _PSOL = "_bbox.json"
 
@@ -36,10 +36,19 @@ def read_boxes(format_name: str, path: str, catalog: pa.Table, threshold: float 
     Raises:
         UserError: there is no such folder, or what it holds is malformed or does not fit the catalog.
     """
+    return boxes_table(catalog, READERS[format_name](source_folder(path), catalog, threshold), path)
+
+
+def source_folder(path: str) -> Path:
+    """The folder that `source.path` names.
+
+    Raises:
+        UserError: there is no such folder on this machine.
+    """
     folder = Path(path)
     if "://" in path or not folder.is_dir():
         raise UserError(f"source.path: found no folder {path!r} on this machine, expected one of boxes; mend the path")
-    return boxes_table(catalog, READERS[format_name](folder, catalog, threshold), path)
+    return folder
 
 
 def _read_csv(folder: Path, catalog: pa.Table, _threshold: float, /) -> Found:

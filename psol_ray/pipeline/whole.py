@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from psol_ray.errors import UserError
+from psol_ray.exchange import source_folder
 from psol_ray.pipeline.activation import refuse_settings
 from psol_ray.pipeline.boxes import locate
 from psol_ray.pipeline.context import Context, backbone_of
@@ -19,7 +20,10 @@ __all__ = ["run", "transfer"]
 
 
 def run(context: Context) -> None:
-    """Every stage in order; those that are complete do nothing. Boxes at `source.path` stand in for pseudo boxes."""
+    """Every stage in order; those that are complete do nothing.
+
+    Boxes at `source.path` stand in for pseudo boxes. They are read anew each time, so the folder has to stay.
+    """
     models = own_models(context.config.predict)
     # A misspelt name at the end of a long pipeline should not cost its beginning.
     boxes, imported = context.config.boxes, context.config.source.path is not None
@@ -30,7 +34,9 @@ def run(context: Context) -> None:
         before_boxes, models = ["classifier"], [name for name in models if name != "classifier"]
     for section in (*of_boxes, *before_boxes, *models):
         backbone_of(section, getattr(context.config, section).backbone)
-    if not imported:
+    if context.config.source.path is not None:
+        source_folder(context.config.source.path)
+    else:
         refuse_settings(context.config)
     refuse_unknown(context.config.predict)
     index(context)

@@ -132,11 +132,11 @@ def test_maps_of_other_images_are_refused(names: list[str], complaint: str) -> N
 
 def test_intervals_are_of_what_each_resample_finds_best() -> None:
     """Half of the images need a low threshold, half a high one: 0.5 at either; a resample takes its better one."""
-    low, high = blocks((0.4, 0, 0, 100, 100), (1, 0, 0, 40, 40)), [(0, 0, 40, 40)]
+    map_hw = blocks((0.4, 0, 0, 100, 100), (1, 0, 0, 40, 40))
     names = [str(i) for i in range(100)]
-    gt = {name: [(0, 0, 100, 100)] if int(name) % 2 else high for name in names}
+    gt = {name: [(0, 0, 100, 100) if int(name) % 2 else (0, 0, 40, 40)] for name in names}
     catalog = catalog_of(*(image(name, gt[name], width=SIDE, height=SIDE) for name in names))
-    found = sweep(catalog, maps_of(**dict.fromkeys(names, low)))
+    found = sweep(catalog, maps_of(**dict.fromkeys(names, map_hw)))
     assert found["max_box_acc"] == 0.5
     for key in ("max_box_acc", "max_box_acc_v2"):
         first, last = found["intervals"][key]

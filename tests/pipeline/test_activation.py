@@ -318,7 +318,7 @@ class TestWholeRun:
             ),
             pytest.param([], ["index", "locate", "localizer", "classifier"], id="ddt"),
             pytest.param(
-                [*CAM, "--source.path", "a folder"],
+                [*CAM, "--source.path", ".", "--classifier.backbone", "mobilenetv3_small_050"],
                 ["index", "import_boxes", "localizer", "classifier"],
                 id="somebody's boxes",
             ),
@@ -336,11 +336,22 @@ class TestWholeRun:
         assert "boxes.method cam: backbone 'mobilenetv3_small_050': found layers" in capsys.readouterr().err
         assert order == []
 
+    def test_refuses_a_folder_of_boxes_that_is_not_there_before_anything_is_done(
+        self, begun: Run, order: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert begun.psol("run", "--source.path", "no such folder") == 2
+        assert "source.path: found no folder 'no such folder' on this machine" in capsys.readouterr().err
+        assert order == []
+
 
 @pytest.mark.slow
-def test_psol_run_goes_on_to_the_scores(begun: Run) -> None:
+def test_psol_run_goes_on_to_the_scores(begun: Run, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(begun.run_dir / "classifier")
     assert begun.psol("run", *CAM, "--localizer.epochs", "1") == 0
     assert len(RunDir(str(begun.run_dir)).stage("boxes").read(BOXES)) == 18
     metrics = json.loads((begun.run_dir / "metrics.json").read_text())
     assert metrics["pseudo_boxes"]["test"]["gt_known"] is not None
+    swept, (low, high) = metrics["threshold_sweep"], metrics["intervals"]["threshold_sweep"]["max_box_acc"]
+    assert "intervals" not in swept
+    assert low <= swept["max_box_acc"] <= high
+    assert "best threshold" in capsys.readouterr().out

@@ -218,11 +218,13 @@ def test_goes_on_where_a_killed_driver_left_off(
     flags = ["--config", str(trained.config), "--run_dir", str(trained.run_dir), "--cluster.address", cluster]
     driver = subprocess.Popen([sys.executable, "-c", SLOW_DRIVER, "predict", *flags, "--cluster.workers", "1"])
     stage = trained.run_dir / "predictions"
-    while not list(stage.glob("part-*.parquet")):
-        assert driver.poll() is None
-        time.sleep(0.05)
-    driver.kill()
-    driver.wait()
+    try:
+        while not list(stage.glob("part-*.parquet")):
+            assert driver.poll() is None
+            time.sleep(0.05)
+    finally:
+        driver.kill()
+        driver.wait()
     written = {path: path.stat().st_mtime_ns for path in stage.glob("part-*.parquet")}
     assert 1 <= len(written) <= 2
     assert not (stage / "_SUCCESS").exists()
