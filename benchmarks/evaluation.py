@@ -68,7 +68,7 @@ def _constant_box(catalog: pa.Table) -> pa.Table:
 
 
 def _class_maps(catalog: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Random cells, enlarged to hills: about as many contours as a network's maps have."""
+    """Random cells, enlarged to hills: some four contours a threshold, where classifiers' maps had one (results.md)."""
     images = catalog.slice(0, _MAPS)
     values_NC = np.random.default_rng(0).random((_MAPS, _CELLS * _CELLS)).astype(np.float16)
     sizes = {"height": [_CELLS] * _MAPS, "width": [_CELLS] * _MAPS}

@@ -74,7 +74,8 @@ def _resampled(
     """Means of resamples, some at a time; NaN where one has no number."""
     num_images, num_figures = values_NF.shape
     known_NF = np.isfinite(values_NF)
-    # Sums and counts in one product, in single precision: far finer than the spread of resamples.
+    # Sums and counts in one product, in single precision: far finer than the spread of resamples. Where everything is
+    # known, one column of counts does for all figures.
     if known_NF.all():
         both_NG = np.concatenate([values_NF, np.ones((num_images, 1), bool)], axis=1, dtype=np.float32)
     else:

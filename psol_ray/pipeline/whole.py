@@ -1,7 +1,9 @@
 """`psol run`, Algorithm 1 whole, and `psol transfer`, a localizer on other images."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
+from psol_ray.config import Config
 from psol_ray.errors import UserError
 from psol_ray.exchange import source_folder
 from psol_ray.pipeline.activation import refuse_settings
@@ -24,33 +26,35 @@ def run(context: Context) -> None:
 
     Boxes at `source.path` stand in for pseudo boxes. They are read anew each time, so the folder has to stay.
     """
-    models = own_models(context.config.predict)
+    config = context.config
     # A misspelt name at the end of a long pipeline should not cost its beginning.
-    boxes, imported = context.config.boxes, context.config.source.path is not None
-    of_boxes = ["boxes"] if boxes.method == "ddt" and boxes.localizer is None and not imported else []
-    # Class maps are those of a classifier, which then is trained before there are boxes.
-    before_boxes: list[ModelName] = []
-    if boxes.method != "ddt" and boxes.classifier is None and not imported:
-        before_boxes, models = ["classifier"], [name for name in models if name != "classifier"]
-    for section in (*of_boxes, *before_boxes, *models):
-        backbone_of(section, getattr(context.config, section).backbone)
-    if context.config.source.path is not None:
-        source_folder(context.config.source.path)
-    else:
-        refuse_settings(context.config)
-    refuse_unknown(context.config.predict)
+    make_boxes, before_boxes = _refuse_boxes(config)
+    after_boxes = [name for name in own_models(config.predict) if name not in before_boxes]
+    for section in (*before_boxes, *after_boxes):
+        backbone_of(section, getattr(config, section).backbone)
+    refuse_unknown(config.predict)
     index(context)
     for name in before_boxes:
         train_model(context, name)
-    if imported:
-        import_boxes(context)
-    else:
-        locate(context)
-    for name in models:
+    make_boxes(context)
+    for name in after_boxes:
         train_model(context, name)
     predict(context)
     score(context)
     report(context)
+
+
+def _refuse_boxes(config: Config) -> tuple[Callable[[Context], None], list[ModelName]]:
+    """Where boxes come from, and what is trained before there are any, if the settings can be right."""
+    boxes = config.boxes
+    if config.source.path is not None:
+        source_folder(config.source.path)
+        return import_boxes, []
+    if boxes.method == "ddt" and boxes.localizer is None:
+        backbone_of("boxes", boxes.backbone)
+    refuse_settings(config)
+    # Class maps are those of a classifier.
+    return locate, ["classifier"] if boxes.method != "ddt" and boxes.classifier is None else []
 
 
 def transfer(context: Context) -> None:
