@@ -11,7 +11,7 @@ from psol_ray.evaluation.baselines import baselines
 from psol_ray.evaluation.figures import Figures, nested
 from psol_ray.evaluation.join import catalog_rows, named, refuse_bad_truth
 from psol_ray.evaluation.metrics import GroundTruth, best_ious
-from psol_ray.evaluation.protocol import Protocol
+from psol_ray.evaluation.protocol import IOU_DIGITS, Protocol
 from psol_ray.evaluation.scores import of_split, score_boxes, score_predictions
 from psol_ray.tables.schemas import UNREADABLE, boxes_array
 
@@ -125,11 +125,11 @@ def image_ious(catalog: pa.Table, table: pa.Table) -> NDArray[np.float64]:
         table: `BOXES` or `PREDICTIONS`, of any images of the catalog.
 
     Returns:
-        Shape (rows,), in the table's order: NaN where the image has no ground truth, 0 where only the box is
-        NaN.
+        Shape (rows,), in the table's order, rounded as for comparison: NaN where the image has no
+        ground truth, 0 where only the box is NaN.
 
     Raises:
         UserError: an image is not in the catalog, or twice in either table.
     """
     images = catalog.take(catalog_rows(catalog, table, "table"))
-    return best_ious(boxes_array(table), GroundTruth.of(images))
+    return np.round(best_ious(boxes_array(table), GroundTruth.of(images)), IOU_DIGITS)

@@ -12,7 +12,10 @@ from psol_ray.evaluation.metrics import GT_KNOWN_IOU, GroundTruth, best_ious
 from psol_ray.geometry.boxes import area, scale
 from psol_ray.geometry.crops import clip_to_center
 
-__all__ = ["Protocol"]
+__all__ = ["IOU_DIGITS", "Protocol"]
+
+# Boxes of whole pixels meet an IoU of exactly a half; as fractions they would miss it by their last digits.
+IOU_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,7 @@ class Protocol:
 
     def right(self, iou_N: NDArray[np.float64], least: float = GT_KNOWN_IOU) -> NDArray[np.bool_]:
         """Whether each box is right; where the IoU is NaN it is not."""
-        # Boxes of whole pixels meet an IoU of exactly a half; as fractions they would miss it by their last digits.
-        rounded_N = np.round(iou_N, 9)
+        rounded_N = np.round(iou_N, IOU_DIGITS)
         return rounded_N > least if self.above else rounded_N >= least
 
     def ious(self, images: pa.Table, boxes_N4: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from psol_ray.evaluation.bootstrap import bootstrap
 from psol_ray.evaluation.join import catalog_rows, refuse_incomplete
-from psol_ray.evaluation.metrics import GT_KNOWN_IOU, GroundTruth
+from psol_ray.evaluation.metrics import GroundTruth
+from psol_ray.evaluation.protocol import Protocol
 from psol_ray.evaluation.scores import of_split
 from psol_ray.geometry.boxes import iou, scale
 from psol_ray.heatmaps.contours import contour_boxes, grey_levels
@@ -80,7 +81,8 @@ def sweep(catalog: pa.Table, maps: pa.Table) -> dict[str, Any]:
             "intervals": {"max_box_acc": None, "max_box_acc_v2": None},
         }
     largest_NT, best_NT = _ious(images, maps, truth)
-    right_NF = np.concatenate([largest_NT >= GT_KNOWN_IOU, *(best_NT >= least for least in _V2_IOUS)], axis=1)
+    right = Protocol().right
+    right_NF = np.concatenate([right(largest_NT), *(right(best_NT, least) for least in _V2_IOUS)], axis=1)
     gt_known_T = right_NF[:, : len(THRESHOLDS)].mean(axis=0)
     max_box_acc, max_box_acc_v2 = _highest(right_NF.mean(axis=0)[None])[0].tolist()
     interval_22 = bootstrap(right_NF, _highest)

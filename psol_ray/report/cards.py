@@ -1,5 +1,6 @@
 """One image of the page: its thumbnail, the boxes on it, and what is said below."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,8 +108,10 @@ def _outlines(kind: str, boxes_N4: NDArray[np.float64], thumbnail: Thumbnail) ->
 def _verdicts(kind: str, name: str, box_4: NDArray[np.float64], iou: float) -> list[Verdict]:
     if np.isnan(box_4).any():
         return []
-    known = not np.isnan(iou)
-    return [Verdict(kind, name, f"{iou:.2f}" if known else None, bool(iou >= CORRECT) if known else None)]
+    if np.isnan(iou):
+        return [Verdict(kind, name, None, None)]
+    # Rounded down: 0.499 is no 0.50, which would be right. Hundredths first, or 0.29 would be 0.28.
+    return [Verdict(kind, name, f"{math.floor(round(100 * iou, 7)) / 100:.2f}", bool(iou >= CORRECT))]
 
 
 def _alt(class_name: str, num_gt: int, verdicts: list[Verdict], *, readable: bool) -> str:
