@@ -17,10 +17,12 @@ import torch
 from torch.nn import functional as F
 
 from psol_ray.catalog import build_catalog, list_images, read_sizes
-from psol_ray.distributed.device import autocast
 from psol_ray.geometry.boxes import scale
-from psol_ray.images import make_decoder
-from psol_ray.models import FeatureExtractor, find_backbone, load_state
+from psol_ray.images.decoder import make_decoder
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.device import autocast
+from psol_ray.models.features import FeatureExtractor
+from psol_ray.models.weights import load_state
 
 __all__ = ["INPUT_SIZE", "ClassFeatures", "iterate_classes", "make_extractor", "pooled", "synthetic_images"]
 

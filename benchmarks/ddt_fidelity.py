@@ -20,11 +20,12 @@ from result import print_table, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests.ddt.reference import reference_boxes
+
 from psol_ray.evaluation import image_ious
 from psol_ray.geometry.boxes import iou
 from psol_ray.tables import BOXES, CATALOG, RunDir
 from psol_ray.tables.schemas import boxes_array
-from tests.ddt.reference import reference_boxes
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from psol_ray.ddt import Moments
+from psol_ray.generators.ddt.moments import Moments
 from psol_ray.heatmaps.boxes import heat_to_boxes
 from psol_ray.heatmaps.components import HeatBoxes, largest_components
 

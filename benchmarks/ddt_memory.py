@@ -24,9 +24,10 @@ from result import print_table, write_result
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from psol_ray.catalog import build_catalog, list_images, read_sizes
-from psol_ray.ddt import FeatureStream, locate_class
-from psol_ray.ddt.passes import Accept
-from psol_ray.images import make_decoder
+from psol_ray.generators.ddt.class_boxes import locate_class
+from psol_ray.generators.ddt.passes import Accept
+from psol_ray.generators.ddt.stream import FeatureStream
+from psol_ray.images.decoder import make_decoder
 
 Json = dict[str, Any]
 

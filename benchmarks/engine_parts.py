@@ -14,7 +14,8 @@ import pyarrow as pa
 from fresh_process import peak_memory_mb
 from throughput_parts import DEVICE, Clock, batches_of, classes, decoder_of, make_network, paths_of
 
-from psol_ray.ddt import FeatureStream, locate_class
+from psol_ray.generators.ddt.class_boxes import locate_class
+from psol_ray.generators.ddt.stream import FeatureStream
 from psol_ray.tables import Provenance, RunDir
 
 __all__ = ["engine", "engine_in_process"]

@@ -13,15 +13,20 @@ import torch
 from numpy.typing import NDArray
 
 from psol_ray.config import TrainConfig
-from psol_ray.distributed.device import autocast
 from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known
 from psol_ray.evaluation.scores import score_boxes
 from psol_ray.geometry.boxes import fractions_to_xyxy, iou
-from psol_ray.images import make_decoder
-from psol_ray.models import PsolNetwork, SavedNetwork, find_backbone, load_state
+from psol_ray.images.decoder import make_decoder
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.device import autocast
+from psol_ray.models.networks import PsolNetwork
+from psol_ray.models.saved import SavedNetwork
+from psol_ray.models.weights import load_state
 from psol_ray.tables import BOXES, CATALOG, RunDir
-from psol_ray.training import Samples, Trainer, TrainingLoader, collect_samples
+from psol_ray.training.loader import TrainingLoader
+from psol_ray.training.loop import Trainer
 from psol_ray.training.losses import boxes_of_class
+from psol_ray.training.samples import Samples, collect_samples
 
 __all__ = ["score_teacher", "train"]
 

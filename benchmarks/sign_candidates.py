@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from psol_ray.ddt import Moments
+from psol_ray.generators.ddt.moments import Moments
 
 __all__ = ["RULES", "Evidence", "gather"]
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from psol_ray.tables import CATALOG, Provenance, StageDir, unpack
+from psol_ray.distributed.packed import unpack
+from psol_ray.tables import CATALOG, Provenance, StageDir
 
 __all__ = [
     "FULL",

@@ -17,8 +17,10 @@ import torch
 from fresh_process import peak_memory_mb
 from torch.utils.flop_counter import FlopCounterMode
 
-from psol_ray.images import Decoder, make_decoder
-from psol_ray.models import FeatureExtractor, find_backbone, load_state
+from psol_ray.images.decoder import Decoder, make_decoder
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.features import FeatureExtractor
+from psol_ray.models.weights import load_state
 from psol_ray.tables import CATALOG, RunDir
 
 __all__ = [
@@ -146,7 +148,7 @@ def make_network(params: Json) -> Callable[[torch.Tensor], torch.Tensor]:
 
 def _autocast() -> AbstractContextManager[None]:
     try:
-        from psol_ray.distributed.device import autocast
+        from psol_ray.models.device import autocast
     except ImportError:  # no Ray here
         return torch.autocast(DEVICE.type, torch.bfloat16, enabled=DEVICE.type == "cuda")
     return autocast(DEVICE, "auto")

@@ -15,12 +15,15 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from psol_ray.config import TrainConfig
-from psol_ray.distributed.device import autocast
 from psol_ray.geometry.crops import box_in_crop, draw_crop
-from psol_ray.images import make_decoder
-from psol_ray.models import PsolNetwork, find_backbone
+from psol_ray.images.decoder import make_decoder
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.device import autocast
+from psol_ray.models.networks import PsolNetwork
 from psol_ray.tables import BOXES, CATALOG, RunDir
-from psol_ray.training import Samples, Share, Trainer, TrainingBatch, TrainingLoader, collect_samples
+from psol_ray.training.loader import Share, TrainingBatch, TrainingLoader
+from psol_ray.training.loop import Trainer
+from psol_ray.training.samples import Samples, collect_samples
 
 __all__ = ["measure"]
 

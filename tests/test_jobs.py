@@ -10,8 +10,8 @@ import pytest
 import ray
 import yaml
 
-from psol_ray.models import find_backbone
-from psol_ray.settings import COMMANDS, parse
+from psol_ray.cli.parse import COMMANDS, parse
+from psol_ray.models.backbones import find_backbone
 
 ROOT = Path(__file__).parents[1]
 JOBS = ROOT / "jobs"

@@ -124,7 +124,7 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]
                 if len(row) == len(header):
                     yield where, [row[i] for i in at]
                 elif row:
-                    raise UserError(f"{where}: found {len(row)} values, expected {len(header)}; mend it")
+                    raise UserError(f"{where}: found {len(row)} values, expected {len(header)}; fix it")
         except (csv.Error, UnicodeDecodeError) as error:
             raise UserError(f"{path}: found {error}, expected CSV in UTF-8; save it as such") from None
 
@@ -135,7 +135,7 @@ def _numbers(where: str, texts: Sequence[str]) -> list[float]:
     except ValueError:
         numbers = [math.nan]
     if not all(abs(number) <= _LARGEST for number in numbers):
-        raise UserError(f"{where}: found {', '.join(texts)}, expected four finite numbers; mend the box")
+        raise UserError(f"{where}: found {', '.join(texts)}, expected four finite numbers; fix the box")
     return numbers
 
 

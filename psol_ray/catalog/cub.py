@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from psol_ray.catalog.annotations import Annotations, box_lists
 from psol_ray.catalog.listing import TEST, TRAIN, join_splits, split_table
-from psol_ray.catalog.wording import few
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, abbreviate
 
 __all__ = ["list_cub"]
 
@@ -66,7 +65,7 @@ def _class_names(path: Path, class_ids: dict[int, int]) -> list[str]:
     if unnamed:
         raise UserError(
             f"{path}: found no name for {len(unnamed)} class ids of image_class_labels.txt"
-            f" ({few([str(i) for i in unnamed])}), expected one each; download the files again"
+            f" ({abbreviate([str(i) for i in unnamed])}), expected one each; download the files again"
         )
     return [names[class_id] for class_id in class_ids.values()]
 
@@ -76,7 +75,7 @@ def _read_for(paths: dict[int, str], path: Path, parse: Callable[[str], Value], 
     values = _read(path, parse, expected)
     for found, odd in (("no line", paths.keys() - values.keys()), ("a line", values.keys() - paths.keys())):
         if odd:
-            ids = few([str(i) for i in sorted(odd)])
+            ids = abbreviate([str(i) for i in sorted(odd)])
             raise UserError(
                 f"{path}: found {found} for {len(odd)} image ids ({ids}), expected exactly the ids of"
                 " images.txt; download the files again"
@@ -101,7 +100,7 @@ def _read(path: Path, parse: Callable[[str], Value], expected: str) -> dict[int,
             values[int(key)] = parse(value)
         except ValueError:
             raise UserError(
-                f"{path}, line {number}: found {line!r}, expected {expected}, each id once; mend the line"
+                f"{path}, line {number}: found {line!r}, expected {expected}, each id once; fix the line"
             ) from None
     return values
 

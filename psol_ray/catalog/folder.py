@@ -8,8 +8,7 @@ import pyarrow as pa
 from psol_ray.catalog.annotations import Annotations, box_lists, read_boxes_csv
 from psol_ray.catalog.listing import TEST, TRAIN, join_splits, split_table
 from psol_ray.catalog.scan import read_class_folders
-from psol_ray.catalog.wording import few
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, abbreviate
 
 __all__ = ["list_folder"]
 
@@ -35,15 +34,15 @@ def list_folder(root: Path) -> pa.Table:
     found = [(split, *read_class_folders(root, folder)) for split, folder in splits]
 
     boxes = read_boxes_csv(root / "boxes.csv") if (root / "boxes.csv").exists() else Annotations()
-    _refuse_unknown_images(root, boxes, pa.concat_arrays([image_ids for _, image_ids, _ in found]))
+    _check_unknown_images(root, boxes, pa.concat_arrays([image_ids for _, image_ids, _ in found]))
     tables = [split_table(split, ids, names, box_lists(ids, boxes)) for split, ids, names in found]
     return join_splits(root, tables[0], tables[1] if held_out else None)
 
 
-def _refuse_unknown_images(root: Path, boxes: Annotations, image_ids: pa.Array) -> None:
+def _check_unknown_images(root: Path, boxes: Annotations, image_ids: pa.Array) -> None:
     unknown = [boxes.image_keys[i] for i in np.flatnonzero(boxes.rows(image_ids) < 0)]
     if unknown:
         raise UserError(
-            f"{root / 'boxes.csv'}: found {len(unknown)} boxes of images that are not there ({few(unknown)}),"
-            f" expected paths below {root} such as {image_ids[0]}; mend or remove these rows"
+            f"{root / 'boxes.csv'}: found {len(unknown)} boxes of images that are not there ({abbreviate(unknown)}),"
+            f" expected paths below {root} such as {image_ids[0]}; fix or remove these rows"
         )

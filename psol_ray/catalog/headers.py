@@ -24,12 +24,12 @@ def read_sizes(root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
         or beyond Pillow's limit against decompression bombs (about 179 million pixels).
 
     Raises:
-        UserError: `root` is no folder on this machine. Otherwise a node that lacks a mount would declare all
+        UserError: `root` is not a folder on this machine. Otherwise a node that lacks a mount would declare all
             its images unreadable.
     """
     if not os.path.isdir(root):
         host = socket.gethostname()
-        raise UserError(f"data.root {root!r} is no folder on {host}, expected the images; mount it there")
+        raise UserError(f"data.root {root!r} is not a folder on {host}, expected the images; mount it there")
     sizes_N2 = np.zeros((len(image_ids), 2), np.int32)
     with warnings.catch_warnings():
         # Odd EXIF blocks and large images are no reason to fill a terminal.

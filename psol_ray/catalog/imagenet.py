@@ -11,8 +11,7 @@ from psol_ray.catalog.annotations import Annotations, box_lists, read_solution_c
 from psol_ray.catalog.imagenet_tree import ImageNetTree, find_tree
 from psol_ray.catalog.listing import TEST, TRAIN, join_splits, split_table
 from psol_ray.catalog.scan import read_class_folders, scan_folder, string_array
-from psol_ray.catalog.wording import few
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, abbreviate
 
 __all__ = ["list_imagenet"]
 
@@ -55,8 +54,8 @@ def _validation(tree: ImageNetTree) -> pa.Table:
     found = scan_folder(path)
     if found.images and found.folders:
         raise UserError(
-            f"{path}: found {len(found.images)} images ({few(found.images)}) and {len(found.folders)} folders"
-            f" ({few(found.folders)}), expected only images or only class folders; move one kind elsewhere"
+            f"{path}: found {len(found.images)} images ({abbreviate(found.images)}) and {len(found.folders)} folders"
+            f" ({abbreviate(found.folders)}), expected only images or only class folders; move one kind elsewhere"
         )
     if found.images:
         image_ids = string_array([f"{tree.folder('val')}/{name}" for name in found.images], path)
@@ -76,7 +75,7 @@ def _stems(where: Path, image_ids: pa.Array) -> pa.Array:
         counts = pc.value_counts(stems)
         twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
         raise UserError(
-            f"{where}: found several images named {few(twice)}, expected names to differ even without"
+            f"{where}: found several images named {abbreviate(twice)}, expected names to differ even without"
             " folder and suffix, as annotations go by them; rename or remove the others"
         )
     return stems
@@ -112,7 +111,7 @@ def _class_names(source: str, stems: pa.Array, annotations: Annotations) -> pa.A
     several = pc.unique(stems.take(pa.array(row_M[code_N[row_M] != code_M]))).to_pylist()
     if several:
         raise UserError(
-            f"{source}: found objects of several classes in {len(several)} images ({few(several)}), expected"
+            f"{source}: found objects of several classes in {len(several)} images ({abbreviate(several)}), expected"
             " one class an image; download the annotations again"
         )
     return names.dictionary.take(pa.array(code_N, mask=code_N < 0))
@@ -123,7 +122,7 @@ def _only_labelled(path: Path, truth: _Truth) -> pa.Array:
     if unlabelled:
         source = f"in {truth.source}" if truth.source else "as there is neither LOC_val_solution.csv nor XML"
         raise UserError(
-            f"{path}: found {len(unlabelled)} images without annotation ({few(unlabelled)}) {source},"
+            f"{path}: found {len(unlabelled)} images without annotation ({abbreviate(unlabelled)}) {source},"
             " expected a class for each; add LOC_val_solution.csv or XML, or sort images into wnid folders"
         )
     return truth.class_names
@@ -138,7 +137,7 @@ def _only_agreeing(folder_names: pa.Array, truth: _Truth) -> pa.Array:
     wrong = truth.stems.filter(pc.not_equal(folder_names, truth.class_names).fill_null(False)).to_pylist()
     if wrong:
         raise UserError(
-            f"{truth.source}: found another class than the folder's for {len(wrong)} images ({few(wrong)}),"
+            f"{truth.source}: found another class than the folder's for {len(wrong)} images ({abbreviate(wrong)}),"
             " expected both to agree; move the images or replace the annotations"
         )
     return folder_names

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from psol_ray.catalog.wording import few
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, abbreviate
 from psol_ray.tables.schemas import CATALOG
 
 __all__ = ["LISTING", "TEST", "TRAIN", "build_catalog", "join_splits", "split_table"]
@@ -46,7 +45,7 @@ def _with_labels(root: Path, part: pa.Table, classes: pa.Array) -> pa.Table:
         unknown = pc.unique(part.filter(pc.is_null(labels))["class_name"]).sort().to_pylist()
         raise UserError(
             f"{root}: found {labels.null_count} test images of {len(unknown)} classes without training images"
-            f" ({few(unknown)}), expected classes of the training split; add training images or remove these"
+            f" ({abbreviate(unknown)}), expected classes of the training split; add training images or remove these"
         )
     listed = part.append_column("label", labels).select(LISTING.names).cast(LISTING)
     return listed.sort_by([("label", "ascending"), ("image_id", "ascending")])

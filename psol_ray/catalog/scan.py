@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from psol_ray.catalog.wording import few
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, abbreviate
 
 __all__ = ["Folder", "read_class_folders", "scan_folder", "string_array"]
 
@@ -47,7 +46,7 @@ def scan_folder(path: str | Path) -> Folder:
                 elif entry.is_dir():
                     folders.append(entry.name)
     except OSError as error:
-        raise UserError(f"{path} cannot be listed ({error.strerror}), expected a folder; mend it") from None
+        raise UserError(f"{path} cannot be listed ({error.strerror}), expected a folder; fix it") from None
     return Folder(sorted(images), sorted(folders))
 
 
@@ -67,7 +66,7 @@ def read_class_folders(root: Path, folder: str) -> tuple[pa.Array, pa.Array]:
     found = scan_folder(root / folder)
     if found.images:
         raise UserError(
-            f"{root / folder}: found {len(found.images)} images outside class folders ({few(found.images)}),"
+            f"{root / folder}: found {len(found.images)} images outside class folders ({abbreviate(found.images)}),"
             " expected only folders named by class; move or remove these images"
         )
     if not found.folders:
@@ -78,7 +77,7 @@ def read_class_folders(root: Path, folder: str) -> tuple[pa.Array, pa.Array]:
     if (counts == 0).any():
         empty = [found.folders[i] for i in np.flatnonzero(counts == 0)]
         raise UserError(
-            f"{root / folder}: found {len(empty)} class folders without images ({few(empty)}), expected one"
+            f"{root / folder}: found {len(empty)} class folders without images ({abbreviate(empty)}), expected one"
             " image or more in each; add images or remove these folders"
         )
     class_index_N = np.repeat(np.arange(len(counts)), counts)

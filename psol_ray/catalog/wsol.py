@@ -9,9 +9,8 @@ import pyarrow.compute as pc
 
 from psol_ray.catalog.annotations import Annotations, box_lists
 from psol_ray.catalog.listing import LISTING, TEST, TRAIN
-from psol_ray.catalog.wording import few
-from psol_ray.catalog.wsol_files import read_localization, read_numbers, refuse_other_images, refuse_repeats
-from psol_ray.errors import UserError
+from psol_ray.catalog.wsol_files import check_other_images, check_repeats, read_localization, read_numbers
+from psol_ray.errors import UserError, abbreviate
 from psol_ray.tables.schemas import CATALOG
 
 __all__ = ["list_wsol"]
@@ -44,8 +43,8 @@ def list_wsol(root: Path) -> pa.Table:
             " data.metadata to the folder that holds them, such as metadata/CUB"
         )
     listed = pa.concat_tables([_split(split, folder) for split, folder in folders], promote_options="default")
-    refuse_repeats(root, listed["image_id"])
-    _refuse_untrained(root, listed)
+    check_repeats(root, listed["image_id"])
+    _check_untrained(root, listed)
     listed = listed.append_column("class_name", _class_names(listed["image_id"], listed["label"]))
     # Promoted, a split without sizes has nulls.
     sized = "width" in listed.column_names and not listed["width"].null_count
@@ -58,11 +57,11 @@ def _split(split: str, folder: Path) -> pa.Table:
     image_ids = read_numbers(folder / "image_ids.txt", ())["image_id"]
     if not len(image_ids):
         raise UserError(f"{folder / 'image_ids.txt'}: found no image, expected a path a line; download it again")
-    refuse_repeats(folder / "image_ids.txt", image_ids)
+    check_repeats(folder / "image_ids.txt", image_ids)
     absolute = image_ids.filter(pc.starts_with(image_ids, "/")).to_pylist()
     if absolute:
         raise UserError(
-            f"{folder / 'image_ids.txt'}: found {len(absolute)} absolute paths ({few(absolute)}), expected paths"
+            f"{folder / 'image_ids.txt'}: found {len(absolute)} absolute paths ({abbreviate(absolute)}), expected paths"
             " below the folder of images; cut off its name"
         )
     columns = {
@@ -81,7 +80,8 @@ def _sizes(path: Path, image_ids: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]
     empty = sizes.filter(pc.equal(pc.min_element_wise(sizes["width"], sizes["height"]), 0))["image_id"].to_pylist()
     if empty:
         raise UserError(
-            f"{path}: found {len(empty)} images without a pixel ({few(empty)}), expected sides of 1 or more; mend them"
+            f"{path}: found {len(empty)} images without a pixel ({abbreviate(empty)}),"
+            " expected sides of 1 or more; fix them"
         )
     return {name: sizes[name] for name in ("width", "height")}
 
@@ -89,8 +89,8 @@ def _sizes(path: Path, image_ids: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]
 def _numbers_for(path: Path, names: tuple[str, ...], image_ids: pa.ChunkedArray) -> pa.Table:
     """A file of one line an image, in the order of `image_ids`."""
     numbers = read_numbers(path, names)
-    refuse_repeats(path, numbers["image_id"])
-    refuse_other_images(path, numbers["image_id"], image_ids)
+    check_repeats(path, numbers["image_id"])
+    check_other_images(path, numbers["image_id"], image_ids)
     return numbers.take(pc.index_in(image_ids, value_set=numbers["image_id"].combine_chunks()))
 
 
@@ -98,21 +98,21 @@ def _boxes(path: Path, image_ids: pa.ChunkedArray) -> pa.Array:
     if not path.exists():
         return box_lists(image_ids.combine_chunks(), Annotations())
     boxes = read_localization(path)
-    refuse_other_images(path, boxes["image_id"], image_ids)
+    check_other_images(path, boxes["image_id"], image_ids)
     corners_M4 = np.stack([boxes[name].to_numpy() for name in ("x0", "y0", "x1", "y1")], axis=1)
     keys = boxes["image_id"].to_pylist()
     return box_lists(image_ids.combine_chunks(), Annotations(keys, [""] * len(keys), array("d", corners_M4.ravel())))
 
 
-def _refuse_untrained(root: Path, listed: pa.Table) -> None:
+def _check_untrained(root: Path, listed: pa.Table) -> None:
     train, test = (listed.filter(pc.equal(listed["split"], split)) for split in (TRAIN, TEST))
     labels = pc.unique(test["label"])
     unknown = labels.filter(pc.invert(pc.is_in(labels, value_set=pc.unique(train["label"])))).to_pylist()
     if len(train) and unknown:
         raise UserError(
             f"{root}: found test images of {len(unknown)} classes without training images"
-            f" ({few([str(label) for label in sorted(unknown)])}), expected classes of the training split; add training"
-            " images or remove these"
+            f" ({abbreviate([str(label) for label in sorted(unknown)])}), expected classes of the training split;"
+            " add training images or remove these"
         )
 
 

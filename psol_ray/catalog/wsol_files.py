@@ -7,10 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from psol_ray.catalog.wording import few
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, abbreviate
 
-__all__ = ["read_localization", "read_numbers", "refuse_other_images", "refuse_repeats"]
+__all__ = ["check_other_images", "check_repeats", "read_localization", "read_numbers"]
 
 _CORNERS = ("x0", "y0", "x1", "y1")
 
@@ -31,8 +30,8 @@ def read_numbers(path: Path, names: Sequence[str]) -> pa.Table:
     if malformed:
         form = ",".join(["IMAGE_ID", *(name.upper() for name in names)])
         raise UserError(
-            f"{path}: found {len(malformed)} lines of another form ({few([repr(line) for line in malformed])}),"
-            f" expected {form}{' in whole numbers, 0 or more' if names else ''}; mend them"
+            f"{path}: found {len(malformed)} lines of another form ({abbreviate([repr(line) for line in malformed])}),"
+            f" expected {form}{' in whole numbers, 0 or more' if names else ''}; fix them"
         )
     return pa.table([table["image_id"], *(texts.cast(pa.int32()) for texts in numbers)], ["image_id", *names])
 
@@ -71,29 +70,29 @@ def read_localization(path: Path) -> pa.Table:
     backwards = boxes.filter(pc.or_(pc.less(boxes["x1"], boxes["x0"]), pc.less(boxes["y1"], boxes["y0"])))
     if len(backwards):
         raise UserError(
-            f"{path}: found {len(backwards)} boxes that are inside out ({few(backwards['image_id'].to_pylist())}),"
-            " expected x0 <= x1 and y0 <= y1; swap their corners or remove them"
+            f"{path}: found {len(backwards)} boxes that are inside out"
+            f" ({abbreviate(backwards['image_id'].to_pylist())}), expected x0 <= x1 and y0 <= y1; swap their corners or remove them"
         )
     return boxes
 
 
-def refuse_repeats(path: Path, image_ids: pa.ChunkedArray) -> None:
+def check_repeats(path: Path, image_ids: pa.ChunkedArray) -> None:
     """Raise a UserError where an image is there twice."""
     counts = pc.value_counts(image_ids)
     repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
     if repeated:
         raise UserError(
-            f"{path}: found {len(repeated)} images more than once ({few(repeated)}), expected each once;"
+            f"{path}: found {len(repeated)} images more than once ({abbreviate(repeated)}), expected each once;"
             " remove the other lines"
         )
 
 
-def refuse_other_images(path: Path, found: pa.ChunkedArray, image_ids: pa.ChunkedArray) -> None:
+def check_other_images(path: Path, found: pa.ChunkedArray, image_ids: pa.ChunkedArray) -> None:
     """Raise a UserError where a file speaks of other images than `image_ids.txt`."""
     for what, some, others in (("no line", image_ids, found), ("a line", found, image_ids)):
         odd = pc.unique(some.filter(pc.invert(pc.is_in(some, value_set=others.combine_chunks())))).to_pylist()
         if odd:
             raise UserError(
-                f"{path}: found {what} for {len(odd)} images ({few(odd)}), expected exactly the images of"
+                f"{path}: found {what} for {len(odd)} images ({abbreviate(odd)}), expected exactly the images of"
                 " image_ids.txt; make both files from the same data"
             )

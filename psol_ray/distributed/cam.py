@@ -7,13 +7,15 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from psol_ray.cam import ActivationMaps, MapLocator
 from psol_ray.config import BoxesConfig
 from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.distributed.device import actor_device
-from psol_ray.images import make_decoder
-from psol_ray.models import SavedNetwork
-from psol_ray.tables import Provenance, StageDir, unpack
+from psol_ray.distributed.packed import unpack
+from psol_ray.generators.class_maps.boxes import MapLocator
+from psol_ray.generators.class_maps.maps import ActivationMaps
+from psol_ray.images.decoder import make_decoder
+from psol_ray.models.device import actor_device
+from psol_ray.models.saved import SavedNetwork
+from psol_ray.tables import Provenance, StageDir
 
 __all__ = ["MapActor", "Target"]
 

@@ -9,9 +9,9 @@ import torch
 from ray.train import Checkpoint
 
 from psol_ray.errors import UserError
-from psol_ray.models import SavedNetwork
-from psol_ray.training import Trainer
+from psol_ray.models.saved import SavedNetwork
 from psol_ray.training.curves import Row
+from psol_ray.training.loop import Trainer
 
 __all__ = ["Position", "restore", "save"]
 

@@ -28,7 +28,7 @@ def read_sizes_in_parallel(root: str, image_ids: Sequence[str]) -> NDArray[np.in
     """`(width, height)` of every image, in order; `(0, 0)` for an unreadable one.
 
     Raises:
-        UserError: `root` is no folder on one of the machines.
+        UserError: `root` is not a folder on one of the machines.
     """
     starts = range(0, len(image_ids), _FILES_A_TASK)
     with show_progress("Reading headers", len(image_ids)) as board:

@@ -17,24 +17,17 @@ import torch
 from numpy.typing import NDArray
 
 from psol_ray.config import BoxesConfig
-from psol_ray.ddt import (
-    Chunk,
-    ClassMoments,
-    Component,
-    FeatureStream,
-    Heat,
-    draw_boxes,
-    locate_class,
-    measure,
-    project,
-    project_kept,
-)
-from psol_ray.ddt.passes import Accept, Read, fits
 from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.distributed.device import actor_device, autocast, feature_memory
-from psol_ray.images import make_decoder
-from psol_ray.models import FeatureExtractor, compiled, find_backbone
-from psol_ray.tables import Provenance, StageDir, unpack
+from psol_ray.distributed.packed import unpack
+from psol_ray.generators.ddt.class_boxes import draw_boxes, locate_class
+from psol_ray.generators.ddt.moments import Component
+from psol_ray.generators.ddt.passes import Accept, Chunk, ClassMoments, Heat, Read, fits, measure, project, project_kept
+from psol_ray.generators.ddt.stream import FeatureStream
+from psol_ray.images.decoder import make_decoder
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.device import actor_device, autocast, feature_memory
+from psol_ray.models.features import FeatureExtractor, compiled
+from psol_ray.tables import Provenance, StageDir
 
 __all__ = ["JOBS_AN_ACTOR", "Locator"]
 

@@ -11,11 +11,15 @@ import torch
 
 from psol_ray.config import Precision
 from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.distributed.device import actor_device, autocast
-from psol_ray.images import make_decoder
-from psol_ray.models import PretrainedClassifier, SavedNetwork, find_backbone
-from psol_ray.prediction import Eye, Predictor, View
-from psol_ray.tables import Provenance, StageDir, unpack
+from psol_ray.distributed.packed import unpack
+from psol_ray.images.decoder import make_decoder
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.device import actor_device, autocast
+from psol_ray.models.pretrained import PretrainedClassifier
+from psol_ray.models.saved import SavedNetwork
+from psol_ray.prediction.predict import Eye, Predictor
+from psol_ray.prediction.views import View
+from psol_ray.tables import Provenance, StageDir
 
 __all__ = ["PredictionActor", "Pretrained", "Trained"]
 

@@ -13,9 +13,11 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from psol_ray.ddt import CHUNK, ClassMoments, Component, Heat, component_of
 from psol_ray.distributed.jobs import Job
-from psol_ray.tables import pack
+from psol_ray.distributed.packed import pack
+from psol_ray.generators.ddt.class_boxes import component_of
+from psol_ray.generators.ddt.moments import Component
+from psol_ray.generators.ddt.passes import CHUNK, ClassMoments, Heat
 
 __all__ = ["jobs_of_class"]
 

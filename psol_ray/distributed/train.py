@@ -37,7 +37,7 @@ def train(task: TrainingTask, max_failures: int) -> None:
             if not failures_left:
                 raise UserError(
                     f"training failed {max_failures + 1} times, which is more than cluster.max_failures allows, in the"
-                    f" end by {_gist(error)}; mend that, and the same command goes on from the last checkpoint"
+                    f" end by {_gist(error)}; fix that, and the same command goes on from the last checkpoint"
                 ) from error
             print(f"training failed ({_gist(error)}); going on from the last checkpoint", file=sys.stderr)
 
@@ -58,7 +58,7 @@ def _make_trainer(task: TrainingTask) -> TorchTrainer:
             name=name,
             storage_path=folder,
             storage_filesystem=task.stage.fs,
-            # `train` starts a failed run again itself: Ray Train would also retry what only the user can mend.
+            # `train` starts a failed run again itself: Ray Train would also retry what only the user can fix.
             failure_config=FailureConfig(max_failures=0),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),

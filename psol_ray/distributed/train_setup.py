@@ -12,11 +12,13 @@ import torch
 
 from psol_ray.config import TrainConfig
 from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.distributed.device import autocast
-from psol_ray.images import make_decoder
-from psol_ray.models import SavedNetwork
+from psol_ray.images.decoder import make_decoder
+from psol_ray.models.device import autocast
+from psol_ray.models.saved import SavedNetwork
 from psol_ray.tables import Provenance, StageDir
-from psol_ray.training import Trainer, TrainingLoader, Validator
+from psol_ray.training.loader import TrainingLoader
+from psol_ray.training.loop import Trainer
+from psol_ray.training.validation import Validator
 
 __all__ = ["Place", "TrainingTask", "make_loader", "make_trainer", "make_validation"]
 

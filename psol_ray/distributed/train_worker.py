@@ -12,7 +12,7 @@ import torch
 from psol_ray.distributed.checkpoint import Position, restore, save
 from psol_ray.distributed.diary import Diary
 from psol_ray.distributed.train_setup import Place, TrainingTask, make_loader, make_trainer, make_validation
-from psol_ray.training import Trainer
+from psol_ray.training.loop import Trainer
 
 __all__ = ["BEST_FILE", "MODEL_FILE", "train_worker"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from psol_ray.evaluation.baselines import baselines
 from psol_ray.evaluation.figures import Figures, nested
-from psol_ray.evaluation.join import catalog_rows, named, refuse_bad_truth
+from psol_ray.evaluation.join import catalog_rows, check_bad_truth, named
 from psol_ray.evaluation.metrics import GroundTruth, best_ious
 from psol_ray.evaluation.protocol import IOU_DIGITS, Protocol
 from psol_ray.evaluation.scores import of_split, score_boxes, score_predictions
@@ -51,7 +51,7 @@ def evaluate(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table, protocol
         UserError: a table does not fit the catalog, or holds impossible boxes or labels.
     """
     protocol = protocol or Protocol()
-    refuse_bad_truth(catalog, GroundTruth.of(catalog))
+    check_bad_truth(catalog, GroundTruth.of(catalog))
     scores = (score_boxes(catalog, boxes, protocol), score_predictions(catalog, predictions, protocol))
     train, test = (Figures.of(catalog, split, *scores) for split in ("train", "test"))
     by_class = test.class_intervals()

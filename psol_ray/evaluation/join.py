@@ -11,14 +11,14 @@ from psol_ray.tables.schemas import boxes_array
 
 __all__ = [
     "catalog_rows",
+    "check_bad_boxes",
+    "check_bad_truth",
+    "check_incomplete",
+    "check_inside_out",
+    "check_repeated",
+    "check_rows",
     "mask",
     "named",
-    "refuse_bad_boxes",
-    "refuse_bad_truth",
-    "refuse_incomplete",
-    "refuse_inside_out",
-    "refuse_repeated",
-    "refuse_rows",
 ]
 
 _NAMES_SHOWN = 3
@@ -45,22 +45,22 @@ def catalog_rows(catalog: pa.Table, table: pa.Table, name: str) -> NDArray[np.in
     Raises:
         UserError: an image is there twice, in either table, or is not in the catalog.
     """
-    refuse_repeated(catalog, "catalog")
-    refuse_repeated(table, name)
+    check_repeated(catalog, "catalog")
+    check_repeated(table, name)
     if not len(table):
         return np.zeros(0, np.int64)
     rows = pc.index_in(table.column("image_id"), value_set=catalog.column("image_id").combine_chunks())
-    refuse_rows(table, mask(pc.is_null(rows)), name, "not in the catalog; make both from the same data")
+    check_rows(table, mask(pc.is_null(rows)), name, "not in the catalog; make both from the same data")
     return np.asarray(rows, np.int64)
 
 
-def refuse_rows(table: pa.Table, bad_N: NDArray[np.bool_], name: str, complaint: str) -> None:
+def check_rows(table: pa.Table, bad_N: NDArray[np.bool_], name: str, complaint: str) -> None:
     """Raise a UserError where any row is bad: `NAME: 2 images (a.jpg, b.jpg) COMPLAINT`."""
     if bad_N.any():
         raise UserError(f"{name}: {named(table.filter(pa.array(bad_N)))} {complaint}")
 
 
-def refuse_repeated(table: pa.Table, name: str) -> None:
+def check_repeated(table: pa.Table, name: str) -> None:
     """Raise a UserError where an image has more than one row."""
     ids = table.column("image_id")
     if pc.count_distinct(ids).as_py() == len(table):
@@ -70,34 +70,34 @@ def refuse_repeated(table: pa.Table, name: str) -> None:
     raise UserError(f"{name}: {named(repeated)} more than once; each image has one row")
 
 
-def refuse_incomplete(images: pa.Table, table: pa.Table, name: str) -> None:
+def check_incomplete(images: pa.Table, table: pa.Table, name: str) -> None:
     """Raise a UserError where an image of `images` has no row in `table`; `name` is `TABLE of SPLIT`."""
     absent_N = ~mask(pc.is_in(images.column("image_id"), value_set=table.column("image_id").combine_chunks()))
     complaint = f"of {len(images)} missing; run that stage to its end on this catalog"
-    refuse_rows(images, absent_N, name, complaint)
+    check_rows(images, absent_N, name, complaint)
 
 
-def refuse_inside_out(table: pa.Table, name: str) -> None:
+def check_inside_out(table: pa.Table, name: str) -> None:
     """Raise a UserError where a box ends before it begins; a box without area is a box, and so is NaN."""
     boxes_N4 = boxes_array(table)
     bad_N = np.any(boxes_N4[:, 2:] < boxes_N4[:, :2], axis=1)
-    refuse_rows(table, bad_N, name, "with a box that is inside out; expected x0 <= x1 and y0 <= y1")
+    check_rows(table, bad_N, name, "with a box that is inside out; expected x0 <= x1 and y0 <= y1")
 
 
-def refuse_bad_boxes(table: pa.Table, unreadable_N: NDArray[np.bool_], name: str) -> None:
+def check_bad_boxes(table: pa.Table, unreadable_N: NDArray[np.bool_], name: str) -> None:
     """Raise a UserError where a box is inside out, or is NaN if and only if its image could be read."""
-    refuse_inside_out(table, name)
+    check_inside_out(table, name)
     boxes_N4 = boxes_array(table)
     lost_N = ~unreadable_N & ~np.isfinite(boxes_N4).all(axis=1)
-    refuse_rows(table, lost_N, name, "readable, but with a box that is not finite; only an unreadable one is NaN")
+    check_rows(table, lost_N, name, "readable, but with a box that is not finite; only an unreadable one is NaN")
     found_N = unreadable_N & ~np.isnan(boxes_N4).all(axis=1)
-    refuse_rows(table, found_N, name, "unreadable, and yet with a box; that of an unreadable image is NaN")
+    check_rows(table, found_N, name, "unreadable, and yet with a box; that of an unreadable image is NaN")
 
 
-def refuse_bad_truth(images: pa.Table, truth: GroundTruth) -> None:
+def check_bad_truth(images: pa.Table, truth: GroundTruth) -> None:
     """Raise a UserError where a true box of a catalog is not finite, or inside out."""
     bad_M = ~np.isfinite(truth.boxes_M4).all(axis=1) | np.any(truth.boxes_M4[:, 2:] < truth.boxes_M4[:, :2], axis=1)
     bad_N = np.zeros(len(images), bool)
     bad_N[np.repeat(np.arange(len(images)), truth.counts_N)[bad_M]] = True
-    complaint = "with a true box that is not finite or inside out; mend the annotations, and run `psol index` again"
-    refuse_rows(images, bad_N, "catalog", complaint)
+    complaint = "with a true box that is not finite or inside out; fix the annotations, and run `psol index` again"
+    check_rows(images, bad_N, "catalog", complaint)

@@ -7,13 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from psol_ray.evaluation.join import (
-    catalog_rows,
-    mask,
-    refuse_bad_boxes,
-    refuse_incomplete,
-    refuse_rows,
-)
+from psol_ray.evaluation.join import catalog_rows, check_bad_boxes, check_incomplete, check_rows, mask
 from psol_ray.evaluation.metrics import in_top_k, list_lengths
 from psol_ray.evaluation.protocol import Protocol
 from psol_ray.tables.schemas import UNREADABLE, boxes_array
@@ -92,12 +86,12 @@ def score_boxes(catalog: pa.Table, boxes: pa.Table, protocol: Protocol | None = 
     protocol = protocol or Protocol()
     rows_N = catalog_rows(catalog, boxes, "boxes")
     images = catalog.take(rows_N)
-    refuse_bad_boxes(boxes, mask(pc.equal(boxes.column("status"), UNREADABLE)), "boxes")
+    check_bad_boxes(boxes, mask(pc.equal(boxes.column("status"), UNREADABLE)), "boxes")
     relabelled_N = mask(pc.not_equal(boxes.column("label"), images.column("label")))
-    refuse_rows(boxes, relabelled_N, "boxes", "with another label than in the catalog; run `psol boxes` on this one")
+    check_rows(boxes, relabelled_N, "boxes", "with another label than in the catalog; run `psol boxes` on this one")
     for split in ("train", "test"):
         if len(of_split(images, split)):
-            refuse_incomplete(of_split(catalog, split), boxes, f"boxes of {split} images")
+            check_incomplete(of_split(catalog, split), boxes, f"boxes of {split} images")
     return BoxScores(rows_N, protocol.ious(images, boxes_array(boxes)), protocol)
 
 
@@ -119,15 +113,15 @@ def score_predictions(catalog: pa.Table, predictions: pa.Table, protocol: Protoc
     rows_N = catalog_rows(catalog, predictions, name)
     images = catalog.take(rows_N)
     elsewhere_N = mask(pc.not_equal(images.column("split"), "test"))
-    refuse_rows(predictions, elsewhere_N, name, "not of the test split; predict only its images")
+    check_rows(predictions, elsewhere_N, name, "not of the test split; predict only its images")
     if len(predictions):
-        refuse_incomplete(of_split(catalog, "test"), predictions, f"{name} of test images")
+        check_incomplete(of_split(catalog, "test"), predictions, f"{name} of test images")
     top_labels, boxes_N4 = predictions.column("top_labels"), boxes_array(predictions)
     unlabelled_N: NDArray[np.bool_] = list_lengths(top_labels) == 0
     labelled = not unlabelled_N.all()
     unreadable_N = unlabelled_N if labelled else np.asarray(np.isnan(boxes_N4).all(axis=1))
-    refuse_bad_boxes(predictions, unreadable_N, name)
-    _refuse_labels(catalog, predictions)
+    check_bad_boxes(predictions, unreadable_N, name)
+    _check_labels(catalog, predictions)
     label_N = images.column("label").to_numpy()
     return PredictionScores(
         rows_N,
@@ -139,7 +133,7 @@ def score_predictions(catalog: pa.Table, predictions: pa.Table, protocol: Protoc
     )
 
 
-def _refuse_labels(catalog: pa.Table, predictions: pa.Table) -> None:
+def _check_labels(catalog: pa.Table, predictions: pa.Table) -> None:
     flat = pc.list_flatten(predictions.column("top_labels"))
     image_L = np.repeat(np.arange(len(predictions)), list_lengths(predictions.column("top_labels")))
     last = pc.max(catalog.column("label")).as_py() if len(catalog) else -1
@@ -148,9 +142,9 @@ def _refuse_labels(catalog: pa.Table, predictions: pa.Table) -> None:
     bad_N = np.zeros(len(predictions), bool)
     bad_N[image_L[(label_L < 0) | (label_L > last)]] = True
     complaint = f"with labels outside 0 to {last}, the catalog's; use a classifier of the same classes"
-    refuse_rows(predictions, bad_N, "predictions", complaint)
+    check_rows(predictions, bad_N, "predictions", complaint)
     order_L = np.lexsort((label_L, image_L))
     image_L, label_L = image_L[order_L], label_L[order_L]
     twice_N = np.zeros(len(predictions), bool)
     twice_N[image_L[1:][(np.diff(image_L) == 0) & (np.diff(label_L) == 0)]] = True
-    refuse_rows(predictions, twice_N, "predictions", "with a label twice; each guess is another class")
+    check_rows(predictions, twice_N, "predictions", "with a label twice; each guess is another class")

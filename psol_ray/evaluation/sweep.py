@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from psol_ray.evaluation.bootstrap import bootstrap
-from psol_ray.evaluation.join import catalog_rows, refuse_incomplete
+from psol_ray.evaluation.join import catalog_rows, check_incomplete
 from psol_ray.evaluation.metrics import GroundTruth
 from psol_ray.evaluation.protocol import Protocol
 from psol_ray.evaluation.scores import of_split
@@ -67,7 +67,7 @@ def sweep(catalog: pa.Table, maps: pa.Table) -> dict[str, Any]:
         UserError: the maps are not those of the catalog's test images.
     """
     rows_N = catalog_rows(catalog, maps, "maps")
-    refuse_incomplete(of_split(catalog, "test"), maps, "maps of test")
+    check_incomplete(of_split(catalog, "test"), maps, "maps of test")
     images = catalog.take(rows_N)
     truth = GroundTruth.of(images)
     num_images = int(truth.known_N.sum())

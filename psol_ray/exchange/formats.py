@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
-from psol_ray.evaluation.join import refuse_rows
+from psol_ray.evaluation.join import check_rows
 from psol_ray.exchange.folder import whole_folder
 from psol_ray.exchange.rows import Rows, rows_to_export
 from psol_ray.exchange.score_maps import write_score_maps
@@ -35,7 +35,7 @@ def write_wsol(folder: str | Path, catalog: pa.Table, table: pa.Table) -> int:
     """
     rows = rows_to_export(catalog, table)
     breaking_N = np.array([any(mark in name for mark in ",\n\r") for name in rows.image_ids], bool)
-    refuse_rows(rows.images, breaking_N, "wsol", "with a comma or line break in the name; that format has no quotes")
+    check_rows(rows.images, breaking_N, "wsol", "with a comma or line break in the name; that format has no quotes")
     sizes_N2 = np.stack([rows.column("width"), rows.column("height")], axis=1)
     pixels_N4 = np.clip(np.rint(rows.boxes_N4), 0, np.tile(sizes_N2 - 1, 2)).astype(np.int64)
     with whole_folder(folder) as unfinished:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
-from psol_ray.evaluation.join import mask, refuse_rows
+from psol_ray.evaluation.join import check_rows, mask
 from psol_ray.geometry.boxes import area
 from psol_ray.tables.schemas import BOXES, NO_FOREGROUND, OK, UNREADABLE, box_columns, boxes_array
 
@@ -42,7 +42,7 @@ def boxes_table(catalog: pa.Table, found: Found, source: str) -> pa.Table:
     """
     sizes_N2 = np.stack([catalog.column(name).to_numpy() for name in ("width", "height")], axis=1).astype(np.float64)
     readable_N: NDArray[np.bool_] = np.all(sizes_N2 > 0, axis=1)
-    _refuse_bad_boxes(catalog, found, sizes_N2, source)
+    _check_bad_boxes(catalog, found, sizes_N2, source)
     boxed_N = np.zeros(len(catalog), bool)
     boxed_N[found.rows_M] = True
     kept_N = _complete_splits(catalog, boxed_N, readable_N, source)
@@ -61,18 +61,18 @@ def boxes_table(catalog: pa.Table, found: Found, source: str) -> pa.Table:
     return pa.table(columns).cast(BOXES).filter(pa.array(kept_N))
 
 
-def _refuse_bad_boxes(catalog: pa.Table, found: Found, sizes_N2: NDArray[np.float64], source: str) -> None:
+def _check_bad_boxes(catalog: pa.Table, found: Found, sizes_N2: NDArray[np.float64], source: str) -> None:
     rows, counts = np.unique(found.rows_M, return_counts=True)
-    refuse_rows(catalog.take(rows), counts > 1, source, "with more than one box; leave one for each image")
+    check_rows(catalog.take(rows), counts > 1, source, "with more than one box; leave one for each image")
     images = catalog.take(found.rows_M)
     lost_M = ~np.all(np.isfinite(found.boxes_M4), axis=1)
-    refuse_rows(images, lost_M, source, "with a box that is not finite; expected four numbers, mend or remove it")
+    check_rows(images, lost_M, source, "with a box that is not finite; expected four numbers, fix or remove it")
     inside_out_M = np.any(found.boxes_M4[:, 2:] < found.boxes_M4[:, :2], axis=1)
-    refuse_rows(images, inside_out_M, source, "with a box that is inside out; swap its corners or remove it")
+    check_rows(images, inside_out_M, source, "with a box that is inside out; swap its corners or remove it")
     ends_M4 = np.tile(sizes_N2[found.rows_M], 2)
     beyond_M = np.any((found.boxes_M4 < -_SLACK) | (found.boxes_M4 > ends_M4 + _SLACK), axis=1)
     outside_M = beyond_M & np.all(ends_M4 > 0, axis=1)
-    refuse_rows(images, outside_M, source, "with a box that reaches outside; expected pixels of the image as stored")
+    check_rows(images, outside_M, source, "with a box that reaches outside; expected pixels of the image as stored")
 
 
 def _complete_splits(
@@ -86,7 +86,7 @@ def _complete_splits(
         here_N = mask(pc.equal(catalog.column("split"), split))
         if (here_N & boxed_N).any():
             complaint = f"of {here_N.sum()} {split} images without a box; add them, or remove that split's boxes"
-            refuse_rows(catalog, here_N & readable_N & ~boxed_N, source, complaint)
+            check_rows(catalog, here_N & readable_N & ~boxed_N, source, complaint)
             kept_N |= here_N
     return kept_N
 

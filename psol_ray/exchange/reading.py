@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from psol_ray.catalog.annotations import read_boxes_csv
 from psol_ray.catalog.wsol_files import read_localization
 from psol_ray.errors import UserError
-from psol_ray.evaluation.join import refuse_rows
+from psol_ray.evaluation.join import check_rows
 from psol_ray.exchange.found import Found, boxes_table
 from psol_ray.exchange.keys import AMBIGUOUS, UNKNOWN, match_images
 from psol_ray.exchange.score_maps import read_score_maps
@@ -47,7 +47,7 @@ def source_folder(path: str) -> Path:
     """
     folder = Path(path)
     if "://" in path or not folder.is_dir():
-        raise UserError(f"source.path: found no folder {path!r} on this machine, expected one of boxes; mend the path")
+        raise UserError(f"source.path: found no folder {path!r} on this machine, expected one of boxes; fix the path")
     return folder
 
 
@@ -75,7 +75,7 @@ def _read_psol(folder: Path, catalog: pa.Table, _threshold: float, /) -> Found:
     """
     files = sorted(folder.glob(f"*{_PSOL}"))
     if not files:
-        raise UserError(f"{folder}: found no file *{_PSOL}, expected one a class; mend the path")
+        raise UserError(f"{folder}: found no file *{_PSOL}, expected one a class; fix the path")
     pairs = [pair for path in files for pair in _pairs(path)]
     keys = pa.array([key for key, _ in pairs], pa.string())
     rows_M = _known(folder, keys, match_images(keys, _ids(catalog)))
@@ -93,7 +93,7 @@ def _pairs(path: Path) -> list[tuple[str, list[float]]]:
     if not isinstance(pairs, tuple):
         raise UserError(f"{path}: found no mapping, expected one from image to [x, y, w, h]; copy the file again")
     odd = pa.table({"image_id": pa.array([key for key, box in pairs if not _is_box(box)], pa.string())})
-    refuse_rows(odd, np.ones(len(odd), bool), str(path), "without a box of four numbers; expected [x, y, w, h]")
+    check_rows(odd, np.ones(len(odd), bool), str(path), "without a box of four numbers; expected [x, y, w, h]")
     return list(pairs)
 
 
@@ -109,7 +109,7 @@ def _read_wsol_maps(folder: Path, catalog: pa.Table, threshold: float, /) -> Fou
 
 def _file(folder: Path, name: str) -> Path:
     if not (folder / name).is_file():
-        raise UserError(f"source.path: found no {name} in {folder}, expected one; mend the path or source.format")
+        raise UserError(f"source.path: found no {name} in {folder}, expected one; fix the path or source.format")
     return folder / name
 
 
@@ -120,8 +120,8 @@ def _ids(catalog: pa.Table) -> pa.Array:
 def _known(path: Path, keys: pa.Array, rows_M: NDArray[np.int64]) -> NDArray[np.int64]:
     """The rows, once every key means one image."""
     named = pa.table({"image_id": keys})
-    refuse_rows(named, rows_M == UNKNOWN, str(path), "not in the catalog; import boxes of its images alone")
-    refuse_rows(named, rows_M == AMBIGUOUS, str(path), "that may be any of several in the catalog; give longer paths")
+    check_rows(named, rows_M == UNKNOWN, str(path), "not in the catalog; import boxes of its images alone")
+    check_rows(named, rows_M == AMBIGUOUS, str(path), "that may be any of several in the catalog; give longer paths")
     return rows_M
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from psol_ray.evaluation.join import catalog_rows, refuse_inside_out
+from psol_ray.evaluation.join import catalog_rows, check_inside_out
 from psol_ray.geometry.boxes import area
 from psol_ray.tables.schemas import boxes_array
 
@@ -38,7 +38,7 @@ def rows_to_export(catalog: pa.Table, table: pa.Table) -> Rows:
         UserError: an image is not in the catalog or there twice, or a box is inside out.
     """
     rows_N = catalog_rows(catalog, table, "table")
-    refuse_inside_out(table, "table")
+    check_inside_out(table, "table")
     boxes_N4 = boxes_array(table)
     width_N, height_N = (catalog.column(name).to_numpy()[rows_N] for name in ("width", "height"))
     readable_N = (area(boxes_N4) > 0) & (width_N > 0) & (height_N > 0)  # NaN is not above 0

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
-from psol_ray.evaluation.join import refuse_rows
+from psol_ray.evaluation.join import check_rows
 from psol_ray.exchange.folder import whole_folder
 from psol_ray.exchange.rows import rows_to_export
 from psol_ray.geometry.boxes import scale
@@ -78,11 +78,11 @@ def read_score_maps(
         boxes = list(pool.map(partial(_read_box, folder, threshold), image_ids))
     damaged_N = np.array([box is _Without.NUMBERS for box in boxes], bool)
     complaint = "with a map that is no array of height x width finite numbers; save it again with numpy.save"
-    refuse_rows(pa.table({"image_id": pa.array(image_ids, pa.string())}), damaged_N, str(folder), complaint)
+    check_rows(pa.table({"image_id": pa.array(image_ids, pa.string())}), damaged_N, str(folder), complaint)
     rows_M = np.array([row for row, box in enumerate(boxes) if box is not _Without.FILE], np.int64)
     if not len(rows_M):
         first = f", such as {image_ids[0]}.npy" if len(image_ids) else ""
-        raise UserError(f"{folder}: found no map, expected IMAGE_ID.npy for the catalog's images{first}; mend the path")
+        raise UserError(f"{folder}: found no map, expected IMAGE_ID.npy for the catalog's images{first}; fix the path")
     found = [boxes[row] for row in rows_M]
     fractions_M4 = np.array([[0, 0, 1, 1] if box is _Without.OBJECT else box for box in found], np.float64)
     return rows_M, fractions_M4, np.array([box is not _Without.OBJECT for box in found])

@@ -10,7 +10,7 @@ import timm
 import torch
 import torchvision
 
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, abbreviate
 from psol_ray.models import lite0
 from psol_ray.models.backbones import Backbone
 
@@ -117,7 +117,9 @@ def read_file(path: str) -> State:
         f"{n!r}: {type(t).__name__}" for n, t in state.items() if not isinstance(n, str) or not torch.is_tensor(t)
     ]
     if strangers:
-        raise UserError(f"weights {path!r}: expected a mapping of names to tensors, found {_abridge(strangers)} in it")
+        raise UserError(
+            f"weights {path!r}: expected a mapping of names to tensors, found {abbreviate(strangers, 8)} in it"
+        )
     if state and all(name.startswith("module.") for name in state):
         return {name.removeprefix("module."): tensor for name, tensor in state.items()}
     return dict(state)
@@ -144,13 +146,9 @@ def account(found: State, needed: State, known: State, *, source: str) -> None:
         if name in found and found[name].shape != tensor.shape
     ]
     problems = [("missing", missing), ("surplus", surplus), ("mis-shaped", misshaped)]
-    listed = "; ".join(f"{len(names)} {kind}: {_abridge(names)}" for kind, names in problems if names)
+    listed = "; ".join(f"{len(names)} {kind}: {abbreviate(names, 8)}" for kind, names in problems if names)
     if listed:
         raise UserError(f"weights {source} are those of another network ({listed}); give the weights of this one")
-
-
-def _abridge(names: list[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def hash_state(states: Iterable[tuple[str, torch.Tensor]]) -> str:

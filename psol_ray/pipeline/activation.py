@@ -8,20 +8,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 
-from psol_ray.cam import ActivationMaps, MapMethod
 from psol_ray.config import BoxesConfig, Config
 from psol_ray.distributed.cam import MapActor, Target
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.jobs import Job
+from psol_ray.distributed.packed import pack
 from psol_ray.distributed.train_worker import MODEL_FILE
 from psol_ray.errors import UserError
-from psol_ray.models import PsolNetwork, SavedNetwork, hash_state
+from psol_ray.generators.class_maps.maps import ActivationMaps, MapMethod
+from psol_ray.models.networks import PsolNetwork
+from psol_ray.models.saved import SavedNetwork
+from psol_ray.models.weights import hash_state
 from psol_ray.pipeline.context import Context, Work, backbone_of
 from psol_ray.pipeline.maps import maps_of
 from psol_ray.pipeline.network_files import open_network
-from psol_ray.tables import CATALOG, pack, read_file
+from psol_ray.tables import CATALOG, read_file
 
-__all__ = ["ActivationBoxes", "refuse_settings"]
+__all__ = ["ActivationBoxes", "check_settings"]
 
 _TITLES = {"cam": "Pseudo boxes (CAM)", "grad_cam": "Pseudo boxes (Grad-CAM)"}
 _EXPECTED = "expected a model.safetensors of `psol train classifier`, or of `psol train joint`"
@@ -40,15 +43,15 @@ class ActivationBoxes:
         self._context, self._config = context, context.config.boxes
         method = self._config.method
         assert method != "ddt"
-        _refuse_localizer(self._config)
+        _check_localizer(self._config)
         self.title = _TITLES[method]
         self.inputs: Mapping[str, str] = {}
         if self._config.classifier is None:
             self.inputs = {"classifier": context.stage("classifier").require().fingerprint}
         where, self._data = _find(context)
         saved, network = open_network(where, self._data, _EXPECTED)
-        _refuse_other_classes(context, where, saved)
-        _refuse_without_maps(saved, network, method)
+        _check_other_classes(context, where, saved)
+        _check_without_maps(saved, network, method)
         # Not where the file lies, and nothing of DDT's.
         self.settings: Mapping[str, Any] = {
             "method": method,
@@ -70,27 +73,27 @@ class ActivationBoxes:
         return lambda: options.remote(plan, self._config, model_ref, data_root, maps, boxes, board)
 
 
-def refuse_settings(config: Config) -> None:
+def check_settings(config: Config) -> None:
     """Raise a UserError where boxes cannot be made as `boxes.method` says, before anything is trained for it."""
     boxes = config.boxes
     if boxes.method == "ddt":
         return
-    _refuse_localizer(boxes)
+    _check_localizer(boxes)
     if boxes.classifier is None:
         backbone = backbone_of("classifier", config.classifier.backbone)
         saved = SavedNetwork(backbone.name, config.classifier.input_size or backbone.input_size, 0, num_classes=2)
-        _refuse_without_maps(saved, saved.build(), boxes.method)
+        _check_without_maps(saved, saved.build(), boxes.method)
 
 
-def _refuse_localizer(boxes: BoxesConfig) -> None:
+def _check_localizer(boxes: BoxesConfig) -> None:
     if boxes.localizer is not None:
         raise UserError(
             f"boxes.method: found {boxes.method} beside boxes.localizer {boxes.localizer!r}, expected one of them;"
-            " leave the other away"
+            " leave the other out"
         )
 
 
-def _refuse_without_maps(saved: SavedNetwork, network: PsolNetwork, method: MapMethod) -> None:
+def _check_without_maps(saved: SavedNetwork, network: PsolNetwork, method: MapMethod) -> None:
     try:
         ActivationMaps(saved, network, method)
     except UserError as error:
@@ -108,11 +111,11 @@ def _find(context: Context) -> tuple[str, bytes]:
         return f"{stage.path}/{MODEL_FILE}", data
     data = read_file("boxes.classifier", uri)
     if data is None:
-        raise UserError(f"boxes.classifier: found no file {uri!r}, {_EXPECTED}; mend the path")
+        raise UserError(f"boxes.classifier: found no file {uri!r}, {_EXPECTED}; fix the path")
     return f"boxes.classifier: {uri!r}", data
 
 
-def _refuse_other_classes(context: Context, where: str, saved: SavedNetwork) -> None:
+def _check_other_classes(context: Context, where: str, saved: SavedNetwork) -> None:
     if saved.num_classes is None:
         raise UserError(f"{where}: found a localizer, which knows no classes, {_EXPECTED}; give one of those")
     num_classes = pc.max(context.stage("catalog").read(CATALOG, ["label"]).column("label")).as_py() + 1

@@ -16,7 +16,7 @@ from psol_ray.distributed.pool import run_pool
 from psol_ray.distributed.progress import show_progress
 from psol_ray.distributed.split import jobs_of_class
 from psol_ray.errors import UserError
-from psol_ray.models import hash_state, load_state
+from psol_ray.models.weights import hash_state, load_state
 from psol_ray.pipeline.activation import ActivationBoxes
 from psol_ray.pipeline.context import Context, Work, backbone_of
 from psol_ray.pipeline.maps import claim_maps, complete_maps
@@ -102,7 +102,7 @@ def _method(context: Context) -> _Method:
     if config.classifier is not None:
         raise UserError(
             f"boxes.classifier: found {config.classifier!r} beside boxes.method ddt, which has no use for one;"
-            " set boxes.method to cam or grad_cam, or leave it away"
+            " set boxes.method to cam or grad_cam, or leave it out"
         )
     return _Ddt(config) if config.localizer is None else SecondRound(config, config.localizer)
 

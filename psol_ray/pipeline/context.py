@@ -18,7 +18,7 @@ from psol_ray.errors import UserError
 from psol_ray.tables import CATALOG, Provenance, RunDir, StageDir
 
 if TYPE_CHECKING:
-    from psol_ray.models import Backbone
+    from psol_ray.models.backbones import Backbone
 
 __all__ = ["Context", "Work", "backbone_of"]
 
@@ -99,7 +99,7 @@ def backbone_of(section: str, name: str) -> Backbone:
         UserError: it is unknown; the message starts with the field's path.
     """
     # Late: commands that need no backbone do without the seconds that torch takes to import.
-    from psol_ray.models import find_backbone
+    from psol_ray.models.backbones import find_backbone
 
     try:
         return find_backbone(name)

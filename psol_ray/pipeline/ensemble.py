@@ -4,18 +4,21 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from psol_ray.cli.parse import ModelName
 from psol_ray.config import PredictConfig
 from psol_ray.distributed.predict import Pretrained, Trained
 from psol_ray.distributed.train_worker import BEST_FILE, MODEL_FILE
 from psol_ray.errors import UserError
-from psol_ray.models import SavedNetwork, find_backbone, hash_state, imagenet_columns, load_classifier_state
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.pretrained import imagenet_columns
+from psol_ray.models.saved import SavedNetwork
+from psol_ray.models.weights import hash_state, load_classifier_state
 from psol_ray.pipeline.context import Context
 from psol_ray.pipeline.network_files import open_network
-from psol_ray.prediction import View
-from psol_ray.settings import ModelName
+from psol_ray.prediction.views import View
 from psol_ray.tables import read_file
 
-__all__ = ["Ensemble", "find_ensemble", "own_models", "refuse_unknown"]
+__all__ = ["Ensemble", "check_unknown", "find_ensemble", "own_models"]
 
 _OWN = "trained"
 _EXPECTED = "expected a model.safetensors of `psol train`"
@@ -69,7 +72,7 @@ def find_ensemble(context: Context, class_names: Sequence[str]) -> Ensemble:
     config = context.config.predict
     boxes = _localizer(context)
     classes = [_classifier(context, name, class_names) for name in config.classifiers]
-    _refuse_misfits(boxes, classes, class_names)
+    _check_misfits(boxes, classes, class_names)
     class_view = config.class_view or config.view
     settings = {
         **{name: getattr(config, name) for name in ("models", "checkpoint", "view")},
@@ -89,7 +92,7 @@ def find_ensemble(context: Context, class_names: Sequence[str]) -> Ensemble:
     )
 
 
-def refuse_unknown(config: PredictConfig) -> None:
+def check_unknown(config: PredictConfig) -> None:
     """Raise a UserError for networks that cannot be had, before anything is trained for the prediction."""
     for setting, names in (("localizer", [config.localizer]), ("classifiers", config.classifiers)):
         for name in names:
@@ -134,7 +137,7 @@ def _own(context: Context, name: str) -> _Found:
 def _from_file(setting: str, uri: str) -> _Found:
     data = read_file(setting, uri)
     if data is None:
-        raise UserError(f"{setting}: found no file {uri!r}, {_EXPECTED}; mend the path")
+        raise UserError(f"{setting}: found no file {uri!r}, {_EXPECTED}; fix the path")
     where = f"{setting}: {uri!r}"
     _, network = open_network(where, data, _EXPECTED)
     # Not where the file lies.
@@ -174,7 +177,7 @@ def _pretrained(name: str, class_names: Sequence[str]) -> _Found:
     return _Found(where, make, size, share, 0, len(class_names), described, backbone_name)
 
 
-def _refuse_misfits(boxes: _Found, classes: Sequence[_Found], class_names: Sequence[str]) -> None:
+def _check_misfits(boxes: _Found, classes: Sequence[_Found], class_names: Sequence[str]) -> None:
     if not boxes.num_boxes:
         raise UserError(f"{boxes.where}: found a classifier, which says no boxes; give a localizer or a joint network")
     for found in classes:

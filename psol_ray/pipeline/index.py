@@ -25,7 +25,7 @@ def index(context: Context) -> None:
     if data.metadata is not None and data.layout != "wsol":
         raise UserError(
             f"data.metadata: found {data.metadata!r} beside data.layout {data.layout}, which has none;"
-            " set data.layout to wsol, or leave it away"
+            " set data.layout to wsol, or leave it out"
         )
     with context.making(Provenance("catalog", _settings(data), {})) as work:
         if work is None:

@@ -3,7 +3,8 @@
 from safetensors import SafetensorError
 
 from psol_ray.errors import UserError
-from psol_ray.models import PsolNetwork, SavedNetwork
+from psol_ray.models.networks import PsolNetwork
+from psol_ray.models.saved import SavedNetwork
 
 __all__ = ["open_network"]
 

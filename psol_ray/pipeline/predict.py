@@ -8,12 +8,13 @@ import ray
 
 from psol_ray.distributed.cluster import connect, plan_workers
 from psol_ray.distributed.jobs import Job
+from psol_ray.distributed.packed import pack
 from psol_ray.distributed.pool import run_pool
 from psol_ray.distributed.predict import PredictionActor
 from psol_ray.distributed.progress import show_progress
 from psol_ray.pipeline.context import Context, Work
 from psol_ray.pipeline.ensemble import Ensemble, find_ensemble, own_models
-from psol_ray.tables import Provenance, pack
+from psol_ray.tables import Provenance
 
 __all__ = ["SOURCES_FILE", "predict"]
 

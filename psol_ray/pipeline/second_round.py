@@ -10,13 +10,15 @@ import ray
 from psol_ray.config import BoxesConfig
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.jobs import Job
+from psol_ray.distributed.packed import pack
 from psol_ray.distributed.predict import PredictionActor, Trained
 from psol_ray.errors import UserError
-from psol_ray.models import SavedNetwork, hash_state
+from psol_ray.models.saved import SavedNetwork
+from psol_ray.models.weights import hash_state
 from psol_ray.pipeline.context import Work
 from psol_ray.pipeline.network_files import open_network
-from psol_ray.prediction import View
-from psol_ray.tables import pack, read_file
+from psol_ray.prediction.views import View
+from psol_ray.tables import read_file
 
 __all__ = ["SecondRound"]
 
@@ -71,7 +73,7 @@ def _read(uri: str) -> tuple[bytes, SavedNetwork, str]:
     """The file, what it says of itself, and a hash of its tensors."""
     data = read_file("boxes.localizer", uri)
     if data is None:
-        raise UserError(f"boxes.localizer: found no file {uri!r}, {_EXPECTED}; mend the path")
+        raise UserError(f"boxes.localizer: found no file {uri!r}, {_EXPECTED}; fix the path")
     saved, network = open_network(f"boxes.localizer: {uri!r}", data, _EXPECTED)
     if not saved.num_boxes:
         raise UserError(

@@ -77,7 +77,7 @@ def _rows(run: MeasuredRun) -> Iterator[RunRow]:
     """What a run says in every table."""
     if run.data_set not in _DATA_SETS:
         raise UserError(
-            f"{run.run_dir}: found data of layout {run.data_set}, expected {' or '.join(_DATA_SETS)}; leave it away"
+            f"{run.run_dir}: found data of layout {run.data_set}, expected {' or '.join(_DATA_SETS)}; leave it out"
         )
     boxes = run.boxes_row()
     if boxes is not None:

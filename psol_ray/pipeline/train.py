@@ -4,6 +4,7 @@ import json
 
 import ray
 
+from psol_ray.cli.parse import ModelName
 from psol_ray.config import TrainConfig, result_settings
 from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
 from psol_ray.distributed.diary import HISTORY_FILE
@@ -11,11 +12,12 @@ from psol_ray.distributed.progress import show_progress
 from psol_ray.distributed.train import train
 from psol_ray.distributed.train_setup import TrainingTask
 from psol_ray.errors import UserError
-from psol_ray.models import SavedNetwork, hash_state, load_state
+from psol_ray.models.saved import SavedNetwork
+from psol_ray.models.weights import hash_state, load_state
 from psol_ray.pipeline.context import Context, Work, backbone_of
-from psol_ray.settings import ModelName
 from psol_ray.tables import BOXES, Provenance
-from psol_ray.training import collect_samples, validation_images
+from psol_ray.training.samples import collect_samples
+from psol_ray.training.validation import validation_images
 
 __all__ = ["train_model"]
 

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from psol_ray.geometry.boxes import area
-from psol_ray.images import DecodedBatch, Decoder, prefetch
+from psol_ray.images.decoder import DecodedBatch, Decoder
+from psol_ray.images.prefetch import prefetch
 from psol_ray.models.networks import Outputs
 from psol_ray.prediction.views import View
 from psol_ray.tables.schemas import BOXES, OK, PREDICTIONS, UNREADABLE, box_columns

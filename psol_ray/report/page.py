@@ -15,16 +15,7 @@ from psol_ray.evaluation import Protocol
 from psol_ray.report.cards import Card, make_cards
 from psol_ray.report.charts import make_charts, make_sweep_chart
 from psol_ray.report.classes import class_tables
-from psol_ray.report.gallery import (
-    CORRECT,
-    Rows,
-    SplitView,
-    failures,
-    gains,
-    per_class_rows,
-    spread,
-    view_split,
-)
+from psol_ray.report.gallery import CORRECT, Rows, SplitView, failures, gains, per_class_rows, spread, view_split
 from psol_ray.report.scores import between, counts, headline, how_scored, percent, score_rows, teacher_of
 from psol_ray.tables.schemas import UNREADABLE
 

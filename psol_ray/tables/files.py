@@ -5,7 +5,7 @@ import os
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, first_line
 
 __all__ = ["open_uri", "read_file"]
 
@@ -25,7 +25,7 @@ def open_uri(setting: str, uri: str) -> tuple[pafs.FileSystem, str]:
             return pafs.FileSystem.from_uri(uri)
         except (pa.ArrowException, OSError) as error:
             raise UserError(
-                f"{setting}: {uri!r} cannot be opened ({_gist(error)}); give a local path or an s3:// URI"
+                f"{setting}: {uri!r} cannot be opened ({first_line(error)}); give a local path or an s3:// URI"
             ) from None
     # Absolute, because workers need not share the driver's working directory.
     return pafs.LocalFileSystem(), os.path.abspath(uri)
@@ -44,8 +44,4 @@ def read_file(setting: str, uri: str) -> bytes | None:
         with fs.open_input_stream(path) as stream:
             return stream.read()
     except OSError as error:
-        raise UserError(f"{setting}: {uri!r} cannot be read ({_gist(error)}); mend that, or give another") from None
-
-
-def _gist(error: Exception) -> str:
-    return str(error).partition("\n")[0]  # HDFS lists every place where Java is not
+        raise UserError(f"{setting}: {uri!r} cannot be read ({first_line(error)}); fix that, or give another") from None

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from psol_ray.errors import UserError
 from psol_ray.tables.files import open_uri
-from psol_ray.tables.fingerprint import Provenance
+from psol_ray.tables.provenance import Provenance
 
 __all__ = ["RunDir", "StageDir"]
 
@@ -90,7 +90,7 @@ class StageDir:
             self._write(f"{self.path}/{name}", data)
         except OSError as error:
             raise UserError(
-                f"{self.path}: {name} cannot be written ({error}); mend that, and the same command goes on from here"
+                f"{self.path}: {name} cannot be written ({error}); fix that, and the same command goes on from here"
             ) from None
 
     def _write(self, target: str, data: bytes) -> None:

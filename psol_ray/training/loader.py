@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from psol_ray.geometry.crops import box_in_crop, draw_crop
-from psol_ray.images import Decoder, prefetch
+from psol_ray.images.decoder import Decoder
+from psol_ray.images.prefetch import prefetch
 from psol_ray.training.samples import Samples
 
 __all__ = ["Share", "TrainingBatch", "TrainingLoader"]

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from psol_ray.config import TrainConfig
 from psol_ray.errors import UserError
-from psol_ray.models import PsolNetwork
+from psol_ray.models.networks import PsolNetwork
 from psol_ray.training.loader import TrainingBatch
 from psol_ray.training.losses import make_loss
 from psol_ray.training.workers import num_workers, share_buffers, sum_over_workers
@@ -120,14 +120,16 @@ class Trainer:
         losses = sum_over_workers(torch.stack(self._losses).double()).tolist()
         self._losses.clear()
         for loss in losses:
-            self._refuse("the loss is", loss)
+            self._check_finite("the loss is", loss)
         return losses
 
     def check_weights(self) -> None:
         """Raise a UserError where a weight is not finite: the last step may have done that, behind its own loss."""
-        self._refuse("a weight is", float(torch.stack([p.detach().sum() for p in self.network.parameters()]).sum()))
+        self._check_finite(
+            "a weight is", float(torch.stack([p.detach().sum() for p in self.network.parameters()]).sum())
+        )
 
-    def _refuse(self, what: str, value: float) -> None:
+    def _check_finite(self, what: str, value: float) -> None:
         if not math.isfinite(value):
             raise UserError(
                 f"{what} {value}, not a finite number, at learning_rate {self._config.learning_rate}; lower it"

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torchvision.ops import complete_box_iou_loss, distance_box_iou_loss, generalized_box_iou_loss
 
 from psol_ray.config import TrainConfig
-from psol_ray.models import Outputs
+from psol_ray.models.networks import Outputs
 from psol_ray.training.loader import TrainingBatch
 
 __all__ = ["AUXILIARY_WEIGHT", "boxes_of_class", "loss_of", "make_loss"]

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known
 from psol_ray.geometry.boxes import fractions_to_xyxy
-from psol_ray.images import DecodedBatch, Decoder, prefetch
-from psol_ray.models import Outputs
+from psol_ray.images.decoder import DecodedBatch, Decoder
+from psol_ray.images.prefetch import prefetch
+from psol_ray.models.networks import Outputs
 from psol_ray.training.losses import boxes_of_class
 from psol_ray.training.workers import sum_over_workers
 

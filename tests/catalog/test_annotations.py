@@ -4,13 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from psol_ray.catalog.annotations import (
-    Annotations,
-    box_lists,
-    read_boxes_csv,
-    read_solution_csv,
-    read_voc_xml,
-)
+from psol_ray.catalog.annotations import Annotations, box_lists, read_boxes_csv, read_solution_csv, read_voc_xml
 from psol_ray.errors import UserError
 
 from .trees import GT_BOXES, solution_csv, voc_xml, write

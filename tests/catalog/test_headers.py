@@ -85,7 +85,7 @@ def test_no_images() -> None:
 
 
 def test_a_root_that_is_not_mounted_is_an_error_not_unreadable_images(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"gone' is no folder on \S+, expected the images"):
+    with pytest.raises(UserError, match=r"gone' is not a folder on \S+, expected the images"):
         read_sizes(str(tmp_path / "gone"), ["a.jpg"])
 
 

@@ -23,7 +23,7 @@ def test_an_empty_file_has_no_rows(tmp_path: Path, text: str) -> None:
     [
         (
             ["a.jpg"],
-            r"found 1 lines of another form \('a.jpg'\), expected IMAGE_ID,LABEL in whole numbers, 0 or more; mend",
+            r"found 1 lines of another form \('a.jpg'\), expected IMAGE_ID,LABEL in whole numbers, 0 or more; fix",
         ),
         (
             ["a.jpg,1,2", ",1", "b.jpg,x", "c.jpg,", "d.jpg,1.0"],

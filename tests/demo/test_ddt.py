@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from psol_ray.catalog import build_catalog, list_images, read_sizes
-from psol_ray.ddt import FeatureStream, locate_class
 from psol_ray.demo import make_demo
 from psol_ray.evaluation import evaluate
-from psol_ray.images import make_decoder
-from psol_ray.models import FeatureExtractor, find_backbone, load_state
+from psol_ray.generators.ddt.class_boxes import locate_class
+from psol_ray.generators.ddt.stream import FeatureStream
+from psol_ray.images.decoder import make_decoder
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.features import FeatureExtractor
+from psol_ray.models.weights import load_state
 from psol_ray.tables import PREDICTIONS
 
 BATCH = 8

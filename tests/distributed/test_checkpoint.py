@@ -13,8 +13,8 @@ from ray.train import Checkpoint
 from psol_ray.config import TrainConfig
 from psol_ray.distributed.checkpoint import Position, restore, save
 from psol_ray.errors import UserError
-from psol_ray.models import SavedNetwork
-from psol_ray.training import Trainer
+from psol_ray.models.saved import SavedNetwork
+from psol_ray.training.loop import Trainer
 
 NETWORK = SavedNetwork("test_resnet", 32, 1, None)
 POSITION = Position(7, [{"step": 6, "epoch": 2, "time": 1e9, "loss": 0.5}], [0.25])

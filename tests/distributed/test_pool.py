@@ -133,11 +133,11 @@ def test_a_job_that_kills_its_actors_is_set_aside_and_no_other(
 
 def test_a_mistake_found_in_a_job_is_raised_as_it_is(tmp_path: Path) -> None:
     def refuse(_: Path, __: str) -> None:
-        raise UserError("mend this")
+        raise UserError("fix this")
 
     with pytest.raises(UserError) as raised:
         run_pool(actor_factory(tmp_path, refuse), 1, jobs("a", "b"))
-    assert str(raised.value) == "mend this"
+    assert str(raised.value) == "fix this"
     assert begun(tmp_path)[0] == "a"
 
 

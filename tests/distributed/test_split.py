@@ -10,11 +10,11 @@ import pytest
 import ray
 import torch
 
-from psol_ray.ddt import CHUNK, draw_boxes, locate_class, measure, project_kept
-from psol_ray.ddt.passes import Accept, Read
 from psol_ray.distributed.jobs import Job
+from psol_ray.distributed.packed import unpack
 from psol_ray.distributed.split import jobs_of_class
-from psol_ray.tables import unpack
+from psol_ray.generators.ddt.class_boxes import draw_boxes, locate_class
+from psol_ray.generators.ddt.passes import CHUNK, Accept, Read, measure, project_kept
 
 
 def catalog(number: int) -> pa.Table:

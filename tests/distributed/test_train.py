@@ -51,9 +51,7 @@ def test_goes_on_after_as_many_faults_as_allowed(run: Any, faults: int, capsys: 
 
 @pytest.mark.parametrize("allowed", [0, 2])
 def test_one_more_is_a_sentence(run: Any, allowed: int) -> None:
-    complaint = (
-        rf"training failed {allowed + 1} times, .* by a machine is gone; mend that, and the same command goes on"
-    )
+    complaint = rf"training failed {allowed + 1} times, .* by a machine is gone; fix that, and the same command goes on"
     with pytest.raises(UserError, match=complaint):
         run([FAULT] * 9, allowed)
 

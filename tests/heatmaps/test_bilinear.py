@@ -13,10 +13,13 @@ from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 from torch.nn.functional import interpolate
 
-from psol_ray.ddt.moments import Moments
+from psol_ray.generators.ddt.moments import Moments
 from psol_ray.heatmaps import bilinear
 from psol_ray.heatmaps.bilinear import largest_upsampled_components
-from psol_ray.models import FeatureExtractor, find_backbone, lite0, load_state
+from psol_ray.models import lite0
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.features import FeatureExtractor
+from psol_ray.models.weights import load_state
 
 pytestmark = pytest.mark.filterwarnings("error")
 

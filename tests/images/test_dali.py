@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from psol_ray.images import DaliDecoder, PillowDecoder, dali, dali_available, make_decoder
-from psol_ray.images.dali import _build_pipeline
+from psol_ray.images import dali
+from psol_ray.images.dali import DaliDecoder, _build_pipeline, dali_available
+from psol_ray.images.decoder import make_decoder
+from psol_ray.images.pillow import PillowDecoder
 
 from .files import BAD, KINDS, PHOTOGRAPHS, levels_apart, save_bad, save_kind
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from psol_ray.images import PillowDecoder
-from psol_ray.images.pillow import decode_file
+from psol_ray.images.pillow import PillowDecoder, decode_file
 
 from .files import BAD, KINDS, flower, levels_apart, oriented, save_bad, save_kind
 

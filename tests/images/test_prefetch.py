@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from psol_ray.images import prefetch
+from psol_ray.images.prefetch import prefetch
 
 
 def threads() -> list[threading.Thread]:

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from psol_ray.errors import UserError
-from psol_ray.models import Backbone, find_backbone
-from psol_ray.models.backbones import HALF, IMAGENET_MEAN, TORCHVISION
+from psol_ray.models.backbones import HALF, IMAGENET_MEAN, TORCHVISION, Backbone, find_backbone
 
 TIMM = ["tf_efficientnet_lite0", "vit_tiny_patch16_224"]
 

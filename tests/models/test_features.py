@@ -4,9 +4,10 @@ import pytest
 import torch
 from torchvision.transforms import functional as TF
 
-from psol_ray.models import FeatureExtractor, compiled, find_backbone, lite0, load_state
-from psol_ray.models.backbones import IMAGENET_MEAN, IMAGENET_STD
-from psol_ray.models.features import Normalize
+from psol_ray.models import lite0
+from psol_ray.models.backbones import IMAGENET_MEAN, IMAGENET_STD, find_backbone
+from psol_ray.models.features import FeatureExtractor, Normalize, compiled
+from psol_ray.models.weights import load_state
 
 
 def pictures(number: int, size: int) -> torch.Tensor:

@@ -9,8 +9,9 @@ import timm
 import torch
 
 from psol_ray.errors import UserError
-from psol_ray.images import PillowDecoder
-from psol_ray.models import find_backbone, lite0
+from psol_ray.images.pillow import PillowDecoder
+from psol_ray.models import lite0
+from psol_ray.models.backbones import find_backbone
 from psol_ray.models.features import Normalize
 
 pytestmark = pytest.mark.skipif(

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from psol_ray.models import Outputs, PsolNetwork, find_backbone, load_state
-from psol_ray.models.backbones import TORCHVISION
+from psol_ray.models.backbones import TORCHVISION, find_backbone
+from psol_ray.models.networks import Outputs, PsolNetwork
+from psol_ray.models.weights import load_state
 
 SIDE_BRANCH = "inception_v3"
 

@@ -8,8 +8,10 @@ import torch
 from PIL import Image
 
 from psol_ray.errors import UserError
-from psol_ray.models import PretrainedClassifier, find_backbone, imagenet_columns, load_classifier_state
+from psol_ray.models.backbones import find_backbone
 from psol_ray.models.lite0 import BACKBONE, PACKAGE
+from psol_ray.models.pretrained import PretrainedClassifier, imagenet_columns
+from psol_ray.models.weights import load_classifier_state
 
 
 def test_columns_are_found_by_wordnet_id() -> None:

@@ -11,7 +11,8 @@ import safetensors.torch
 import torch
 
 from psol_ray.errors import UserError
-from psol_ray.models import PsolNetwork, SavedNetwork
+from psol_ray.models.networks import PsolNetwork
+from psol_ray.models.saved import SavedNetwork
 
 RECIPE = {"epochs": 6, "learning_rate": 1e-3, "min_crop_area": None, "note": 'é "quoted"', "class_names": ["a", "b"]}
 

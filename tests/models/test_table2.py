@@ -13,8 +13,9 @@ import torch
 import yaml
 from torch import nn
 
-from psol_ray.models import PsolNetwork, find_backbone
+from psol_ray.models.backbones import find_backbone
 from psol_ray.models.costs import cost
+from psol_ray.models.networks import PsolNetwork
 
 HEADS = {  # boxes an image, and whether it has a class head
     "Sep": [(1, False), (0, True)],

@@ -10,8 +10,9 @@ import timm
 import torch
 
 from psol_ray.errors import UserError
-from psol_ray.models import Backbone, find_backbone, hash_state, lite0, load_state
-from psol_ray.models.weights import account, read_file
+from psol_ray.models import lite0
+from psol_ray.models.backbones import Backbone, find_backbone
+from psol_ray.models.weights import account, hash_state, load_state, read_file
 
 State = dict[str, torch.Tensor]
 LITE0 = find_backbone(lite0.BACKBONE)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from psol_ray.models import SavedNetwork
+from psol_ray.models.saved import SavedNetwork
 
 
 def file_of(boxes_R4: Sequence[Sequence[float]], num_classes: int | None = None) -> bytes:

@@ -13,15 +13,15 @@ import pytest
 import ray
 import torch
 
-from psol_ray.cam import ActivationMaps
-from psol_ray.cam.boxes import min_max
+from psol_ray.cli.parse import parse
+from psol_ray.generators.class_maps.boxes import min_max
+from psol_ray.generators.class_maps.maps import ActivationMaps
 from psol_ray.geometry.boxes import scale
 from psol_ray.heatmaps import heat_to_boxes
-from psol_ray.images import make_decoder
-from psol_ray.models import SavedNetwork
+from psol_ray.images.decoder import make_decoder
+from psol_ray.models.saved import SavedNetwork
 from psol_ray.pipeline.context import Context
 from psol_ray.pipeline.maps import read_maps
-from psol_ray.settings import parse
 from psol_ray.tables import BOXES, CATALOG, MAPS, Provenance, RunDir
 from psol_ray.tables.schemas import boxes_array
 
@@ -301,7 +301,7 @@ class TestWholeRun:
         done: list[str] = []
         for name in ("index", "locate", "import_boxes", "predict", "score", "report"):
             monkeypatch.setattr(f"psol_ray.pipeline.whole.{name}", lambda *_, name=name: done.append(name))
-        monkeypatch.setattr("psol_ray.pipeline.whole.train_model", lambda _, name: done.append(name))
+        monkeypatch.setattr("psol_ray.pipeline.run.train_model", lambda _, name: done.append(name))
         return done
 
     @pytest.mark.parametrize(

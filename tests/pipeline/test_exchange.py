@@ -163,4 +163,4 @@ def test_metadata_means_nothing_to_other_layouts(
     capsys.readouterr()
     assert run.psol("index", "--data.layout", "folder") == 2
     (told,) = capsys.readouterr().err.splitlines()
-    assert "beside data.layout folder, which has none; set data.layout to wsol, or leave it away" in told
+    assert "beside data.layout folder, which has none; set data.layout to wsol, or leave it out" in told

@@ -16,7 +16,8 @@ import ray
 from ray.cluster_utils import Cluster
 
 from psol_ray.distributed.locate import Locator
-from psol_ray.tables import BOXES, unpack
+from psol_ray.distributed.packed import unpack
+from psol_ray.tables import BOXES
 
 from .conftest import Run, assert_same_boxes
 from .trees import write_config, write_images

@@ -66,7 +66,7 @@ def test_a_transferred_localizer_stands_in_table_3(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["{run}"], "found data of layout folder, expected cub or imagenet; leave it away"),
+        (["{run}"], "found data of layout folder, expected cub or imagenet; leave it out"),
         (["{tmp}/none"], "found no complete catalog, expected the run_dir of a run; give another one"),
         ([], "expected --tables and run directories alone"),
         (["{run}", "--run_dir", "x"], "expected --tables and run directories alone"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from psol_ray.models import SavedNetwork
+from psol_ray.models.saved import SavedNetwork
 from psol_ray.pipeline.context import describe
 from psol_ray.tables import CATALOG, PREDICTIONS, Provenance, RunDir
 

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 import torch
 
-from psol_ray.images import DecodedBatch
+from psol_ray.images.decoder import DecodedBatch
 from psol_ray.models.networks import Outputs
-from psol_ray.prediction import Eye, Predictor, View
+from psol_ray.prediction.predict import Eye, Predictor
+from psol_ray.prediction.views import View
 from psol_ray.tables import BOXES, CATALOG, PREDICTIONS
 from psol_ray.tables.schemas import boxes_array
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import center_crop, ten_crop
 
-from psol_ray.prediction import View
+from psol_ray.prediction.views import View
 
 
 @pytest.mark.parametrize(

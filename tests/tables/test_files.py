@@ -41,5 +41,5 @@ def test_names_the_setting_of_a_file_that_cannot_be_read(file: Path, monkeypatch
             raise PermissionError("access denied\nby whom")
 
     monkeypatch.setattr("psol_ray.tables.files.open_uri", lambda _, uri: (Broken(), uri))
-    with pytest.raises(UserError, match=r"^boxes\.localizer: '.*a file' cannot be read \(access denied\); mend that"):
+    with pytest.raises(UserError, match=r"^boxes\.localizer: '.*a file' cannot be read \(access denied\); fix that"):
         read_file("boxes.localizer", str(file))

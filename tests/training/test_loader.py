@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from psol_ray.images import DaliDecoder, Decoder, PillowDecoder, dali_available
-from psol_ray.training import TrainingBatch, TrainingLoader
+from psol_ray.images.dali import DaliDecoder, dali_available
+from psol_ray.images.decoder import Decoder
+from psol_ray.images.pillow import PillowDecoder
+from psol_ray.training.loader import TrainingBatch, TrainingLoader
 
 from .toys import write_samples
 

@@ -10,10 +10,11 @@ import torch
 
 from psol_ray.config import TrainConfig
 from psol_ray.errors import UserError
-from psol_ray.images import PillowDecoder
-from psol_ray.models import PsolNetwork, find_backbone
-from psol_ray.training import Trainer, TrainingLoader
-from psol_ray.training.loop import rate_factor
+from psol_ray.images.pillow import PillowDecoder
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.networks import PsolNetwork
+from psol_ray.training.loader import TrainingLoader
+from psol_ray.training.loop import Trainer, rate_factor
 
 from .toys import write_samples
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from psol_ray.config import TrainConfig
-from psol_ray.models import Outputs
-from psol_ray.training import TrainingBatch
+from psol_ray.models.networks import Outputs
+from psol_ray.training.loader import TrainingBatch
 from psol_ray.training.losses import AUXILIARY_WEIGHT, boxes_of_class, make_loss
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from psol_ray.errors import UserError
 from psol_ray.tables import BOXES, CATALOG
-from psol_ray.training import collect_samples
+from psol_ray.training.samples import collect_samples
 
 IMAGES = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from psol_ray.images import PillowDecoder
-from psol_ray.models import Outputs
+from psol_ray.images.pillow import PillowDecoder
+from psol_ray.models.networks import Outputs
 from psol_ray.tables import CATALOG
-from psol_ray.training import Validator, validation_images
+from psol_ray.training.validation import Validator, validation_images
 
 SIZE = 16
 # In an image of 40 x 20 pixels: the left half; all of it, or the lower right quarter; nothing known.

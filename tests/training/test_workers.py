@@ -9,9 +9,11 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from psol_ray.config import TrainConfig
-from psol_ray.images import PillowDecoder
-from psol_ray.models import PsolNetwork, find_backbone
-from psol_ray.training import Trainer, TrainingLoader
+from psol_ray.images.pillow import PillowDecoder
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.networks import PsolNetwork
+from psol_ray.training.loader import TrainingLoader
+from psol_ray.training.loop import Trainer
 
 from .toys import write_samples
 

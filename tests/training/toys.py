@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from psol_ray.training import Samples
+from psol_ray.training.samples import Samples
 
 
 def write_samples(root: Path, number: int, *, boxes: bool = True) -> Samples:

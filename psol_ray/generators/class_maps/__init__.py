@@ -1,0 +1,1 @@
+"""Pseudo boxes from a classifier's class activation maps, to compare with DDT's."""

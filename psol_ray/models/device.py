@@ -1,0 +1,39 @@
+"""Setting up a worker process: device, threads, precision."""
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from psol_ray.models.precision import Precision
+from psol_ray.work.jobs import Resources
+
+__all__ = ["autocast", "feature_memory", "worker_device"]
+
+
+def worker_device(resources: Resources) -> torch.device:
+    """The device of this worker; its process's CPU threads are set to its share."""
+    torch.set_num_threads(resources.num_cpus)
+    return torch.device("cpu" if resources.gpu is None else f"cuda:{resources.gpu}")
+
+
+def autocast(device: torch.device, precision: Precision, *, training: bool = False) -> AbstractContextManager[None]:
+    """Runs the block in the precision asked for.
+
+    `auto` is bfloat16 on a GPU, and for inference also on a CPU with units for it; else float32. Backward passes in
+    bfloat16 are slower than in float32 on a CPU.
+    """
+    fit = device.type == "cuda" or (not training and _cpu_has_bfloat16())
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16" or (precision == "auto" and fit))
+
+
+def _cpu_has_bfloat16() -> bool:
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def feature_memory(resources: Resources, memory_gb: float | None) -> float:
+    """Bytes of features that a worker may hold: as told, else half of what its device has free."""
+    if memory_gb is not None:
+        return memory_gb * 1e9
+    free = resources.memory if resources.gpu is None else torch.cuda.mem_get_info(resources.gpu)[0]
+    return free / 2

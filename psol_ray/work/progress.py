@@ -1,0 +1,139 @@
+"""Progress with rate and time left: whoever works reports to a tracker, the driver draws it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+__all__ = ["ProgressTracker", "Snapshot", "draw_progress"]
+
+_POLL_SECONDS = 0.5
+_LINE_SECONDS = 15.0
+
+
+class Snapshot(NamedTuple):
+    """Images done by now, those of them that an earlier run did, and the last note."""
+
+    done: int = 0
+    earlier: int = 0
+    note: str = ""
+
+
+class ProgressTracker:
+    """Keeps how far each job is. Work done twice after a fault counts once: every job reports its own total."""
+
+    def __init__(self, earlier: int = 0) -> None:
+        self._done: dict[str, int] = {}
+        self._earlier = earlier
+        self._note = ""
+
+    def reset(self, earlier: int) -> None:
+        """Forget what was reported: an earlier run did `earlier` images, part of the whole and not of the rate."""
+        self._done.clear()
+        self._earlier = earlier
+
+    def update(self, job: str, images: int, note: str = "") -> None:
+        """`images` of `job` are done; `note` is shown beside the bar."""
+        self._done[job] = images
+        self._note = note or self._note
+
+    def set_note(self, note: str) -> None:
+        """Show `note` beside the bar."""
+        self._note = note
+
+    def snapshot(self) -> Snapshot:
+        """How far all jobs together are."""
+        return Snapshot(self._earlier + sum(self._done.values()), self._earlier, self._note)
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """What is drawn: a title, all images there are, and where to look for those done."""
+
+    title: str
+    total: int
+    read: Callable[[], Snapshot | None]
+    stop: threading.Event
+
+    def poll(self) -> Iterator[Snapshot]:
+        """A snapshot every half second, and a last one at the end."""
+        ended = False
+        while not ended:
+            ended = self.stop.wait(_POLL_SECONDS)
+            now = self.read()
+            if now is not None:
+                yield now
+
+
+@contextmanager
+def draw_progress(title: str, total: int, read: Callable[[], Snapshot | None]) -> Iterator[None]:
+    """A bar on a terminal, a line every 15 s elsewhere, for as long as the block runs.
+
+    Args:
+        title: what is going on.
+        total: images in all.
+        read: asks the tracker; None where it does not answer, which costs the picture and not the work.
+    """
+    drawing = _Drawing(title, total, read, threading.Event())
+    console = Console(stderr=True)
+    draw: Callable[[Console, _Drawing], None] = _draw_bar if console.is_terminal else _print_lines
+    thread = threading.Thread(target=draw, args=(console, drawing), daemon=True, name="progress")
+    thread.start()
+    try:
+        yield
+    finally:
+        drawing.stop.set()
+        thread.join(timeout=10)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} images/s" if speed else "-- images/s", style="cyan")
+
+
+def _draw_bar(console: Console, drawing: _Drawing) -> None:
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=28),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} images"),
+        _Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("[dim]{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, speed_estimate_period=60) as bar:
+        task = bar.add_task(drawing.title, total=drawing.total, note="")
+        earlier = 0
+        for now in drawing.poll():
+            if now.earlier != earlier:
+                earlier = now.earlier
+                bar.reset(task, completed=earlier)
+            bar.update(task, completed=min(now.done, drawing.total), note=now.note)
+
+
+def _print_lines(console: Console, drawing: _Drawing) -> None:
+    started = printed = time.monotonic()
+    now = Snapshot()
+    for now in drawing.poll():
+        seconds = time.monotonic() - started
+        if now.done > now.earlier and time.monotonic() - printed >= _LINE_SECONDS and not drawing.stop.is_set():
+            printed = time.monotonic()
+            rate = (now.done - now.earlier) / seconds
+            left = (drawing.total - now.done) / rate
+            _print(console, drawing, now, f", {rate:.1f} images/s, {left:.0f} s left {now.note}")
+    if now.done > now.earlier:
+        seconds = time.monotonic() - started
+        rate = (now.done - now.earlier) / seconds
+        _print(console, drawing, now, f" in {seconds:.0f} s, {rate:.1f} images/s {now.note}")
+
+
+def _print(console: Console, drawing: _Drawing, now: Snapshot, rest: str) -> None:
+    # Plain and unwrapped: a log has no width.
+    line = f"{drawing.title}: {now.done:,}/{drawing.total:,} images{rest}".rstrip()
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
