@@ -13,7 +13,7 @@ import torch
 
 import psol_ray
 
-__all__ = ["print_table", "write_result"]
+__all__ = ["Json", "print_table", "write_result"]
 
 Json = dict[str, Any]
 

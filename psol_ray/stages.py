@@ -1,4 +1,4 @@
-"""The one list of commands, and of the folders that they make in a run directory. Order, help and messages come from it.
+"""The one list of commands and of the folders that they make in a run directory: order, help and messages follow it.
 
 Names and sentences alone: everything else of a command is imported once it is called.
 """

@@ -8,12 +8,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psol_ray.errors import UserError, abbreviate
-from psol_ray.tables.schemas import CATALOG
+from psol_ray.tables.schemas import CATALOG, TEST, TRAIN
 
 __all__ = ["LISTING", "TEST", "TRAIN", "build_catalog", "join_splits", "split_table"]
-
-TRAIN = "train"
-TEST = "test"
 
 LISTING = pa.schema([field for field in CATALOG if field.name not in ("width", "height")])
 

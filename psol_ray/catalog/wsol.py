@@ -9,7 +9,16 @@ import pyarrow.compute as pc
 
 from psol_ray.catalog.annotations import Annotations, box_lists
 from psol_ray.catalog.listing import LISTING, TEST, TRAIN
-from psol_ray.catalog.wsol_files import check_other_images, check_repeats, read_localization, read_numbers
+from psol_ray.catalog.wsol_files import (
+    CLASS_LABELS,
+    IMAGE_IDS,
+    IMAGE_SIZES,
+    LOCALIZATION,
+    check_other_images,
+    check_repeats,
+    read_localization,
+    read_numbers,
+)
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.tables.schemas import CATALOG
 
@@ -54,24 +63,24 @@ def list_wsol(root: Path) -> pa.Table:
 
 def _split(split: str, folder: Path) -> pa.Table:
     """Everything of a split but the classes' names."""
-    image_ids = read_numbers(folder / "image_ids.txt", ())["image_id"]
+    image_ids = read_numbers(folder / IMAGE_IDS, ())["image_id"]
     if not len(image_ids):
-        raise UserError(f"{folder / 'image_ids.txt'}: found no image, expected a path a line; download it again")
-    check_repeats(folder / "image_ids.txt", image_ids)
+        raise UserError(f"{folder / IMAGE_IDS}: found no image, expected a path a line; download it again")
+    check_repeats(folder / IMAGE_IDS, image_ids)
     absolute = image_ids.filter(pc.starts_with(image_ids, "/")).to_pylist()
     if absolute:
         raise UserError(
-            f"{folder / 'image_ids.txt'}: found {len(absolute)} absolute paths ({abbreviate(absolute)}), expected paths"
+            f"{folder / IMAGE_IDS}: found {len(absolute)} absolute paths ({abbreviate(absolute)}), expected paths"
             " below the folder of images; cut off its name"
         )
     columns = {
         "image_id": image_ids,
-        "label": _numbers_for(folder / "class_labels.txt", ("label",), image_ids)["label"],
+        "label": _numbers_for(folder / CLASS_LABELS, ("label",), image_ids)["label"],
         "split": pa.repeat(pa.scalar(split), len(image_ids)),
-        "gt_boxes": _boxes(folder / "localization.txt", image_ids),
+        "gt_boxes": _boxes(folder / LOCALIZATION, image_ids),
     }
-    if (folder / "image_sizes.txt").exists():
-        columns |= _sizes(folder / "image_sizes.txt", image_ids)
+    if (folder / IMAGE_SIZES).exists():
+        columns |= _sizes(folder / IMAGE_SIZES, image_ids)
     return pa.table(columns)
 
 

@@ -9,8 +9,21 @@ from pyarrow import csv
 
 from psol_ray.errors import UserError, abbreviate
 
-__all__ = ["check_other_images", "check_repeats", "read_localization", "read_numbers"]
+__all__ = [
+    "CLASS_LABELS",
+    "IMAGE_IDS",
+    "IMAGE_SIZES",
+    "LOCALIZATION",
+    "check_other_images",
+    "check_repeats",
+    "read_localization",
+    "read_numbers",
+]
 
+IMAGE_IDS = "image_ids.txt"
+CLASS_LABELS = "class_labels.txt"
+IMAGE_SIZES = "image_sizes.txt"
+LOCALIZATION = "localization.txt"
 _CORNERS = ("x0", "y0", "x1", "y1")
 
 
@@ -71,7 +84,8 @@ def read_localization(path: Path) -> pa.Table:
     if len(backwards):
         raise UserError(
             f"{path}: found {len(backwards)} boxes that are inside out"
-            f" ({abbreviate(backwards['image_id'].to_pylist())}), expected x0 <= x1 and y0 <= y1; swap their corners or remove them"
+            f" ({abbreviate(backwards['image_id'].to_pylist())}), expected x0 <= x1 and y0 <= y1; swap their corners or"
+            " remove them"
         )
     return boxes
 
@@ -94,5 +108,5 @@ def check_other_images(path: Path, found: pa.ChunkedArray, image_ids: pa.Chunked
         if odd:
             raise UserError(
                 f"{path}: found {what} for {len(odd)} images ({abbreviate(odd)}), expected exactly the images of"
-                " image_ids.txt; make both files from the same data"
+                f" {IMAGE_IDS}; make both files from the same data"
             )

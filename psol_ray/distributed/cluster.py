@@ -1,21 +1,28 @@
-"""Start or join a Ray cluster, and divide it among workers."""
+"""Start or join a Ray cluster, and plan its workers."""
 
 import logging
 import os
 import socket
 import sys
+import time
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 
-from psol_ray.config import ClusterConfig
-from psol_ray.errors import UserError
+from psol_ray.distributed.autoscaler import bring_node, has_autoscaler
+from psol_ray.distributed.settings import ClusterConfig
+from psol_ray.distributed.shares import Node, Share, divide_cpus, divide_gpus
+from psol_ray.errors import UserError, first_line
 
-__all__ = ["WorkerPlan", "connect", "plan_workers"]
+__all__ = ["WorkerPlan", "check_nodes", "connect", "find_nodes", "plan_workers"]
 
 # Ray itself tries for more than a minute.
 _KNOCK_SECONDS = 5.0
 _NOT_ADDRESSES = ("auto", "local")
+# Ray gives a node 30 s to start, which a busy machine may need for importing alone, and has no setting for it.
+_ATTEMPTS = 3
+_SECONDS_BETWEEN_ATTEMPTS = 5.0
 
 # malloc shall keep what a network frees. glibc maps every large block anew and gives it back to the kernel, which
 # fills it with zeros page by page, for each layer's output: on a CPU that takes longer than the layers. One arena,
@@ -27,26 +34,50 @@ _PROCESS = {
     "MALLOC_ARENA_MAX": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
+# Ray's own knobs, for whoever has not set them:
+_RAY = {
+    # Ray Train's controller takes checkpoints in when it polls its workers, each 2 s, and every worker waits for it.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # Ray announces a change of default in every run; we take the new one.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
 
 
 @dataclass(frozen=True)
 class WorkerPlan:
-    """How many workers there are, and what each one has."""
+    """How many workers there are, and what each one has.
+
+    Ray Train's workers are all alike: `num_cpus`, `num_gpus` and `memory` are the smallest share. A pool's workers have
+    the share of their own node, and their number grows with the cluster.
+    """
 
     num_workers: int
+    """As many as were asked for, or as there is room for now."""
     num_cpus: int
-    num_gpus: int  # 0 or 1
-    memory: float = 0.0  # bytes of main memory, of those that Ray leaves to its workers
-    min_workers: int | None = None  # training makes do with so many; None is all
-
-    @property
-    def gpu(self) -> int | None:
-        """CUDA index inside an actor of one GPU: Ray shows it that one alone. Ray Train's workers see them all."""
-        return 0 if self.num_gpus else None
+    num_gpus: int
+    """0 or 1."""
+    memory: float = 0.0
+    """Bytes of main memory, of those that Ray leaves to its workers."""
+    min_workers: int | None = None
+    """Training makes do with so many; None is all."""
+    shares: tuple[Share, ...] = ()
+    """The nodes there are now."""
+    max_workers: int | None = None
+    """A pool does not grow beyond; None is one a GPU, or one a machine where there is none, of those that come."""
+    can_grow: bool = False
+    """Whether an autoscaler can bring the workers that are missing."""
 
     def resources(self) -> dict[str, float]:
-        """As Ray Train wants them."""
+        """Those of a worker, as Ray Train wants them."""
         return {"CPU": self.num_cpus, **({"GPU": self.num_gpus} if self.num_gpus else {})}
+
+    def divide(self, nodes: list[Node], missing: int) -> tuple[Share, ...]:
+        """The shares of nodes that have joined; `missing` is how many workers are wanted beside those there are."""
+        if self.num_gpus:
+            return divide_gpus(nodes)
+        if self.max_workers is None:
+            return divide_cpus(nodes, len(nodes))
+        return divide_cpus(nodes, missing)
 
 
 def connect(config: ClusterConfig) -> None:
@@ -54,42 +85,69 @@ def connect(config: ClusterConfig) -> None:
     start Ray on this machine. Does nothing where it is connected already.
 
     Raises:
-        UserError: nothing answers at the address, or it is none.
+        UserError: nothing answers at the address, or it is none; or Ray does not start.
     """
     if ray.is_initialized():
-        return None
-    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
-    # How often Ray Train takes a checkpoint in, for which every worker waits: 2 s, if not told.
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
-    # Ray announces a change of default in every run; we take the new one.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        return
+    for name, value in _RAY.items():
+        os.environ.setdefault(name, value)
     if config.address:
-        return _join(config.address, "cluster.address")
-    if os.environ.get("RAY_ADDRESS"):
-        return _join(os.environ["RAY_ADDRESS"], "RAY_ADDRESS")
+        _join(config.address, "cluster.address")
+    elif os.environ.get("RAY_ADDRESS"):
+        _join(os.environ["RAY_ADDRESS"], "RAY_ADDRESS")
+    else:
+        _start()
+
+
+def _start() -> None:
     print("Starting Ray on this machine ...", file=sys.stderr)
     for name, value in _PROCESS.items():
         os.environ.setdefault(name, value)
-    # Not None, with which Ray joins whatever cluster somebody has started on this machine.
-    ray.init(address="local", logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
-    return None
+    try:
+        # Not None, with which Ray joins whatever cluster somebody has started on this machine.
+        _init(address="local", include_dashboard=False)
+    except Exception as error:  # Ray raises that class itself where a node is late
+        raise UserError(
+            f"Ray did not start on this machine ({first_line(error)}); if others keep it busy, run the same command"
+            " again when they do less, else see the logs in /tmp/ray/session_latest/logs"
+        ) from error
 
 
-def _join(address: str, where: str) -> None:
+def _join(address: str, setting: str) -> None:
     try:
         if address not in _NOT_ADDRESSES:
             _knock(address)
-        ray.init(
-            address=address,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            runtime_env={"env_vars": {name: os.environ.get(name, value) for name, value in _PROCESS.items()}},
-        )
+        env = {name: os.environ.get(name, value) for name, value in _PROCESS.items()}
+        _init(address=address, runtime_env={"env_vars": env})
+    except UserError:
+        raise
     except OSError as error:
+        if "AuthToken" in repr(error.__cause__):
+            raise UserError(
+                f"{setting}: the Ray cluster at {address!r} wants a token; set RAY_AUTH_MODE=token, and put the"
+                " cluster's token into ~/.ray/auth_token"
+            ) from None
         raise UserError(
-            f"{where}: no Ray cluster answers at {address!r} ({str(error).splitlines()[0][:120]});"
+            f"{setting}: no Ray cluster answers at {address!r} ({first_line(error, 120)});"
             " start one with `ray up cluster.yaml` or leave the address out"
         ) from None
+    except Exception as error:  # other versions of Ray or Python, say
+        raise UserError(f"{setting}: cannot join the Ray cluster at {address!r} ({first_line(error)})") from error
+
+
+def _init(**arguments: Any) -> None:
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, **arguments)
+            return
+        except Exception as error:
+            # What is wrong with the arguments or the file system stays so.
+            is_lasting = isinstance(error, (ValueError, OSError)) and not isinstance(error, ConnectionError)
+            if is_lasting or "AuthToken" in repr(error.__cause__) or not attempts_left:
+                raise
+            print(f"Ray is not there yet ({first_line(error)}); trying again ...", file=sys.stderr)
+            ray.shutdown()
+            time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
 
 
 def _knock(address: str) -> None:
@@ -104,33 +162,66 @@ def _knock(address: str) -> None:
     socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
 
 
+def find_nodes() -> list[Node]:
+    """The nodes that live and lend a CPU, the head too if it does."""
+    # `ray.nodes` is for developers of Ray, "for debugging only". The public ways are worse: `ray.util.state` asks the
+    # dashboard, which need not run, and `ray.cluster_resources` adds all nodes up.
+    return [
+        Node(node["NodeID"], int(lent["CPU"]), int(lent.get("GPU", 0)), lent.get("memory", 0.0))
+        for node in ray.nodes()
+        if node["Alive"] and (lent := node["Resources"]).get("CPU", 0) >= 1
+    ]
+
+
+def check_nodes() -> list[Node]:
+    """The nodes there are; where there is none, waits for one that the autoscaler starts.
+
+    Raises:
+        UserError: there is none, and none comes.
+    """
+    if not find_nodes() and not (has_autoscaler() and bring_node("CPU", lambda: bool(find_nodes()))):
+        raise UserError("the Ray cluster has no CPUs to work with; add nodes, or give its head some with --num-cpus")
+    return find_nodes()
+
+
 def plan_workers(config: ClusterConfig) -> WorkerPlan:
     """One worker a GPU, or one a machine where there is none, unless `config.workers` says how many.
 
+    Where no GPU is there and the autoscaler can bring one, it is asked to and waited for: a cluster whose GPUs are
+    still booting is not one of CPUs.
+
     Raises:
-        UserError: more workers are asked for than the cluster can hold.
+        UserError: more workers are asked for than the cluster can hold, and it cannot grow.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
-    if not nodes:
-        raise UserError("the Ray cluster has no CPUs to work with; add nodes, or give its head some with --num-cpus")
-    # A worker also takes a CPU: a machine of more GPUs than CPUs could not place them all, and Ray would wait for ever.
-    gpus_to_cpus = [(min(int(node["GPU"]), int(node["CPU"])), int(node["CPU"])) for node in nodes if node.get("GPU")]
-    num_gpus = sum(gpus for gpus, _ in gpus_to_cpus)
-    if num_gpus:
-        num_workers = config.workers or num_gpus
-        _check(num_workers, num_gpus, "GPUs")
-        share = min(cpus // gpus for gpus, cpus in gpus_to_cpus if gpus)
-        return WorkerPlan(num_workers, share, 1, min_workers=_least(config, num_workers))
-    cpus = [int(node["CPU"]) for node in nodes]
-    num_workers = config.workers or len(cpus)
-    _check(num_workers, sum(cpus), "CPUs")
-    # The largest share of which every worker gets one.
-    share = max(s for s in range(1, max(cpus) + 1) if sum(c // s for c in cpus) >= num_workers)
-    memory = min(node.get("memory", 0.0) / (node["CPU"] // share) for node in nodes if node["CPU"] >= share)
-    return WorkerPlan(num_workers, share, 0, memory, _least(config, num_workers))
+    can_grow = has_autoscaler()
+    has_gpus = _has_gpus() or (can_grow and bring_node("GPU", _has_gpus))
+    nodes = check_nodes()
+    if has_gpus:
+        shares = divide_gpus(nodes)
+        there, kind = sum(share.num_workers for share in shares), "GPUs"
+    else:
+        there, kind = sum(node.num_cpus for node in nodes), "CPUs"
+        shares = divide_cpus(nodes, config.workers or len(nodes))
+    if config.workers and config.workers > there:
+        _check_growth(config.workers, there, kind, can_grow)
+    num_workers = config.workers or sum(share.num_workers for share in shares)
+    return WorkerPlan(
+        num_workers,
+        min(share.resources.num_cpus for share in shares),
+        int(has_gpus),
+        min(share.resources.memory for share in shares),
+        _min_workers(config, num_workers),
+        shares,
+        config.workers,
+        can_grow,
+    )
 
 
-def _least(config: ClusterConfig, num_workers: int) -> int | None:
+def _has_gpus() -> bool:
+    return any(node.num_gpus for node in find_nodes())
+
+
+def _min_workers(config: ClusterConfig, num_workers: int) -> int | None:
     if config.min_workers and config.min_workers > num_workers:
         raise UserError(
             f"cluster.min_workers: found {config.min_workers}, expected at most the {num_workers} workers there are"
@@ -138,8 +229,11 @@ def _least(config: ClusterConfig, num_workers: int) -> int | None:
     return config.min_workers
 
 
-def _check(wanted: int, there: int, kind: str) -> None:
-    if wanted > there:
+def _check_growth(wanted: int, there: int, kind: str, can_grow: bool) -> None:
+    if not can_grow:
         raise UserError(
             f"cluster.workers: {wanted} were asked for and the cluster has {there} {kind}, one for each; ask for fewer"
         )
+    print(
+        f"The cluster has {there} {kind} for {wanted} workers; the autoscaler is asked for the others", file=sys.stderr
+    )

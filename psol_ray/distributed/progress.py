@@ -1,83 +1,49 @@
-"""Progress with rate and time left: workers report to a board, the driver draws it."""
+"""Progress of a cluster: workers report to one actor, the driver asks it and draws."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import ray
-from ray.exceptions import RayError
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from ray.exceptions import GetTimeoutError, RayError
 
-__all__ = ["Board", "Snapshot", "show_progress"]
+from psol_ray.work.progress import ProgressTracker, Snapshot, draw_progress
 
-_POLL_SECONDS = 0.5
-_LINE_SECONDS = 15.0
+__all__ = ["RemoteTracker", "tracked"]
 
-
-class Snapshot(NamedTuple):
-    """Images done by now, those of them that an earlier run did, and the last note."""
-
-    done: int = 0
-    earlier: int = 0
-    note: str = ""
-
-
-@ray.remote(num_cpus=0)
-class Board:
-    """How far everybody is. Work done twice after a fault counts once, because every job reports its own total."""
-
-    def __init__(self, earlier: int = 0) -> None:
-        self._done: dict[str, int] = {}
-        self._earlier = earlier
-        self._note = ""
-
-    def resume(self, earlier: int) -> None:
-        """Forget what was reported: an earlier run did `earlier` images, part of the whole and not of the rate."""
-        self._done.clear()
-        self._earlier = earlier
-
-    def set(self, job: str, images: int, note: str = "") -> None:
-        """`images` of `job` are done; `note` is shown beside the bar."""
-        self._done[job] = images
-        self._note = note or self._note
-
-    def tell(self, note: str) -> None:
-        """Show `note` beside the bar."""
-        self._note = note
-
-    def snapshot(self) -> Snapshot:
-        """How far all jobs together are."""
-        return Snapshot(self._earlier + sum(self._done.values()), self._earlier, self._note)
+_PATIENCE_SECONDS = 5
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What is drawn: a title, all images there are, and where to look for those done."""
+class RemoteTracker:
+    """A `ProgressTracker` in an actor, for anybody on the cluster; nothing waits for it."""
 
-    title: str
-    total: int
-    board: Any
-    stop: threading.Event
+    actor: Any
 
-    def poll(self) -> Iterator[Snapshot]:
-        """A snapshot every half second, and a last one at the end."""
-        ended = False
-        while not ended:
-            ended = self.stop.wait(_POLL_SECONDS)
-            try:
-                yield ray.get(self.board.snapshot.remote(), timeout=5)
-            except RayError:  # a board that died or is late costs the picture, not the work
-                continue
+    def reset(self, earlier: int) -> None:
+        """See `ProgressTracker.reset`."""
+        self.actor.reset.remote(earlier)
+
+    def update(self, job: str, images: int, note: str = "") -> None:
+        """See `ProgressTracker.update`."""
+        self.actor.update.remote(job, images, note)
+
+    def set_note(self, note: str) -> None:
+        """See `ProgressTracker.set_note`."""
+        self.actor.set_note.remote(note)
+
+    def snapshot(self) -> Snapshot | None:
+        """See `ProgressTracker.snapshot`; None from an actor that died or is late."""
+        try:
+            return ray.get(self.actor.snapshot.remote(), timeout=_PATIENCE_SECONDS)
+        except (RayError, GetTimeoutError):
+            return None
 
 
 @contextmanager
-def show_progress(title: str, total: int, done: int = 0) -> Iterator[Any]:
-    """A bar on a terminal, a line every 15 s elsewhere, for as long as the block runs.
+def tracked(title: str, total: int, done: int = 0) -> Iterator[RemoteTracker]:
+    """Draw progress for as long as the block runs.
 
     Args:
         title: what is going on.
@@ -85,61 +51,11 @@ def show_progress(title: str, total: int, done: int = 0) -> Iterator[Any]:
         done: images that an earlier run has done; they do not count for the rate.
 
     Yields:
-        a handle of the `Board` that workers report to.
+        what workers report to.
     """
-    work = _Work(title, total, Board.remote(done), threading.Event())  # type: ignore[attr-defined]
-    console = Console(stderr=True)
-    draw: Callable[[Console, _Work], None] = _draw_bar if console.is_terminal else _print_lines
-    thread = threading.Thread(target=draw, args=(console, work), daemon=True, name="progress")
-    thread.start()
+    tracker = RemoteTracker(ray.remote(ProgressTracker).options(num_cpus=0).remote(done))
     try:
-        yield work.board
+        with draw_progress(title, total, tracker.snapshot):
+            yield tracker
     finally:
-        work.stop.set()
-        thread.join(timeout=10)
-        ray.kill(work.board)
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f} images/s" if speed else "-- images/s", style="cyan")
-
-
-def _draw_bar(console: Console, work: _Work) -> None:
-    columns = (
-        TextColumn("{task.description:<22}"),
-        BarColumn(bar_width=28),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} images"),
-        _Rate(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("[dim]{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console, speed_estimate_period=60) as bar:
-        task = bar.add_task(work.title, total=work.total, note="")
-        earlier = 0
-        for now in work.poll():
-            if now.earlier != earlier:
-                earlier = now.earlier
-                bar.reset(task, completed=earlier)
-            bar.update(task, completed=min(now.done, work.total), note=now.note)
-
-
-def _print_lines(console: Console, work: _Work) -> None:
-    started = printed = time.monotonic()
-    now = Snapshot()
-    for now in work.poll():
-        seconds = time.monotonic() - started
-        if now.done > now.earlier and time.monotonic() - printed >= _LINE_SECONDS and not work.stop.is_set():
-            printed = time.monotonic()
-            rate = (now.done - now.earlier) / seconds
-            _print(console, work, now, f", {rate:.1f} images/s, {(work.total - now.done) / rate:.0f} s left {now.note}")
-    if now.done > now.earlier:
-        seconds = time.monotonic() - started
-        _print(console, work, now, f" in {seconds:.0f} s, {(now.done - now.earlier) / seconds:.1f} images/s {now.note}")
-
-
-def _print(console: Console, work: _Work, now: Snapshot, rest: str) -> None:
-    # Plain and unwrapped: a log has no width.
-    line = f"{work.title}: {now.done:,}/{work.total:,} images{rest}".rstrip()
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
+        ray.kill(tracker.actor)

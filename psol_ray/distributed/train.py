@@ -8,21 +8,21 @@ from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig,
 from ray.train.torch import TorchTrainer
 
 from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.distributed.train_setup import TrainingTask
+from psol_ray.distributed.progress import RemoteTracker
 from psol_ray.distributed.train_worker import train_worker
 from psol_ray.errors import UserError
+from psol_ray.training.setup import TrainingSetup
 
-__all__ = ["train"]
+__all__ = ["check_batch", "train"]
 
 
-def train(task: TrainingTask, max_failures: int) -> None:
+def train(setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker, max_failures: int) -> None:
     """Train to the end, from the last checkpoint if there is one.
 
-    Leaves `model.safetensors`, `best.safetensors` (where test images say which epoch that was), `metrics.jsonl` and a
-    TensorBoard event file in the stage's folder.
-
     Args:
-        task: what to train.
+        setup: what to train.
+        plan: how many workers, and what each has.
+        tracker: takes how far it is.
         max_failures: faults after which it goes on; with one more it is given up.
 
     Raises:
@@ -30,34 +30,34 @@ def train(task: TrainingTask, max_failures: int) -> None:
     """
     for failures_left in reversed(range(max_failures + 1)):
         try:
-            _make_trainer(task).fit()
+            _make_trainer(setup, plan, tracker).fit()
             return
         except TrainingFailedError as error:
             _raise_mistake(error)
             if not failures_left:
                 raise UserError(
                     f"training failed {max_failures + 1} times, which is more than cluster.max_failures allows, in the"
-                    f" end by {_gist(error)}; fix that, and the same command goes on from the last checkpoint"
+                    f" end by {_last_line(error)}; fix that, and the same command goes on from the last checkpoint"
                 ) from error
-            print(f"training failed ({_gist(error)}); going on from the last checkpoint", file=sys.stderr)
+            print(f"training failed ({_last_line(error)}); going on from the last checkpoint", file=sys.stderr)
 
 
-def _make_trainer(task: TrainingTask) -> TorchTrainer:
-    folder, _, name = task.stage.path.rpartition("/")
+def _make_trainer(setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker) -> TorchTrainer:
+    folder, _, name = setup.stage.path.rpartition("/")
     return TorchTrainer(
         train_worker,
         # A reference, because Ray Train's controller unpacks this too, and would import all of torchvision for it.
-        train_loop_config={"task": ray.put(task)},
+        train_loop_config={"setup": ray.put(setup), "num_cpus": plan.num_cpus, "progress": tracker},
         scaling_config=ScalingConfig(
-            num_workers=_group_size(task.plan),
-            use_gpu=bool(task.plan.num_gpus),
-            resources_per_worker=task.plan.resources(),
+            num_workers=_group_size(plan),
+            use_gpu=bool(plan.num_gpus),
+            resources_per_worker=plan.resources(),
         ),
         run_config=RunConfig(
             # A run is resumed by its name and place; without a stable name it would start anew.
             name=name,
             storage_path=folder,
-            storage_filesystem=task.stage.fs,
+            storage_filesystem=setup.stage.fs,
             # `train` starts a failed run again itself: Ray Train would also retry what only the user can fix.
             failure_config=FailureConfig(max_failures=0),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
@@ -73,11 +73,24 @@ def _group_size(plan: WorkerPlan) -> Any:
 def _raise_mistake(error: TrainingFailedError) -> None:
     """Raise the UserError that a worker raised, if one did."""
     for failure in getattr(error, "worker_failures", {}).values():
-        cause = getattr(failure, "_base_exc", failure)  # Ray Train wraps it together with its traceback
-        if isinstance(cause, UserError):
-            raise cause from None
+        if isinstance(failure, UserError):
+            raise failure from None
 
 
-def _gist(error: TrainingFailedError) -> str:
+def _last_line(error: TrainingFailedError) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:200]
+
+
+def check_batch(name: str, batch_size: int, plan: WorkerPlan) -> None:
+    """Raise a UserError where the images of a step cannot be divided among the workers."""
+    if plan.min_workers and batch_size < plan.num_workers:
+        raise UserError(
+            f"{name}.batch_size: {batch_size} images a step leave some of up to {plan.num_workers} workers without one;"
+            f" make it larger, or cluster.workers {batch_size} at most"
+        )
+    if not plan.min_workers and batch_size % plan.num_workers:
+        raise UserError(
+            f"{name}.batch_size: {batch_size} cannot be shared by {plan.num_workers} workers;"
+            " make it a multiple of them"
+        )

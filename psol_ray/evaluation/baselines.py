@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from psol_ray.evaluation.metrics import GroundTruth, best_ious, rate
-from psol_ray.evaluation.protocol import Protocol
+from psol_ray.evaluation.ground_truth import GroundTruth, best_ious
+from psol_ray.evaluation.scoring import ScoringProtocol
 
 __all__ = ["baselines", "best_constant_box", "whole_image_score"]
 
@@ -25,7 +25,7 @@ _STEPS = (5, 2, 1)
 _IMAGES_AT_ONCE = 256  # keeps what is compared at once in the processor's cache
 
 
-def baselines(images: pa.Table, protocol: Protocol | None = None) -> dict[str, Any]:
+def baselines(images: pa.Table, protocol: ScoringProtocol | None = None) -> dict[str, Any]:
     """GT-known accuracy of the whole image and of the best box that is the same fractions of every image.
 
     Args:
@@ -43,13 +43,13 @@ def baselines(images: pa.Table, protocol: Protocol | None = None) -> dict[str, A
     }
 
 
-def whole_image_score(images: pa.Table, protocol: Protocol | None = None) -> float | None:
+def whole_image_score(images: pa.Table, protocol: ScoringProtocol | None = None) -> float | None:
     """GT-known accuracy of the whole image, or crop; None where no image has ground truth."""
-    return _score(images, _WHOLE, protocol or Protocol())
+    return _score(images, _WHOLE, protocol or ScoringProtocol())
 
 
 def best_constant_box(
-    images: pa.Table, protocol: Protocol | None = None
+    images: pa.Table, protocol: ScoringProtocol | None = None
 ) -> tuple[NDArray[np.float64] | None, float | None]:
     """The best box found that is the same fractions of every image, and its GT-known accuracy on all of them.
 
@@ -61,21 +61,22 @@ def best_constant_box(
         `(x0, y0, x1, y1)` as fractions of the image, or of the crop, and the accuracy; both None where there is no
         ground truth.
     """
-    protocol = protocol or Protocol()
+    protocol = protocol or ScoringProtocol()
     truth = protocol.truth(images)
     known = GroundTruth(truth.boxes_M4, truth.counts_N[truth.known_N])
     if not len(known.counts_N):
         return None, None
-    found = [_climb(start_4, known) for start_4 in (_best_on_grid(known), _median_box(known))]
-    box_4 = max(found, key=lambda box_and_hits: box_and_hits[1])[0] / _UNITS
+    candidates = [_climb(start_4, known) for start_4 in (_best_on_grid(known), _median_box(known))]
+    box_4 = max(candidates, key=lambda box_and_hits: box_and_hits[1])[0] / _UNITS
     return box_4, _score(images, box_4, protocol)
 
 
-def _score(images: pa.Table, fractions_4: NDArray[np.float64], protocol: Protocol) -> float | None:
+def _score(images: pa.Table, fractions_4: NDArray[np.float64], protocol: ScoringProtocol) -> float | None:
     truth = protocol.truth(images)
     right_N = protocol.right(best_ious(np.tile(fractions_4, (len(images), 1)), truth))
     # An image without a size has no box in fractions, and counts as wrong.
-    return rate(right_N[GroundTruth.of(images).known_N])
+    counted_N = right_N[GroundTruth.of(images).known_N]
+    return float(counted_N.mean()) if len(counted_N) else None
 
 
 def _best_on_grid(truth: GroundTruth) -> NDArray[np.int64]:

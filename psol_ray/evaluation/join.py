@@ -1,12 +1,12 @@
-"""Which image of the catalog a row of another table is about, and refusals of tables that do not fit it."""
+"""Which image of the catalog a row of another table is about, and checks of tables that do not fit it."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from psol_ray.errors import UserError
-from psol_ray.evaluation.metrics import GroundTruth
+from psol_ray.errors import UserError, abbreviate
+from psol_ray.evaluation.ground_truth import GroundTruth
 from psol_ray.tables.schemas import boxes_array
 
 __all__ = [
@@ -17,18 +17,21 @@ __all__ = [
     "check_inside_out",
     "check_repeated",
     "check_rows",
+    "count_images",
     "mask",
-    "named",
+    "of_split",
 ]
 
-_NAMES_SHOWN = 3
 
-
-def named(table: pa.Table) -> str:
+def count_images(table: pa.Table) -> str:
     """`2 images (a.jpg, b.jpg)`: how many rows there are, and the first names."""
-    shown = table.column("image_id").slice(0, _NAMES_SHOWN).to_pylist()
-    more = ", …" if len(table) > _NAMES_SHOWN else ""
-    return f"{len(table)} image{'s' if len(table) != 1 else ''} ({', '.join(shown)}{more})"
+    names = table.column("image_id").to_pylist()
+    return f"{len(names)} image{'s' if len(names) != 1 else ''} ({abbreviate(names)})"
+
+
+def of_split(images: pa.Table, split: str) -> pa.Table:
+    """The rows of a catalog, or of a scores table, that are of this split."""
+    return images.filter(pc.equal(images.column("split"), split))
 
 
 def mask(condition: pa.ChunkedArray) -> NDArray[np.bool_]:
@@ -57,7 +60,7 @@ def catalog_rows(catalog: pa.Table, table: pa.Table, name: str) -> NDArray[np.in
 def check_rows(table: pa.Table, bad_N: NDArray[np.bool_], name: str, complaint: str) -> None:
     """Raise a UserError where any row is bad: `NAME: 2 images (a.jpg, b.jpg) COMPLAINT`."""
     if bad_N.any():
-        raise UserError(f"{name}: {named(table.filter(pa.array(bad_N)))} {complaint}")
+        raise UserError(f"{name}: {count_images(table.filter(pa.array(bad_N)))} {complaint}")
 
 
 def check_repeated(table: pa.Table, name: str) -> None:
@@ -67,7 +70,7 @@ def check_repeated(table: pa.Table, name: str) -> None:
         return
     found = pc.value_counts(ids)
     repeated = pa.table({"image_id": found.field("values")}).filter(pc.greater(found.field("counts"), 1))
-    raise UserError(f"{name}: {named(repeated)} more than once; each image has one row")
+    raise UserError(f"{name}: {count_images(repeated)} more than once; each image has one row")
 
 
 def check_incomplete(images: pa.Table, table: pa.Table, name: str) -> None:
@@ -95,9 +98,11 @@ def check_bad_boxes(table: pa.Table, unreadable_N: NDArray[np.bool_], name: str)
 
 
 def check_bad_truth(images: pa.Table, truth: GroundTruth) -> None:
-    """Raise a UserError where a true box of a catalog is not finite, or inside out."""
+    """Raise a UserError where a ground-truth box of a catalog is not finite, or inside out."""
     bad_M = ~np.isfinite(truth.boxes_M4).all(axis=1) | np.any(truth.boxes_M4[:, 2:] < truth.boxes_M4[:, :2], axis=1)
     bad_N = np.zeros(len(images), bool)
     bad_N[np.repeat(np.arange(len(images)), truth.counts_N)[bad_M]] = True
-    complaint = "with a true box that is not finite or inside out; fix the annotations, and run `psol index` again"
+    complaint = (
+        "with a ground-truth box that is not finite or inside out; fix the annotations, and run `psol index` again"
+    )
     check_rows(images, bad_N, "catalog", complaint)

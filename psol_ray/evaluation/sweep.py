@@ -19,12 +19,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from psol_ray.evaluation.bootstrap import bootstrap
-from psol_ray.evaluation.join import catalog_rows, check_incomplete
-from psol_ray.evaluation.metrics import GroundTruth
-from psol_ray.evaluation.protocol import Protocol
-from psol_ray.evaluation.scores import of_split
+from psol_ray.evaluation.ground_truth import GroundTruth
+from psol_ray.evaluation.join import catalog_rows, check_incomplete, of_split
+from psol_ray.evaluation.scoring import ScoringProtocol
 from psol_ray.geometry.boxes import iou, scale
 from psol_ray.heatmaps.contours import contour_boxes, grey_levels
+from psol_ray.tables.schemas import TEST
 
 __all__ = ["THRESHOLDS", "sweep"]
 
@@ -67,7 +67,7 @@ def sweep(catalog: pa.Table, maps: pa.Table) -> dict[str, Any]:
         UserError: the maps are not those of the catalog's test images.
     """
     rows_N = catalog_rows(catalog, maps, "maps")
-    check_incomplete(of_split(catalog, "test"), maps, "maps of test")
+    check_incomplete(of_split(catalog, TEST), maps, "maps of test")
     images = catalog.take(rows_N)
     truth = GroundTruth.of(images)
     num_images = int(truth.known_N.sum())
@@ -81,7 +81,7 @@ def sweep(catalog: pa.Table, maps: pa.Table) -> dict[str, Any]:
             "intervals": {"max_box_acc": None, "max_box_acc_v2": None},
         }
     largest_NT, best_NT = _ious(images, maps, truth)
-    right = Protocol().right
+    right = ScoringProtocol().right
     right_NF = np.concatenate([right(largest_NT), *(right(best_NT, least) for least in _V2_IOUS)], axis=1)
     gt_known_T = right_NF[:, : len(THRESHOLDS)].mean(axis=0)
     max_box_acc, max_box_acc_v2 = _highest(right_NF.mean(axis=0)[None])[0].tolist()

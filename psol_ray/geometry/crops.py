@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from psol_ray.geometry.boxes import area, xyxy_to_fractions
 
-__all__ = ["box_in_crop", "clip_to_center", "draw_crop"]
+__all__ = ["PAPER_CROP_SHARE", "box_in_crop", "clip_to_center", "draw_crop"]
 
 Region = tuple[int, int, int, int]
+
+PAPER_CROP_SHARE = 224 / 256
+"""Side of the centre crop in which the paper's networks but Inception V3 are evaluated, as a share of the image's."""
 
 _RATIOS = (3 / 4, 4 / 3)
 _MOST_DRAWS = 30

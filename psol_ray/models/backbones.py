@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import timm
 import torch
-import torchvision
 from torch import nn
 
 from psol_ray.errors import UserError
+from psol_ray.models.libraries import load_timm, load_torchvision
 
 __all__ = ["TORCHVISION", "Backbone", "find_backbone"]
 
@@ -48,7 +47,7 @@ def _torchvision(name: str, architecture: str, **needs: object) -> Backbone:
     arguments = {"init_weights": False} if architecture in ("vgg16", "inception_v3") else {}
 
     def build() -> nn.Module:
-        return torchvision.models.get_model(architecture, weights=None, **arguments)
+        return load_torchvision().models.get_model(architecture, weights=None, **arguments)
 
     return Backbone(name=name, build=build, torchvision_name=architecture, **needs)  # type: ignore[arg-type]
 
@@ -113,6 +112,7 @@ def find_backbone(name: str) -> Backbone:
     """
     if name in TORCHVISION:
         return TORCHVISION[name]
+    timm = load_timm()
     if not timm.is_model(name):
         close = timm.list_models(f"*{name.split('.')[0]}*")[:5]
         hint = f"; timm has {', '.join(close)}" if close else ""
@@ -122,7 +122,7 @@ def find_backbone(name: str) -> Backbone:
 
 def _timm_backbone(name: str) -> Backbone:
     try:
-        config = timm.get_pretrained_cfg(name)
+        config = load_timm().get_pretrained_cfg(name)
     except RuntimeError as error:  # a tag it does not know
         raise UserError(f"backbone {name!r}: {error} Leave the part behind the dot away for timm's default") from None
     if config is None or not isinstance(config.classifier, str):
@@ -142,6 +142,7 @@ def _timm_backbone(name: str) -> Backbone:
 
 
 def _build_timm(name: str) -> nn.Module:
+    timm = load_timm()
     with torch.device("meta"):
         plain = timm.create_model(name)
     # A ViT otherwise refuses every size but its own, and DDT wants 448.

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torchvision.models.feature_extraction import create_feature_extractor
 
 from psol_ray.models.backbones import Backbone, Triple
+from psol_ray.models.libraries import load_torchvision
 
 __all__ = ["FeatureExtractor", "Normalize", "compiled"]
 
@@ -83,6 +83,7 @@ class _TorchvisionMap(nn.Module):
 
     def __init__(self, network: nn.Module, node: str) -> None:
         super().__init__()
+        create_feature_extractor = load_torchvision().models.feature_extraction.create_feature_extractor
         self.extractor = create_feature_extractor(network, {node: "map"}, suppress_diff_warning=True)
 
     def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:

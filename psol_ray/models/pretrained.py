@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import timm.data
 import torch
 from torch import nn
 
 from psol_ray.errors import UserError
 from psol_ray.models.backbones import Backbone
 from psol_ray.models.features import Normalize
+from psol_ray.models.libraries import load_timm
 from psol_ray.models.networks import Outputs
 
 __all__ = ["PretrainedClassifier", "imagenet_columns"]
@@ -41,7 +41,7 @@ def imagenet_columns(class_names: Sequence[str]) -> list[int]:
     Raises:
         UserError: a class is not of ImageNet-1k.
     """
-    places = {name: index for index, name in enumerate(timm.data.ImageNetInfo("imagenet-1k").label_names())}
+    places = {name: index for index, name in enumerate(load_timm().data.ImageNetInfo("imagenet-1k").label_names())}
     unknown = [name for name in class_names if name not in places]
     if unknown:
         shown = ", ".join(unknown[:_NAMES_SHOWN]) + (", …" if len(unknown) > _NAMES_SHOWN else "")

@@ -1,18 +1,26 @@
-"""A trained network as one safetensors file that says in its metadata what it is and how it was trained."""
+"""A trained network as one safetensors file that says in its metadata what it is and how it was trained.
+
+What a file says of itself is read without torch, which is imported once a network is built.
+"""
+
+from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
-
-import safetensors.torch
-import torch
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from psol_ray.errors import UserError
-from psol_ray.models.backbones import find_backbone
-from psol_ray.models.networks import PsolNetwork
+from psol_ray.models.weights_id import hash_bytes
+from psol_ray.tables import StageDir, read_file
 
-__all__ = ["SavedNetwork"]
+if TYPE_CHECKING:
+    import torch
+
+    from psol_ray.models.networks import PsolNetwork
+
+__all__ = ["NetworkFile", "SavedNetwork"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,9 @@ class SavedNetwork:
 
     def build(self, pretrained: dict[str, torch.Tensor] | None = None, *, for_training: bool = False) -> PsolNetwork:
         """The network, with a trunk of these tensors; without them its weights are random."""
+        from psol_ray.models.backbones import find_backbone
+        from psol_ray.models.networks import PsolNetwork
+
         backbone = find_backbone(self.backbone)
         return PsolNetwork(
             backbone,
@@ -43,13 +54,15 @@ class SavedNetwork:
             network: made by `build`.
             recipe: how it was trained, for people; must go into JSON.
         """
+        import safetensors.torch
+
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.weights().items()}
         return safetensors.torch.save(
             tensors, {"psol_ray": json.dumps(asdict(self)), "recipe": json.dumps(dict(recipe))}
         )
 
     @staticmethod
-    def describe(data: bytes) -> "SavedNetwork":
+    def describe(data: bytes) -> SavedNetwork:
         """What a file that `to_bytes` made says of itself; its tensors are not looked at.
 
         Raises:
@@ -63,13 +76,84 @@ class SavedNetwork:
             raise UserError("found a file of another program; expected a model that `psol train` wrote") from None
 
     @staticmethod
-    def from_bytes(data: bytes) -> tuple["SavedNetwork", PsolNetwork]:
+    def from_bytes(data: bytes) -> tuple[SavedNetwork, PsolNetwork]:
         """The network of a file that `to_bytes` made, ready for inference.
 
         Raises:
             UserError: the file is of another program.
         """
+        import safetensors.torch
+
         saved = SavedNetwork.describe(data)
         network = saved.build()
         network.load_state_dict(safetensors.torch.load(data))
         return saved, network.eval()
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """A file that `SavedNetwork.to_bytes` made, and what messages call it: the setting with its path, or the path."""
+
+    where: str
+    data: bytes
+    expected: str
+    """What kind of file it should be, for messages: `expected a model.safetensors of …`."""
+
+    @classmethod
+    def read(cls, setting: str, uri: str, expected: str) -> NetworkFile:
+        """The file that a setting names, by a local path or a URI.
+
+        Raises:
+            UserError: there is none, or it is of another program.
+        """
+        data = read_file(setting, uri)
+        if data is None:
+            raise UserError(f"{setting}: found no file {uri!r}, {expected}; fix the path")
+        return cls(f"{setting}: {uri!r}", data, expected)
+
+    @classmethod
+    def of_stage(cls, stage: StageDir, name: str, expected: str, remedy: str) -> NetworkFile:
+        """The file that this run's training left.
+
+        Raises:
+            UserError: there is none; the message ends with `remedy`.
+        """
+        data = stage.read_bytes(name)
+        if data is None:
+            raise UserError(f"{stage.path}: found no {name}{remedy}")
+        return cls(f"{stage.path}/{name}", data, expected)
+
+    @cached_property
+    def saved(self) -> SavedNetwork:
+        """What the file says of itself.
+
+        Raises:
+            UserError: it is of another program.
+        """
+        try:
+            return SavedNetwork.describe(self.data)
+        except UserError as error:
+            raise UserError(f"{self.where}: {error}; give another file") from None
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits of its content."""
+        return hash_bytes(self.data)
+
+    def load(self) -> PsolNetwork:
+        """The network, on the CPU.
+
+        Raises:
+            UserError: the file is of another program, or is cut short.
+        """
+        from safetensors import SafetensorError
+
+        assert self.saved
+        try:
+            return SavedNetwork.from_bytes(self.data)[1]
+        except (SafetensorError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{self.where}: found a file that is not whole ({reason}), {self.expected}; copy it again, or train"
+                " anew"
+            ) from None

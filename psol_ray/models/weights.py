@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import timm
 import torch
-import torchvision
 
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.models import lite0
 from psol_ray.models.backbones import Backbone
+from psol_ray.models.libraries import load_timm, load_torchvision
 
 __all__ = ["account", "hash_state", "load_classifier_state", "load_state", "read_file"]
 
@@ -82,9 +81,9 @@ def _download(backbone: Backbone) -> State:
     try:
         if backbone.torchvision_name is not None:
             # A build with its published weights: the enum's first member is the one the paper's authors used.
-            enum = torchvision.models.get_model_weights(backbone.torchvision_name)
+            enum = load_torchvision().models.get_model_weights(backbone.torchvision_name)
             return enum["IMAGENET1K_V1"].get_state_dict(progress=True, check_hash=True)
-        return timm.create_model(backbone.name, pretrained=True).state_dict()
+        return load_timm().create_model(backbone.name, pretrained=True).state_dict()
     except Exception as error:  # urllib, requests, huggingface_hub: each has its own family
         raise UserError(
             f"the weights of {backbone.name!r} could not be downloaded ({type(error).__name__}: {str(error)[:120]});"

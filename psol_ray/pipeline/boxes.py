@@ -1,115 +1,106 @@
-"""`psol boxes`: a pseudo box for every image, one part a class."""
+"""`psol boxes` and `psol import`: a pseudo box for every image, one part a class."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import ray
 
-from psol_ray.config import BoxesConfig, result_settings
-from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
-from psol_ray.distributed.jobs import Job
-from psol_ray.distributed.locate import JOBS_AN_ACTOR, Locator
-from psol_ray.distributed.pool import run_pool
-from psol_ray.distributed.progress import show_progress
-from psol_ray.distributed.split import jobs_of_class
-from psol_ray.errors import UserError
-from psol_ray.models.weights import hash_state, load_state
-from psol_ray.pipeline.activation import ActivationBoxes
-from psol_ray.pipeline.context import Context, Work, backbone_of
-from psol_ray.pipeline.maps import claim_maps, complete_maps
-from psol_ray.pipeline.second_round import SecondRound
-from psol_ray.tables import BOXES, Provenance
+from psol_ray.generators.base import Generator
+from psol_ray.generators.registry import find_generator
+from psol_ray.in_process import InProcess
+from psol_ray.pipeline.context import Context, Work
+from psol_ray.tables import BOXES, Provenance, StageDir
 from psol_ray.tables.schemas import NO_FOREGROUND, UNREADABLE
+from psol_ray.training.settings import ModelName, TrainConfig
+from psol_ray.work.executor import PartRun
+from psol_ray.work.jobs import Resources, WorkerFactory
+from psol_ray.work.perform import PartWriter
 
-__all__ = ["locate"]
-
-
-class _Method(Protocol):
-    """How boxes are found. Making one reads its network's weights, and needs no Ray."""
-
-    title: str
-    settings: Mapping[str, Any]
-    """All that the boxes depend on, for the fingerprint."""
-    inputs: Mapping[str, str]
-    """Fingerprints of the stages they are made from, apart from the catalog."""
-    keeps_maps: bool
-    """Whether its jobs write a part of the maps before that of the boxes."""
-
-    def jobs(self, part: str, images: pa.Table, fair_share: float, /) -> Sequence[Job]:
-        """The jobs with which a class begins, of `fair_share` images an actor; the last one is named `part`."""
-        ...
-
-    def actor_maker(self, plan: WorkerPlan, data_root: str, work: Work, board: Any) -> Callable[[], Any]:
-        """Starts an actor that has the jobs' methods."""
-        ...
+__all__ = ["boxes", "check", "generator_of", "import_boxes", "provenance"]
 
 
-_OF_OTHER_METHODS = ("method", "classifier", "threshold", "localizer")
+def generator_of(context: Context) -> Generator:
+    """Who draws the boxes of this run."""
+    return find_generator(context.config.boxes, context.run_dir)
 
 
-class _Ddt:
-    """Deep Descriptor Transformation (Sec. 3.2.1)."""
-
-    title = "Pseudo boxes (DDT)"
-    inputs: Mapping[str, str] = {}
-    keeps_maps = False
-
-    def __init__(self, config: BoxesConfig) -> None:
-        self._config = config
-        self._state = load_state(backbone_of("boxes", config.backbone), config.weights, for_features=True)
-        weights_hash = hash_state(self._state.items())
-        settings = {name: value for name, value in result_settings(config).items() if name not in _OF_OTHER_METHODS}
-        self.settings: Mapping[str, Any] = {**settings, "weights_hash": weights_hash}
-
-    def jobs(self, part: str, images: pa.Table, fair_share: float) -> Sequence[Job]:
-        return jobs_of_class(part, images, fair_share)
-
-    def actor_maker(self, plan: WorkerPlan, data_root: str, work: Work, board: Any) -> Callable[[], Any]:
-        # One copy in the object store, so that weights are read where the driver is and nowhere else.
-        state_ref = ray.put(self._state)
-        options = Locator.options(  # type: ignore[attr-defined]
-            num_cpus=plan.num_cpus, num_gpus=plan.num_gpus, max_concurrency=JOBS_AN_ACTOR
-        )
-        return lambda: options.remote(plan, self._config, state_ref, data_root, work.stage, work.made_by, board)
+def import_boxes(context: Context) -> None:
+    """Take another project's boxes: `boxes` by the method `imported`."""
+    config = context.config
+    boxes(replace(context, config=replace(config, boxes=replace(config.boxes, method="imported"))))
 
 
-def locate(context: Context) -> None:
+def boxes(context: Context) -> None:
     """Draw boxes in every class of the catalog that has no part yet."""
-    catalog_made_by = context.stage("catalog").require()
-    method = _method(context)
-    made_by = Provenance("boxes", method.settings, {"catalog": catalog_made_by.fingerprint, **method.inputs})
+    generator = generator_of(context)
+    made_by, others = _provenances(context, generator)
+    if context.is_complete(made_by):
+        return
+    # Weights are read, and refused, before anything is claimed for them.
+    make_worker = generator.worker_factory()
     with context.making(made_by) as work:
-        if work is None:
-            return
-        maps = claim_maps(context, made_by) if method.keeps_maps else None
+        stages = _claim(context, others)
         classes = _by_part(context.catalog())
-        missing = {part for kept in (work, maps) if kept is not None for part in kept.stage.missing(classes)}
+        missing = {part for stage in (work.stage, *stages.values()) for part in stage.missing(classes)}
         todo = [part for part in classes if part in missing]
         if todo:
-            _run(context, work, method, classes, todo)
-        if maps is not None:
-            complete_maps(maps)
-        work.summary.update(_summarize(work.stage.read_parts(BOXES, ["status"])))
+            # Parts of other tables appear before that of the boxes, so that complete boxes have all of them.
+            writer = PartWriter(
+                {**{name: (stages[name], others[name]) for name in others}, "boxes": (work.stage, made_by)}
+            )
+            _run(context, generator, make_worker, writer, classes, todo)
+        for name, stage in stages.items():
+            stage.complete(others[name], {"parts": len(classes)})
+        _summarize(work)
 
 
-def _method(context: Context) -> _Method:
-    config = context.config.boxes
-    if config.method != "ddt":
-        return ActivationBoxes(context)
-    if config.classifier is not None:
-        raise UserError(
-            f"boxes.classifier: found {config.classifier!r} beside boxes.method ddt, which has no use for one;"
-            " set boxes.method to cam or grad_cam, or leave it out"
-        )
-    return _Ddt(config) if config.localizer is None else SecondRound(config, config.localizer)
+def provenance(context: Context) -> Provenance:
+    """What would make this run's boxes.
+
+    Raises:
+        UserError: what they are made from is not complete, or cannot be had.
+    """
+    return _provenances(context, generator_of(context))[0]
+
+
+def check(context: Context) -> None:
+    """Raise a UserError for what cannot be right, before hours are spent on what comes before the boxes."""
+    config = context.config
+    recipes: Mapping[ModelName, TrainConfig] = {
+        "localizer": config.localizer,
+        "classifier": config.classifier,
+        "joint": config.joint,
+    }
+    generator_of(context).check(recipes)
+
+
+def _provenances(context: Context, generator: Generator) -> tuple[Provenance, dict[str, Provenance]]:
+    """What makes the boxes, and what makes each table beside them."""
+    inputs = context.fingerprints("catalog", *generator.needs())
+    method = context.config.boxes.method
+    config = {"method": method, **generator.depends_on()}
+    others = {name: Provenance(name, depends, inputs) for name, depends in generator.other_tables(config).items()}
+    details = {
+        "title": generator.title,
+        "method": method,
+        "tables": {name: made_by.fingerprint for name, made_by in others.items()},
+    }
+    return Provenance("boxes", config, inputs, details=details), others
+
+
+def _claim(context: Context, others: Mapping[str, Provenance]) -> dict[str, StageDir]:
+    """The stages of the other tables; what is in them already, made as wanted, stays."""
+    stages = {name: context.stage(name) for name in others}
+    for name, stage in stages.items():
+        stage.begin(others[name], overwrite=context.overwrite)
+    return stages
 
 
 def _by_part(catalog: pa.Table) -> dict[str, pa.Table]:
     """The rows of each class, by the name of its part, training images first."""
-    # Without true boxes, which no actor is to see.
+    # Without ground truth, which no worker is to see.
     by_label = catalog.drop_columns(["gt_boxes"]).sort_by(
         [("label", "ascending"), ("split", "descending"), ("image_id", "ascending")]
     )
@@ -122,27 +113,36 @@ def _by_part(catalog: pa.Table) -> dict[str, pa.Table]:
     return classes
 
 
-def _run(context: Context, work: Work, method: _Method, classes: dict[str, pa.Table], todo: list[str]) -> None:
-    config = context.config
-    connect(config.cluster)
-    plan = plan_workers(config.cluster)
-    total, left = sum(map(len, classes.values())), sum(len(classes[part]) for part in todo)
-    jobs = [job for part in todo for job in method.jobs(part, classes[part], left / plan.num_workers)]
-    with show_progress(method.title, total, total - left) as board:
-        parts_done = itertools.count(len(classes) - len(todo) + 1)
+def _run(
+    context: Context,
+    generator: Generator,
+    make_worker: WorkerFactory,
+    writer: PartWriter,
+    classes: Mapping[str, pa.Table],
+    todo: list[str],
+) -> None:
+    executor = InProcess(Resources(1)) if generator.in_driver else context.executor
+    fair_share = sum(len(classes[part]) for part in todo) / executor.num_workers
+    finished = itertools.count(len(classes) - len(todo) + 1)
+    executor.run_parts(
+        PartRun(
+            title=f"Pseudo boxes ({generator.title})",
+            jobs=[job for part in todo for job in generator.jobs(part, classes[part], fair_share)],
+            make_worker=make_worker,
+            writer=writer,
+            data_root="" if generator.in_driver else context.data_root,
+            total=sum(map(len, classes.values())),
+            describe=lambda job: f"{next(finished):,}/{len(classes):,} classes" if job.name in classes else "",
+            concurrency=generator.concurrency,
+        )
+    )
 
-        def count(job: Job) -> None:
-            if job.name in classes:
-                board.tell.remote(f"{next(parts_done):,}/{len(classes):,} classes")
 
-        make_actor = method.actor_maker(plan, context.data_root, work, board)
-        run_pool(make_actor, plan.num_workers, jobs, jobs_an_actor=JOBS_AN_ACTOR, on_done=count)
-
-
-def _summarize(boxes: pa.Table) -> dict[str, int]:
-    counts = {row["values"]: row["counts"] for row in pc.value_counts(boxes.column("status")).to_pylist()}
-    return {
-        "images": len(boxes),
-        "without_foreground": counts.get(NO_FOREGROUND, 0),
-        "unreadable": counts.get(UNREADABLE, 0),
-    }
+def _summarize(work: Work) -> None:
+    statuses = work.stage.read_parts(BOXES, ["status"]).column("status")
+    counts = {row["values"]: row["counts"] for row in pc.value_counts(statuses).to_pylist()}
+    work.summary.update(
+        images=len(statuses),
+        without_foreground=counts.get(NO_FOREGROUND, 0),
+        unreadable=counts.get(UNREADABLE, 0),
+    )

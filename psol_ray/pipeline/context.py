@@ -1,13 +1,12 @@
-"""What every command needs: the config, the run directory, the cluster once somebody needs it, and a voice."""
-
-from __future__ import annotations
+"""What every command is given: the configuration, the run directory, an executor once one is needed, and a console."""
 
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 import yaml
@@ -16,11 +15,12 @@ from rich.console import Console
 from psol_ray.config import Config
 from psol_ray.errors import UserError
 from psol_ray.tables import CATALOG, Provenance, RunDir, StageDir
+from psol_ray.work.executor import Executor
 
-if TYPE_CHECKING:
-    from psol_ray.models.backbones import Backbone
+__all__ = ["IN_PROCESS", "Context", "Work"]
 
-__all__ = ["Context", "Work", "backbone_of"]
+IN_PROCESS = "in-process"
+"""The `cluster.address` that means no cluster at all."""
 
 
 @dataclass
@@ -42,9 +42,11 @@ class Context:
 
     @property
     def run_dir(self) -> RunDir:
+        """Where the results are."""
         return RunDir(self.config.run_dir)
 
     def stage(self, name: str) -> StageDir:
+        """The folder of a stage."""
         return self.run_dir.stage(name)
 
     def catalog(self) -> pa.Table:
@@ -59,22 +61,49 @@ class Context:
             raise UserError(f"data.root: no folder {root}; expected the folder that `psol index` read")
         return root
 
-    @contextmanager
-    def making(self, made_by: Provenance) -> Iterator[Work | None]:
-        """Claim a stage for the block, and complete it after; yields None where nothing is left to do."""
+    @cached_property
+    def executor(self) -> Executor:
+        """Runs workers: on a Ray cluster, or in this process."""
+        # Late: Ray takes seconds to import, and most commands that find everything complete need neither.
+        if self.config.cluster.address == IN_PROCESS:
+            from psol_ray.in_process import InProcess
+
+            return InProcess()
+        from psol_ray.distributed.executor import RayExecutor
+
+        return RayExecutor(self.config.cluster)
+
+    def fingerprints(self, *stages: str) -> dict[str, str]:
+        """Those of complete stages, which another is made from.
+
+        Raises:
+            UserError: one is not complete.
+        """
+        return {name: self.stage(name).require().fingerprint for name in stages}
+
+    def is_complete(self, made_by: Provenance) -> bool:
+        """Whether the stage is complete as wanted; then that is told."""
         stage = self.stage(made_by.stage)
-        if stage.begin(made_by, overwrite=self.overwrite):
-            self.console.print(
-                f"[bold]{made_by.stage}[/]: complete already, {describe(stage.summary())}", soft_wrap=True
-            )
-            yield None
-            return
+        if not stage.is_complete(made_by):
+            return False
+        self._tell(made_by.stage, f"complete already, {describe(stage.summary())}")
+        return True
+
+    @contextmanager
+    def making(self, made_by: Provenance) -> Iterator[Work]:
+        """Claim a stage for the block, and complete it after.
+
+        Raises:
+            UserError: another configuration has claimed it, and `--overwrite` is not given.
+        """
+        stage = self.stage(made_by.stage)
+        stage.begin(made_by, overwrite=self.overwrite)
         self.run_dir.write_text("config.yaml", yaml.safe_dump(asdict(self.config), sort_keys=False))
         started = time.monotonic()
         work = Work(stage, made_by)
         yield work
         work.summary["seconds"] = round(time.monotonic() - started, 1)
-        stage.complete(made_by, work.summary)
+        stage.complete(work.made_by, work.summary)
         self._tell(made_by.stage, describe(work.summary))
 
     def _tell(self, stage: str, words: str) -> None:
@@ -82,7 +111,7 @@ class Context:
 
 
 def describe(summary: dict[str, Any]) -> str:
-    """A stage's summary in words; a number that is not whole is a fraction, but for seconds."""
+    """A stage's summary in words: counts, fractions as percentages, seconds."""
     return ", ".join(_words(name.replace("_", " "), value) for name, value in summary.items())
 
 
@@ -90,18 +119,3 @@ def _words(name: str, value: float) -> str:
     if name == "seconds":
         return f"{value} s"
     return f"{name} {value:.1%}" if isinstance(value, float) else f"{value:,} {name}"
-
-
-def backbone_of(section: str, name: str) -> Backbone:
-    """The backbone that a section names.
-
-    Raises:
-        UserError: it is unknown; the message starts with the field's path.
-    """
-    # Late: commands that need no backbone do without the seconds that torch takes to import.
-    from psol_ray.models.backbones import find_backbone
-
-    try:
-        return find_backbone(name)
-    except UserError as error:
-        raise UserError(f"{section}.backbone: {error}") from None

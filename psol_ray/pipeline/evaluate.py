@@ -1,39 +1,72 @@
-"""`psol evaluate`: metrics.json, per_class.csv and the table of scores."""
+"""`psol evaluate`: the scores table, metrics.json, per_class.csv, and the scores on the terminal."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 
-from psol_ray.config import EvaluateConfig
 from psol_ray.errors import UserError
-from psol_ray.evaluation import Protocol, evaluate
+from psol_ray.evaluation.evaluate import evaluate as score_run
+from psol_ray.evaluation.scoring import ScoringProtocol
+from psol_ray.evaluation.settings import EvaluateConfig
+from psol_ray.evaluation.stage import write_scores
+from psol_ray.geometry.crops import PAPER_CROP_SHARE
 from psol_ray.pipeline.context import Context
-from psol_ray.pipeline.maps import read_maps
-from psol_ray.report import score_table
-from psol_ray.tables import BOXES, PREDICTIONS, Provenance
+from psol_ray.report.scores import score_table
+from psol_ray.tables.schemas import BOXES, MAPS, PREDICTIONS
 
-__all__ = ["METRICS_FILE", "protocol_of", "read_boxes", "read_metrics", "read_predictions", "score", "teacher_of"]
+__all__ = ["evaluate", "read_boxes", "read_maps", "read_metrics", "read_predictions"]
 
-METRICS_FILE = "metrics.json"
-CLASSES_FILE = "per_class.csv"
-_CROP_SHARE = 224 / 256  # of the paper, where no localizer tells its own
+_METRICS_FILE = "metrics.json"
+_CLASSES_FILE = "per_class.csv"
+_PAPERS_OWN_CROP = "inception_v3"  # the one network that the paper evaluates in another crop than 224/256
 
 
-def score(context: Context) -> None:
+def evaluate(context: Context) -> None:
     """Score pseudo boxes and predictions against the ground truth; takes seconds, so it is simply done again."""
-    catalog, protocol = context.catalog(), protocol_of(context, context.config.evaluate)
-    found = evaluate(catalog, read_boxes(context), read_predictions(context), protocol)
-    metrics = {**found.metrics, "teacher": teacher_of(context.stage("boxes").made_by())}
+    config, catalog = context.config.evaluate, context.catalog()
+    predicted = _details(context, "predictions")
+    protocol, paper_share = _protocol(config, predicted), _paper_share(predicted)
+    scores, metrics, classes, remarks = score_run(
+        catalog, read_boxes(context), read_predictions(context), protocol, paper_share
+    )
+    metrics["teacher"] = _generator(context)
     if swept := _sweep(context, catalog):
         metrics["intervals"]["threshold_sweep"] = swept.pop("intervals")
         metrics["threshold_sweep"] = swept
-    context.run_dir.write_text(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
-    context.run_dir.write_text(CLASSES_FILE, _csv(found.classes))
+    settings = {**asdict(config), "crop_share": protocol.crop_share, "paper_crop_share": paper_share}
+    write_scores(context.run_dir, scores, settings)
+    context.run_dir.write_text(_METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
+    context.run_dir.write_text(_CLASSES_FILE, _csv(classes))
     context.console.print(score_table(metrics))
-    for remark in found.remarks:
+    for remark in remarks:
         context.console.print(remark, soft_wrap=True, highlight=False)
+
+
+def _details(context: Context, stage: str) -> Mapping[str, Any]:
+    made_by = context.stage(stage).made_by()
+    return made_by.details if made_by else {}
+
+
+def _protocol(config: EvaluateConfig, predicted: Mapping[str, Any]) -> ScoringProtocol:
+    """How to score a run: where the crop counts, it is the one that its localizer would see."""
+    share = predicted.get("crop_share", PAPER_CROP_SHARE) if config.coordinates == "crop" else None
+    return ScoringProtocol(share, above=config.iou_rule == "above")
+
+
+def _paper_share(predicted: Mapping[str, Any]) -> float:
+    """The crop in which the paper would score this localizer."""
+    own = predicted.get("localizer", {}).get("backbone") == _PAPERS_OWN_CROP
+    return predicted["crop_share"] if own else PAPER_CROP_SHARE
+
+
+def _generator(context: Context) -> str | None:
+    """Who drew the pseudo boxes, in words; None where there are none."""
+    made_by = context.stage("boxes").made_by()
+    return None if made_by is None else made_by.details.get("title", "unnamed generator")
 
 
 def _sweep(context: Context, catalog: pa.Table) -> dict[str, Any] | None:
@@ -47,27 +80,8 @@ def _sweep(context: Context, catalog: pa.Table) -> dict[str, Any] | None:
     return sweep(catalog, maps)
 
 
-def protocol_of(context: Context, config: EvaluateConfig) -> Protocol:
-    """How to score this run: where the crop counts, it is the one that its localizer would see."""
-    made_by = context.stage("predictions").made_by()
-    share = made_by.config.get("crop_share", _CROP_SHARE) if made_by else _CROP_SHARE
-    return Protocol(share if config.coordinates == "crop" else None, above=config.iou_rule == "above")
-
-
-def teacher_of(made_by: Provenance | None) -> str | None:
-    """Who drew the pseudo boxes, in words; None where there are none."""
-    if made_by is None:
-        return None
-    config = made_by.config
-    if "imported" in config:
-        return "imported box"
-    if "method" in config:
-        return {"cam": "CAM", "grad_cam": "Grad-CAM"}[config["method"]]
-    return "earlier localizer" if config.get("localizer") else "DDT"
-
-
 def read_boxes(context: Context) -> pa.Table:
-    """The pseudo boxes, or an empty table in a run of predictions alone, by a localizer of another run.
+    """Read the pseudo boxes: an empty table in a run of predictions alone, by a localizer of another run.
 
     Raises:
         UserError: there are neither boxes nor predictions.
@@ -78,20 +92,28 @@ def read_boxes(context: Context) -> pa.Table:
 
 
 def read_predictions(context: Context) -> pa.Table:
-    """The predictions, or an empty table where nothing is predicted yet: pseudo boxes can be scored alone."""
+    """Read the predictions: an empty table where nothing is predicted yet, since pseudo boxes can be scored alone."""
     stage = context.stage("predictions")
     return PREDICTIONS.empty_table() if stage.made_by() is None else stage.read(PREDICTIONS)
 
 
+def read_maps(context: Context) -> pa.Table | None:
+    """Read the maps that this run's boxes were drawn from; None where they are of others, or not complete."""
+    wanted = _details(context, "boxes").get("tables", {}).get("maps")
+    stage = context.stage("maps")
+    made_by = stage.made_by()
+    return stage.read(MAPS) if wanted and made_by and made_by.fingerprint == wanted else None
+
+
 def read_metrics(context: Context) -> dict[str, Any]:
-    """The metrics that `score` wrote.
+    """Read the metrics that `psol evaluate` wrote.
 
     Raises:
         UserError: there are none yet.
     """
-    text = context.run_dir.read_text(METRICS_FILE)
+    text = context.run_dir.read_text(_METRICS_FILE)
     if text is None:
-        raise UserError(f"{context.config.run_dir}: found no {METRICS_FILE}; run `psol evaluate` first")
+        raise UserError(f"{context.config.run_dir}: found no {_METRICS_FILE}; run `psol evaluate` first")
     return json.loads(text)
 
 

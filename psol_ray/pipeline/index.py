@@ -7,29 +7,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from psol_ray.catalog import build_catalog, list_images
-from psol_ray.config import DataConfig, result_settings
-from psol_ray.demo import NUM_IMAGES, make_demo
-from psol_ray.distributed.cluster import connect
-from psol_ray.distributed.headers import read_sizes_in_parallel
-from psol_ray.distributed.progress import show_progress
+from psol_ray.catalog.settings import DataConfig
 from psol_ray.errors import UserError
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import Provenance
 
-__all__ = ["index"]
+__all__ = ["check", "index", "provenance"]
 
 
 def index(context: Context) -> None:
     """List the images, read their sizes, write the catalog; the demo's images are made first."""
+    check(context)
+    made_by = provenance(context)
+    if context.is_complete(made_by):
+        return
     data = context.config.data
-    if data.metadata is not None and data.layout != "wsol":
-        raise UserError(
-            f"data.metadata: found {data.metadata!r} beside data.layout {data.layout}, which has none;"
-            " set data.layout to wsol, or leave it out"
-        )
-    with context.making(Provenance("catalog", _settings(data), {})) as work:
-        if work is None:
-            return
+    with context.making(made_by) as work:
         root = os.path.abspath(data.root)
         layout: str = data.layout
         if layout == "demo":
@@ -43,24 +36,40 @@ def index(context: Context) -> None:
         work.summary.update(images=len(catalog), classes=classes, unreadable=unreadable)
 
 
-def _settings(data: DataConfig) -> dict[str, Any]:
-    """What the catalog depends on: catalogs of layouts without metadata keep their fingerprints."""
-    settings = result_settings(data)
-    return settings if data.layout == "wsol" else {name: settings[name] for name in settings if name != "metadata"}
+def provenance(context: Context) -> Provenance:
+    """What would make this run's catalog."""
+    return Provenance("catalog", _depends_on(context.config.data), {})
+
+
+def check(context: Context) -> None:
+    """Raise a UserError where settings contradict each other."""
+    data = context.config.data
+    if data.metadata is not None and data.layout != "wsol":
+        raise UserError(
+            f"data.metadata: found {data.metadata!r} beside data.layout {data.layout}, which has none;"
+            " set data.layout to wsol, or leave it out"
+        )
+
+
+def _depends_on(data: DataConfig) -> dict[str, Any]:
+    """What the catalog depends on, by name."""
+    metadata = {"metadata": data.metadata} if data.layout == "wsol" else {}
+    return {"root": data.root, "layout": data.layout, **metadata}
 
 
 def _with_sizes(context: Context, root: str, listing: pa.Table) -> pa.Table:
     """The catalog of a listing; sizes that the layout's own files say are taken from there."""
     if "width" in listing.column_names:
         return listing
-    connect(context.config.cluster)
-    return build_catalog(listing, read_sizes_in_parallel(root, listing.column("image_id").to_pylist()))
+    return build_catalog(listing, context.executor.read_sizes(root, listing.column("image_id").to_pylist()))
 
 
 def _make_demo(context: Context, root: str) -> None:
+    # Late: only the demo needs what draws its images.
+    from psol_ray.demo import NUM_IMAGES, make_demo
+
     if os.path.isdir(root):
         make_demo(root)  # complete, or not a demo, which it says
         return
-    connect(context.config.cluster)
-    with show_progress("Making demo images", NUM_IMAGES) as board:
-        make_demo(root, on_progress=lambda done, _: board.set.remote("demo", done))
+    with context.executor.progress("Making demo images", NUM_IMAGES) as progress:
+        make_demo(root, on_progress=lambda done, _: progress(done))

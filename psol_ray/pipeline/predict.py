@@ -1,44 +1,59 @@
 """`psol predict`: boxes and classes of the test images, by the trained networks alone."""
 
-import json
+from dataclasses import replace
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import ray
 
-from psol_ray.distributed.cluster import connect, plan_workers
-from psol_ray.distributed.jobs import Job
-from psol_ray.distributed.packed import pack
-from psol_ray.distributed.pool import run_pool
-from psol_ray.distributed.predict import PredictionActor
-from psol_ray.distributed.progress import show_progress
 from psol_ray.pipeline.context import Context, Work
-from psol_ray.pipeline.ensemble import Ensemble, find_ensemble, own_models
+from psol_ray.prediction.ensemble import Ensemble, LoadedEnsemble, check_known, own_models
 from psol_ray.tables import Provenance
+from psol_ray.tables.schemas import TEST
+from psol_ray.work.executor import PartRun
+from psol_ray.work.jobs import Job
+from psol_ray.work.perform import PartWriter
 
-__all__ = ["SOURCES_FILE", "predict"]
+__all__ = ["check", "predict", "provenance"]
 
-SOURCES_FILE = "networks.json"
-
-_IMAGES_A_PART = 1024
+_IMAGES_PER_PART = 1024
 
 
 def predict(context: Context) -> None:
     """Predict every test image whose part is not there yet."""
-    names = ("catalog", *own_models(context.config.predict))
-    inputs = {name: context.stage(name).require().fingerprint for name in names}
-    catalog = context.catalog()
-    ensemble = find_ensemble(context, _class_names(catalog))
-    with context.making(Provenance("predictions", ensemble.settings, inputs)) as work:
-        if work is None:
-            return
-        images = catalog.filter(pc.field("split") == "test").sort_by("image_id")
+    made_by, ensemble = _plan(context)
+    if context.is_complete(made_by):
+        return
+    loaded = ensemble.load()
+    with context.making(replace(made_by, details=loaded.details)) as work:
+        # Without ground truth, which no worker is to see.
+        images = context.catalog().filter(pc.field("split") == TEST).drop_columns(["gt_boxes"]).sort_by("image_id")
         jobs = _jobs(images)
-        todo = set(work.stage.missing(jobs))
+        todo = [jobs[name] for name in work.stage.missing(jobs)]
         if todo:
-            _run(context, work, ensemble, [job for name, job in jobs.items() if name in todo], len(images))
-        work.stage.write_bytes(SOURCES_FILE, json.dumps(ensemble.sources, indent=1).encode())
+            _run(context, work, loaded, todo, len(images))
         work.summary.update(images=len(images))
+
+
+def provenance(context: Context) -> Provenance:
+    """What would make this run's predictions.
+
+    Raises:
+        UserError: what they are made from is not complete, or cannot be had.
+    """
+    return _plan(context)[0]
+
+
+def check(context: Context) -> None:
+    """Raise a UserError for networks that cannot be had, before anything is trained for the prediction."""
+    check_known(context.config.predict)
+
+
+def _plan(context: Context) -> tuple[Provenance, Ensemble]:
+    config = context.config.predict
+    inputs = context.fingerprints("catalog", *own_models(config))
+    ensemble = Ensemble.find(context.run_dir, config, _class_names(context.catalog()))
+    return Provenance("predictions", ensemble.depends_on(), inputs), ensemble
 
 
 def _class_names(catalog: pa.Table) -> list[str]:
@@ -49,29 +64,25 @@ def _class_names(catalog: pa.Table) -> list[str]:
 
 
 def _jobs(images: pa.Table) -> dict[str, Job]:
-    jobs = {}
-    for start in range(0, len(images), _IMAGES_A_PART):
-        rows = images.slice(start, _IMAGES_A_PART)
-        name = f"part-{start // _IMAGES_A_PART:05d}"
-        jobs[name] = Job(name, (name, pack(rows)), len(rows), method="predict")
-    return jobs
+    starts = range(0, len(images), _IMAGES_PER_PART)
+    jobs = [Job(f"part-{i:05d}", images.slice(start, _IMAGES_PER_PART)) for i, start in enumerate(starts)]
+    return {job.name: job for job in jobs}
 
 
-def _run(context: Context, work: Work, ensemble: Ensemble, todo: list[Job], total: int) -> None:
-    config = context.config
-    connect(config.cluster)
-    plan = plan_workers(config.cluster)
-    networks_ref = ray.put((ensemble.localizer, ensemble.classifiers))
-    done = total - sum(job.cost for job in todo)
-    with show_progress("Predicting", total, done) as board:
+def _run(context: Context, work: Work, loaded: LoadedEnsemble, todo: list[Job], total: int) -> None:
+    # Late: whoever finds the predictions complete needs no torch.
+    from psol_ray.prediction.worker import PredictionWorker
 
-        def start_predictor() -> ray.actor.ActorHandle:
-            options = PredictionActor.options(  # type: ignore[attr-defined]
-                num_cpus=plan.num_cpus, num_gpus=plan.num_gpus
-            )
-            batch_size = config.predict.batch_size
-            return options.remote(
-                plan, networks_ref, batch_size, "auto", context.data_root, work.stage, work.made_by, board
-            )
-
-        run_pool(start_predictor, plan.num_workers, todo)
+    config = context.config.predict
+    context.executor.run_parts(
+        PartRun(
+            title="Predicting",
+            jobs=todo,
+            make_worker=partial(
+                PredictionWorker, loaded.localizer, loaded.classifiers, config.precision, config.batch_size
+            ),
+            writer=PartWriter({"predictions": (work.stage, work.made_by)}),
+            data_root=context.data_root,
+            total=total,
+        )
+    )

@@ -1,60 +1,67 @@
 """`psol run`, Algorithm 1 whole, and `psol transfer`, a localizer on other images."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
-from psol_ray.cli.parse import ModelName
-from psol_ray.config import Config
 from psol_ray.errors import UserError
-from psol_ray.exchange import source_folder
-from psol_ray.pipeline.activation import check_settings
-from psol_ray.pipeline.boxes import locate
-from psol_ray.pipeline.context import Context, backbone_of
-from psol_ray.pipeline.ensemble import check_unknown, own_models
-from psol_ray.pipeline.evaluate import score
-from psol_ray.pipeline.exchange import import_boxes
-from psol_ray.pipeline.index import index
-from psol_ray.pipeline.predict import predict
+from psol_ray.pipeline import boxes, index, predict, train
+from psol_ray.pipeline.context import Context
+from psol_ray.pipeline.evaluate import evaluate
 from psol_ray.pipeline.report import report
-from psol_ray.pipeline.train import train_model
+from psol_ray.prediction.ensemble import own_models
+from psol_ray.tables import Provenance
+from psol_ray.training.settings import ModelName
 
 __all__ = ["run", "transfer"]
 
 
-def run(context: Context) -> None:
-    """Every stage in order; those that are complete do nothing.
+@dataclass(frozen=True)
+class _Step:
+    """A stage of Algorithm 1: what would make it, what can be seen to be wrong before, and how it is made."""
 
-    Boxes at `source.path` stand in for pseudo boxes. They are read anew each time, so the folder has to stay.
-    """
-    config = context.config
+    provenance: Callable[[Context], Provenance]
+    check: Callable[[Context], None]
+    make: Callable[[Context], None]
+
+    def is_complete(self, context: Context) -> bool:
+        """Whether nothing is left to do."""
+        try:
+            made_by = self.provenance(context)
+        except UserError:  # what it is made from is not complete, or cannot be had any more
+            return False
+        return context.stage(made_by.stage).is_complete(made_by)
+
+
+def run(context: Context) -> None:
+    """Every stage in order; those that are complete do nothing."""
+    steps = _steps(context)
     # A misspelt name at the end of a long pipeline should not cost its beginning.
-    make_boxes, before_boxes = _check_boxes(config)
-    after_boxes = [name for name in own_models(config.predict) if name not in before_boxes]
-    for section in (*before_boxes, *after_boxes):
-        backbone_of(section, getattr(config, section).backbone)
-    check_unknown(config.predict)
-    index(context)
-    for name in before_boxes:
-        train_model(context, name)
-    make_boxes(context)
-    for name in after_boxes:
-        train_model(context, name)
-    predict(context)
-    score(context)
+    for step in steps:
+        if not step.is_complete(context):
+            step.check(context)
+    for step in steps:
+        step.make(context)
+    evaluate(context)
     report(context)
 
 
-def _check_boxes(config: Config) -> tuple[Callable[[Context], None], list[ModelName]]:
-    """Where boxes come from, and what is trained before there are any, if the settings can be right."""
-    boxes = config.boxes
-    if config.source.path is not None:
-        source_folder(config.source.path)
-        return import_boxes, []
-    if boxes.method == "ddt" and boxes.localizer is None:
-        backbone_of("boxes", boxes.backbone)
-    check_settings(config)
-    # Class maps are those of a classifier.
-    return locate, ["classifier"] if boxes.method != "ddt" and boxes.classifier is None else []
+def _steps(context: Context) -> list[_Step]:
+    before_boxes = list(boxes.generator_of(context).needs())
+    after_boxes = [name for name in own_models(context.config.predict) if name not in before_boxes]
+
+    def training(name: ModelName) -> _Step:
+        return _Step(
+            partial(train.provenance, name=name), partial(train.check, name=name), partial(train.train, name=name)
+        )
+
+    return [
+        _Step(index.provenance, index.check, index.index),
+        *map(training, before_boxes),
+        _Step(boxes.provenance, boxes.check, boxes.boxes),
+        *map(training, after_boxes),
+        _Step(predict.provenance, predict.check, predict.predict),
+    ]
 
 
 def transfer(context: Context) -> None:
@@ -69,7 +76,7 @@ def transfer(context: Context) -> None:
             "predict.localizer: found none, expected the model.safetensors of another run's localizer; give its path"
         )
     alone = replace(context, config=replace(config, predict=replace(config.predict, classifiers=[])))
-    index(alone)
-    predict(alone)
-    score(alone)
+    index.index(alone)
+    predict.predict(alone)
+    evaluate(alone)
     report(alone)

@@ -9,27 +9,18 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from psol_ray.geometry.boxes import area
+from psol_ray.images.batches import decode_ahead, has_size
 from psol_ray.images.decoder import DecodedBatch, Decoder
-from psol_ray.images.prefetch import prefetch
 from psol_ray.models.networks import Outputs
-from psol_ray.prediction.views import View
-from psol_ray.tables.schemas import BOXES, OK, PREDICTIONS, UNREADABLE, box_columns
+from psol_ray.prediction.networks import NetworkView
+from psol_ray.tables.boxes_table import area_fractions, boxes_table, image_sizes
+from psol_ray.tables.schemas import OK, PREDICTIONS, UNREADABLE, box_columns
 
-__all__ = ["Eye", "Predictor"]
+__all__ = ["Predictor"]
 
 _TOP = 5
 
-Network = Callable[[torch.Tensor], Outputs]
 OnBatch = Callable[[int], None]
-
-
-class Eye(NamedTuple):
-    """A network, what it sees, and which of its classes are the catalog's, in the order of labels; None is all."""
-
-    network: Network
-    view: View
-    columns: Sequence[int] | None = None
 
 
 class _Batch(NamedTuple):
@@ -49,8 +40,8 @@ class Predictor:
 
     def __init__(
         self,
-        localizer: Eye,
-        classifiers: Sequence[Eye],
+        localizer: NetworkView,
+        classifiers: Sequence[NetworkView],
         decoders: Mapping[int, Decoder],
         *,
         batch_size: int,
@@ -97,34 +88,21 @@ class Predictor:
         batches = list(self._batches(images, paths, on_batch))
         boxes_N4 = np.concatenate([batch.boxes_N4 for batch in batches])
         ok_N = np.concatenate([batch.ok_N for batch in batches])
-        unknown_N = np.full(len(images), np.nan, np.float32)
-        columns = {
-            **{name: images.column(name) for name in ("image_id", "label", "width", "height")},
-            **box_columns(boxes_N4),
-            "status": np.where(ok_N, OK, UNREADABLE),
-            "area_fraction": (area(boxes_N4) / np.maximum(_sizes(images).prod(axis=1), 1)).astype(np.float32),
-            **dict.fromkeys(("mean_heat", "explained_variance_ratio", "sign_margin"), unknown_N),
-        }
-        return pa.table(columns).cast(BOXES)
+        areas_N = area_fractions(boxes_N4, image_sizes(images))
+        return boxes_table(images, boxes_N4, np.where(ok_N, OK, UNREADABLE), area_fraction=areas_N)
 
     def _batches(self, images: pa.Table, paths: Sequence[str], on_batch: OnBatch) -> Iterator[_Batch]:
-        sizes_N2 = _sizes(images)
-        done = 0
-        for decoded in prefetch(self._decode(paths)):
+        sizes_N2, sized_N = image_sizes(images), has_size(images)
+        for rows, decoded in decode_ahead(paths, self._decode, self._batch_size):
             fractions_N4, probs_NK = self._forward(decoded)
-            readable_N = np.logical_and.reduce([batch.ok_N for batch in decoded.values()])
-            rows = slice(done, done + len(readable_N))
-            # An image without a size in the catalog is unreadable, even where the decoder could take it.
-            ok_N = readable_N & (sizes_N2[rows, 0] > 0)
+            ok_N = np.logical_and.reduce([batch.ok_N for batch in decoded.values()]) & sized_N[rows]
             boxes_N4 = self._localizer.view.in_image(fractions_N4.cpu().numpy(), sizes_N2[rows])
             yield _Batch(np.where(ok_N[:, None], boxes_N4, np.nan), probs_NK, ok_N)
-            done += len(ok_N)
-            on_batch(done)
+            on_batch(rows.stop)
 
-    def _decode(self, paths: Sequence[str]) -> Iterator[dict[int, DecodedBatch]]:
-        sides = dict.fromkeys(eye.view.resize for eye in (self._localizer, *self._classifiers))
-        for start in range(0, len(paths), self._batch_size):
-            yield {side: self._decoders[side].decode(paths[start : start + self._batch_size]) for side in sides}
+    def _decode(self, paths: Sequence[str]) -> dict[int, DecodedBatch]:
+        sides = dict.fromkeys(each.view.resize for each in (self._localizer, *self._classifiers))
+        return {side: self._decoders[side].decode(paths) for side in sides}
 
     @torch.inference_mode()
     def _forward(self, decoded: Mapping[int, DecodedBatch]) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -132,24 +110,24 @@ class Predictor:
         view = self._localizer.view
         with self._autocast():
             located = self._localizer.network(view.cut(decoded[view.resize].images_NHWC, 0))
-            probs = [self._probabilities(eye, decoded, located) for eye in self._classifiers]
+            probs = [self._probabilities(each, decoded, located) for each in self._classifiers]
         probs_NK = torch.stack(probs).mean(dim=0) if probs else None
         assert located.boxes_NR4 is not None, "the localizer has no box head"
         return _box_of_image(located.boxes_NR4, probs_NK).double(), probs_NK
 
-    def _probabilities(self, eye: Eye, decoded: Mapping[int, DecodedBatch], located: Outputs) -> torch.Tensor:
+    def _probabilities(self, each: NetworkView, decoded: Mapping[int, DecodedBatch], located: Outputs) -> torch.Tensor:
         """Mean over the crops of one classifier: of probabilities, not of logits."""
-        if eye.network is self._localizer.network and eye.view == self._localizer.view:
+        if each.network is self._localizer.network and each.view == self._localizer.view:
             logits = [located.logits_NK]
         else:
-            images_NHWC = decoded[eye.view.resize].images_NHWC
-            logits = [eye.network(eye.view.cut(images_NHWC, i)).logits_NK for i in range(eye.view.num_crops)]
+            images_NHWC = decoded[each.view.resize].images_NHWC
+            logits = [each.network(each.view.cut(images_NHWC, i)).logits_NK for i in range(each.view.num_crops)]
         probs = []
         for logits_NK in logits:
             assert logits_NK is not None, "the classifier has no class head"
             probs.append(logits_NK.float().softmax(dim=1))
         probs_NK = torch.stack(probs).mean(dim=0)
-        return probs_NK if eye.columns is None else probs_NK[:, list(eye.columns)]
+        return probs_NK if each.columns is None else probs_NK[:, list(each.columns)]
 
 
 def _box_of_image(boxes_NR4: torch.Tensor, probs_NK: torch.Tensor | None) -> torch.Tensor:
@@ -158,8 +136,3 @@ def _box_of_image(boxes_NR4: torch.Tensor, probs_NK: torch.Tensor | None) -> tor
         return boxes_NR4[:, 0]
     assert probs_NK is not None, "boxes of several classes, and nothing to choose the class by"
     return boxes_NR4[torch.arange(len(boxes_NR4), device=boxes_NR4.device), probs_NK.argmax(dim=1)]
-
-
-def _sizes(images: pa.Table) -> NDArray[np.int64]:
-    """(width, height) of each image: shape (N, 2)."""
-    return np.stack([images.column(name).to_numpy().astype(np.int64) for name in ("width", "height")], axis=1)

@@ -5,6 +5,8 @@ from typing import Literal
 
 from jsonargparse.typing import PositiveInt
 
+from psol_ray.models.precision import Precision
+
 __all__ = ["PredictConfig"]
 
 
@@ -13,16 +15,19 @@ class PredictConfig:
     """Boxes and classes of the test images."""
 
     models: Literal["separate", "joint"] = "separate"
-    """A localizer and a classifier (PSOL-Sep), or one network for both (PSOL-Joint)."""
+    """Networks that predict: a localizer and a classifier (separate, PSOL-Sep), or one for both (joint, PSOL-Joint)."""
     checkpoint: Literal["last", "best"] = "last"
-    """Weights after the last epoch, or after the one that was best on the test split (best is tuned on it)."""
+    """Weights to predict with: those after the last epoch, or after the best on the test split (which tunes on it)."""
     localizer: str | None = None
-    """Another run's model.safetensors for the boxes (transfer); null is this run's own."""
+    """Another run's model.safetensors that predicts the boxes (transfer); null is this run's own localizer."""
     classifiers: list[str] = field(default_factory=lambda: ["trained"])
-    """Whose probabilities are averaged: trained, another run's model.safetensors, or BACKBONE=WEIGHTS, pretrained."""
+    """Classifiers whose probabilities are averaged: trained (this run's), another run's model.safetensors, or
+    BACKBONE=WEIGHTS, a published one."""
     view: Literal["whole", "center"] = "whole"
-    """What the localizer sees: all of an image, or its middle, 224/256 of a side (Inception: 299/320)."""
+    """What the localizer sees of an image: all of it, or its middle, 224/256 of a side (Inception: 299/320)."""
     class_view: Literal["whole", "center", "ten"] | None = None
-    """What classifiers see; ten is corners and middle, and these mirrored. Null is what the localizer sees."""
+    """What classifiers see of an image; ten is corners and middle, and these mirrored. Null is the localizer's view."""
+    precision: Precision = "auto"
+    """Precision of the networks that predict; auto is bfloat16 where the device has units for it."""
     batch_size: PositiveInt = 64
-    """Images a forward pass."""
+    """Images in a forward pass of prediction."""

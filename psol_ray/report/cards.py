@@ -1,7 +1,6 @@
 """One image of the page: its thumbnail, the boxes on it, and what is said below."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psol_ray.geometry.boxes import scale
-from psol_ray.report.gallery import CORRECT, Rows, SplitView
+from psol_ray.report.gallery import ImageRows, SplitView
 from psol_ray.report.thumbnails import Thumbnail, make_thumbnail
 from psol_ray.tables.schemas import NO_FOREGROUND
 
@@ -20,7 +19,7 @@ __all__ = ["Card", "Outline", "Verdict", "make_cards"]
 class Outline:
     """A box in pixels of the thumbnail."""
 
-    kind: str  # "gt", "ddt" or "loc"
+    kind: str  # "gt", "pseudo" or "loc"
     x: float
     y: float
     width: float
@@ -29,7 +28,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A found box and how good it is; `iou` and `correct` are None where no ground truth is known."""
+    """A box and how good it is; `iou` and `correct` are None where no ground truth is known."""
 
     kind: str
     name: str
@@ -53,45 +52,45 @@ class Card:
     alt: str
 
 
-def make_cards(view: SplitView, rows: Rows, data_root: Path, names: Mapping[int, str], teacher: str) -> list[Card]:
-    """Cards of some rows of a split.
+def make_cards(view: SplitView, rows: ImageRows, data_root: Path, generator: str) -> list[Card]:
+    """Make the cards of some rows of a split.
 
     Args:
         view: the split.
         rows: positions in it.
         data_root: the folder that every `image_id` is below.
-        names: class names by label.
-        teacher: who drew the pseudo boxes.
+        generator: who drew the pseudo boxes.
     """
-    return [_card(view, int(row), data_root, names, teacher) for row in rows]
+    return [_card(view, int(row), data_root, generator) for row in rows]
 
 
-def _card(view: SplitView, row: int, data_root: Path, names: Mapping[int, str], teacher: str) -> Card:
-    image = view.images.slice(row, 1).to_pylist()[0]
-    prediction = view.predictions.slice(row, 1).to_pylist()[0]
+def _card(view: SplitView, row: int, data_root: Path, generator: str) -> Card:
+    image, score, prediction = (
+        table.slice(row, 1).to_pylist()[0] for table in (view.images, view.scores, view.predictions)
+    )
     thumbnail = make_thumbnail(data_root / image["image_id"], image["width"], image["height"])
     gt_M4 = np.array(image["gt_boxes"] or [], np.float64).reshape(-1, 4)
+    pseudo_4, localizer_4 = view.pseudo_N4[row], view.localizer_N4[row]
     # Drawn in this order: what the localizer says comes on top.
     outlines = [
         *_outlines("gt", gt_M4, thumbnail),
-        *_outlines("ddt", view.ddt_N4[row : row + 1], thumbnail),
-        *_outlines("loc", view.localizer_N4[row : row + 1], thumbnail),
+        *_outlines("pseudo", pseudo_4[None], thumbnail),
+        *_outlines("loc", localizer_4[None], thumbnail),
     ]
     verdicts = [
-        *_verdicts("ddt", teacher, view.ddt_N4[row], view.ddt_iou_N[row]),
-        *_verdicts("loc", "localizer", view.localizer_N4[row], view.localizer_iou_N[row]),
+        *_verdicts("pseudo", generator, pseudo_4, view.pseudo_iou_N[row], score["pseudo_right"]),
+        *_verdicts("loc", "localizer", localizer_4, view.localizer_iou_N[row], score["predicted_right"]),
     ]
-    top = (prediction["top_labels"] or [None])[0]
     return Card(
         image_id=image["image_id"],
         class_name=image["class_name"],
         thumbnail=thumbnail,
         outlines=outlines,
         verdicts=verdicts,
-        predicted=None if top is None else names.get(top, f"class {top}"),
+        predicted=score["predicted_class"],
         probability=f"{100 * prediction['top_probs'][0]:.0f}" if prediction["top_probs"] else None,
-        class_correct=top == image["label"],
-        no_foreground=view.boxes["status"][row].as_py() == NO_FOREGROUND,
+        class_correct=bool(score["top1"]),
+        no_foreground=score["pseudo_status"] == NO_FOREGROUND,
         alt=_alt(image["class_name"], len(gt_M4), verdicts, readable=thumbnail.uri is not None),
     )
 
@@ -105,13 +104,13 @@ def _outlines(kind: str, boxes_N4: NDArray[np.float64], thumbnail: Thumbnail) ->
     ]
 
 
-def _verdicts(kind: str, name: str, box_4: NDArray[np.float64], iou: float) -> list[Verdict]:
+def _verdicts(kind: str, name: str, box_4: NDArray[np.float64], iou: float, right: bool | None) -> list[Verdict]:
     if np.isnan(box_4).any():
         return []
-    if np.isnan(iou):
+    if right is None:
         return [Verdict(kind, name, None, None)]
     # Rounded down: 0.499 is no 0.50, which would be right. Hundredths first, or 0.29 would be 0.28.
-    return [Verdict(kind, name, f"{math.floor(round(100 * iou, 7)) / 100:.2f}", bool(iou >= CORRECT))]
+    return [Verdict(kind, name, f"{math.floor(round(100 * iou, 7)) / 100:.2f}", right)]
 
 
 def _alt(class_name: str, num_gt: int, verdicts: list[Verdict], *, readable: bool) -> str:

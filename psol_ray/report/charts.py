@@ -47,7 +47,7 @@ class Chart:
 
 
 def make_charts(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
-    """A chart for each model and quantity that `curves` has numbers of.
+    """Make a chart for each model and quantity that `curves` has numbers of.
 
     Args:
         curves: model name to the lines of its `metrics.jsonl`. Of an epoch logged twice (a resumed training)
@@ -62,11 +62,11 @@ def make_charts(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart
     return charts
 
 
-def make_sweep_chart(teacher: str, sweep: Mapping[str, Any]) -> Chart | None:
-    """GT-Known of a score map's box over the threshold, or None where no box could be scored.
+def make_sweep_chart(generator: str, sweep: Mapping[str, Any]) -> Chart | None:
+    """Draw GT-Known of a score map's box over the threshold, or None where no box could be scored.
 
     Args:
-        teacher: whose maps they are.
+        generator: whose maps they are.
         sweep: `threshold_sweep` of `metrics.json`.
     """
     values = [
@@ -74,7 +74,7 @@ def make_sweep_chart(teacher: str, sweep: Mapping[str, Any]) -> Chart | None:
         for threshold, rate in zip(sweep["thresholds"], sweep["gt_known"], strict=True)
         if rate is not None
     ]
-    return _chart(teacher, "GT-Known in %", "threshold in % of the map's range", values) if values else None
+    return _chart(generator, "GT-Known in %", "threshold in % of the map's range", values) if values else None
 
 
 def _points(lines: Sequence[Mapping[str, Any]], key: str) -> Iterable[tuple[float, float]]:

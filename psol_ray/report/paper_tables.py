@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from rich import box
@@ -11,9 +11,8 @@ from rich.table import Table
 
 from psol_ray.report.scores import DASH
 
-__all__ = ["RunRow", "paper_tables"]
+__all__ = ["PaperTable", "RunRow", "make_tables"]
 
-_UNKNOWN = "?"
 _HEADINGS = {
     "parameters": "params M",
     "flops": "FLOPs G",
@@ -38,41 +37,57 @@ class RunRow:
     """By column: `cub.gt_known`. Percent, millions or billions."""
 
 
-def paper_tables(rows: Sequence[RunRow]) -> list[tuple[str, Table | None, list[str]]]:
-    """Every table of the paper: its title, its rows, if there are any, and what each of our rows was measured on.
+class PaperTable(NamedTuple):
+    """A table to print; `notes` say what numbered rows were measured on, `doubts` what is not sure of starred ones."""
 
-    Our rows stand below the paper's row of their method and backbone, those that it does not have at the end. A dash is
-    a figure that there is not, `?` one of the paper's that could not be looked up.
+    title: str
+    table: Table
+    notes: list[str]
+    doubts: list[str]
+
+
+def make_tables(rows: Sequence[RunRow]) -> list[PaperTable]:
+    """Make every table of the paper.
+
+    Rows of runs stand below the paper's row of their method and backbone, those that it does not have at the end. A
+    dash is a figure that there is not.
     """
     content = yaml.safe_load((files(__package__) / "paper.yaml").read_text())
-    return [_table(spec, [row for row in rows if row.table == spec["number"]]) for spec in content["tables"]]
+    return [_make_table(spec, [row for row in rows if row.table == spec["number"]]) for spec in content["tables"]]
 
 
-def _table(spec: Mapping[str, Any], ours: Sequence[RunRow]) -> tuple[str, Table | None, list[str]]:
-    title, columns = f"Table {spec['number']}. {spec['title']}", spec["columns"]
-    if not spec["rows"] and not ours:
-        return title, None, []
+def _make_table(spec: Mapping[str, Any], ours: Sequence[RunRow]) -> PaperTable:
+    columns = spec["columns"]
     table = Table(box=box.MARKDOWN)
     for heading in ("", "", *map(_heading, columns)):
         table.add_column(heading, no_wrap=True, justify="right" if heading else "left")
     notes = list(dict.fromkeys(row.measured_on for row in ours if row.measured_on))
     left = list(ours)
 
-    def add_ours(rows: Sequence[RunRow], name: str = "") -> None:
-        for index, row in enumerate(rows):
+    def add_ours(key: tuple[str, str], name: str = "") -> None:
+        for row in [row for row in left if (row.method, row.backbone) == key]:
             mark = f" \\[{notes.index(row.measured_on) + 1}]" if row.measured_on else ""
-            cells = (_cell(row.figures.get(column), DASH) for column in columns)
-            table.add_row("" if index else name, f"ours{mark}", *cells)
+            table.add_row(name, f"ours{mark}", *(_cell(row.figures.get(column)) for column in columns))
             left.remove(row)
+            name = ""
 
     for printed in spec["rows"]:
-        missing = dict.fromkeys(columns, _UNKNOWN) | dict.fromkeys(spec.get("not_printed", ()), DASH)
         key = (printed["method"], printed.get("backbone", ""))
-        table.add_row(_name(*key), "paper", *(_cell(printed.get(column), missing[column]) for column in columns))
-        add_ours([row for row in left if (row.method, row.backbone) == key])
+        name = _name(*key) + ("*" if "doubt" in printed else "")
+        table.add_row(name, "paper", *(_cell(printed.get(column)) for column in columns))
+        add_ours(key)
     for key in dict.fromkeys((row.method, row.backbone) for row in left):
-        add_ours([row for row in left if (row.method, row.backbone) == key], _name(*key))
-    return title, table, notes
+        add_ours(key, _name(*key))
+    return PaperTable(f"Table {spec['number']}. {spec['title']}", table, notes, _doubts(spec["rows"]))
+
+
+def _doubts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each doubt, with the methods it is about."""
+    methods: dict[str, list[str]] = {}
+    for row in rows:
+        if "doubt" in row:
+            methods.setdefault(row["doubt"], []).append(row["method"])
+    return [f"{' and '.join(dict.fromkeys(names))}: {doubt}" for doubt, names in methods.items()]
 
 
 def _name(method: str, backbone: str) -> str:
@@ -83,5 +98,5 @@ def _heading(column: str) -> str:
     return " ".join(_HEADINGS[part] for part in column.split("."))
 
 
-def _cell(value: float | str | None, missing: str) -> str:
-    return missing if value is None else value if isinstance(value, str) else f"{value:.2f}"
+def _cell(value: float | str | None) -> str:
+    return DASH if value is None else value if isinstance(value, str) else f"{value:.2f}"

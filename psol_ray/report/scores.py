@@ -1,10 +1,12 @@
-"""The scores of a run in words and rows, once for the page and the terminal."""
+"""The metrics of a run in words and rows, once for the page and the terminal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
+
+from psol_ray.tables.schemas import TEST, TRAIN
 
 __all__ = [
     "Score",
@@ -16,7 +18,6 @@ __all__ = [
     "percent",
     "score_rows",
     "score_table",
-    "teacher_of",
 ]
 
 DASH = "\N{EN DASH}"
@@ -29,7 +30,7 @@ class Score:
 
     group: str
     name: str
-    kind: str  # what was scored, for its colour: "ddt", "loc", "top" or "plain"
+    kind: str  # what was scored, for its colour: "pseudo", "loc", "top" or "plain"
     value: float | None
     max_box_acc_v2: float | None = None
     interval: tuple[float, float] | None = None
@@ -39,23 +40,23 @@ class Score:
 # (group, line, kind, where in metrics.json, where its MaxBoxAccV2 is)
 _LINES = (
     (
-        "Pseudo boxes ({teacher})",
+        "Pseudo boxes ({generator})",
         "training images",
-        "ddt",
+        "pseudo",
         "pseudo_boxes.train.gt_known",
         "pseudo_boxes.train.max_box_acc_v2",
     ),
     (
-        "Pseudo boxes ({teacher})",
+        "Pseudo boxes ({generator})",
         "test images",
-        "ddt",
+        "pseudo",
         "pseudo_boxes.test.gt_known",
         "pseudo_boxes.test.max_box_acc_v2",
     ),
     (
-        "Score maps ({teacher})",
+        "Score maps ({generator})",
         "best threshold",
-        "ddt",
+        "pseudo",
         "threshold_sweep.max_box_acc",
         "threshold_sweep.max_box_acc_v2",
     ),
@@ -83,11 +84,6 @@ def how_scored(metrics: Mapping[str, Any]) -> str:
     return f"{rule}, in the evaluation crop" if metrics.get("coordinates") == "crop" else rule
 
 
-def teacher_of(metrics: Mapping[str, Any]) -> str:
-    """Who drew the pseudo boxes, in words: `DDT`, or `earlier localizer` in a second round."""
-    return str(metrics.get("teacher") or "DDT")
-
-
 def percent(fraction: float | None) -> str:
     """`87.2` for 0.872, a dash for None."""
     return DASH if fraction is None else f"{100 * fraction:.1f}"
@@ -100,9 +96,11 @@ def between(interval: tuple[float, float] | None) -> str:
 
 def score_rows(metrics: Mapping[str, Any]) -> list[Score]:
     """Every line of the table, also those without a number; that of score maps only where there are some."""
-    teacher = teacher_of(metrics)
+    generator = metrics.get("teacher")
     return [
-        Score(group.format(teacher=teacher), name, kind, dig(metrics, value), dig(metrics, v2), _ends(metrics, value))
+        Score(
+            group.format(generator=generator), name, kind, dig(metrics, value), dig(metrics, v2), _ends(metrics, value)
+        )
         for group, name, kind, value, v2 in _LINES
         if _has_line(metrics, value)
     ]
@@ -112,7 +110,7 @@ def _has_line(metrics: Mapping[str, Any], path: str) -> bool:
     """Whether a line makes sense: not that of pseudo boxes in a run that never had any, nor of maps without maps."""
     if path.startswith("threshold_sweep"):
         return "threshold_sweep" in metrics
-    return not path.startswith("pseudo_boxes") or metrics.get("teacher", "DDT") is not None
+    return not path.startswith("pseudo_boxes") or metrics.get("teacher") is not None
 
 
 def _ends(metrics: Mapping[str, Any], path: str) -> tuple[float, float] | None:
@@ -123,38 +121,43 @@ def _ends(metrics: Mapping[str, Any], path: str) -> tuple[float, float] | None:
 def counts(metrics: Mapping[str, Any]) -> str:
     """`343 training images, 200 test images, 1 unreadable`."""
     words = {"train": "training images", "test": "test images", "unreadable": "unreadable"}
-    if_any = {"without_truth": "test images without a true box", "outside_crop": "with none inside the crop"}
+    if_any = {"without_truth": "test images without a ground-truth box", "outside_crop": "with none inside the crop"}
     known = {key: dig(metrics, f"images.{key}") for key in (*words, *if_any)}
-    told = [f"{known[key]:,} {word}" for key, word in words.items() if known[key] is not None]
-    return ", ".join(told + [f"{known[key]:,} {word}" for key, word in if_any.items() if known[key]])
+    words_of_all = [f"{known[key]:,} {word}" for key, word in words.items() if known[key] is not None]
+    return ", ".join(words_of_all + [f"{known[key]:,} {word}" for key, word in if_any.items() if known[key]])
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """The main result as one sentence, with what it has to be compared with."""
-    found = dig(metrics, "localization.gt_known")
-    on_test, on_train = (dig(metrics, f"pseudo_boxes.{split}.gt_known") for split in ("test", "train"))
-    teacher = teacher_of(metrics)
-    who = f"The {teacher}" if teacher[0].islower() else teacher
+    """Say the main result in one sentence, with what it has to be compared with."""
+    localized, on_test, on_train = (
+        dig(metrics, path)
+        for path in ("localization.gt_known", "pseudo_boxes.test.gt_known", "pseudo_boxes.train.gt_known")
+    )
+    generator = str(metrics.get("teacher"))
     constant = dig(metrics, "baselines.constant_box")
     constant_box = [] if constant is None else [f"the best constant box in {_p(constant)}"]
-    if found is not None:
-        parts = [f"The localizer finds the object in {_p(found)} of {_images(metrics, 'test')} ({how_scored(metrics)})"]
-        if on_test is not None:
-            parts += [f"its teacher ({teacher}) in {_p(on_test)}", *constant_box]
-        else:
-            parts += constant_box
-            if on_train is not None:
-                parts += [f"the pseudo boxes it learned from are right in {_p(on_train)} of the training images"]
+    if localized is not None and on_test is not None:
+        parts = [_finds("The localizer", localized, metrics, TEST), f"its teacher ({generator}) in {_p(on_test)}"]
+        parts += constant_box
+    elif localized is not None:
+        parts = [_finds("The localizer", localized, metrics, TEST), *constant_box]
+        if on_train is not None:
+            parts += [f"the pseudo boxes it learned from are right in {_p(on_train)} of the training images"]
     elif on_test is not None:
-        parts = [
-            f"{who} finds the object in {_p(on_test)} of {_images(metrics, 'test')} ({how_scored(metrics)})",
-            *constant_box,
-        ]
+        parts = [_finds(_subject(generator), on_test, metrics, TEST), *constant_box]
     elif on_train is not None:
-        parts = [f"{who} finds the object in {_p(on_train)} of {_images(metrics, 'train')} ({how_scored(metrics)})"]
+        parts = [_finds(_subject(generator), on_train, metrics, TRAIN)]
     else:
         return "No ground-truth boxes are known for these images, so no box is scored: judge by eye."
     return "; ".join(parts) + "."
+
+
+def _finds(subject: str, fraction: float, metrics: Mapping[str, Any], split: str) -> str:
+    return f"{subject} finds the object in {_p(fraction)} of {_images(metrics, split)} ({how_scored(metrics)})"
+
+
+def _subject(generator: str) -> str:
+    return f"The {generator}" if generator[0].islower() else generator
 
 
 def _p(fraction: float) -> str:
@@ -163,9 +166,9 @@ def _p(fraction: float) -> str:
 
 def _images(metrics: Mapping[str, Any], split: str) -> str:
     count = dig(metrics, f"images.{split}")
-    if count is not None and split == "test":
+    if count is not None and split == TEST:
         count -= dig(metrics, "images.without_truth") or 0  # those that were scored
-    word = {"train": "training", "test": "test"}[split]
+    word = {TRAIN: "training", TEST: "test"}[split]
     return f"the {word} images" if count is None else f"{count:,} {word} images"
 
 

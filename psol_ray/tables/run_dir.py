@@ -17,6 +17,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from psol_ray.errors import UserError
+from psol_ray.stages import STAGES
 from psol_ray.tables.files import open_uri
 from psol_ray.tables.provenance import Provenance
 
@@ -24,14 +25,6 @@ __all__ = ["RunDir", "StageDir"]
 
 _STARTED = "_STARTED"
 _SUCCESS = "_SUCCESS"
-_COMMANDS = {
-    "catalog": "index",
-    "localizer": "train localizer",
-    "classifier": "train classifier",
-    "joint": "train joint",
-    "predictions": "predict",
-    "maps": "boxes",
-}
 _MADE_BY = b"psol_ray"
 _UNFINISHED = ".tmp"
 # Where a stream's object appears only once it is closed. Elsewhere a file has to be renamed into place.
@@ -158,7 +151,7 @@ class StageDir:
         """
         found = self.made_by()
         if found is None:
-            command = _COMMANDS.get(self.name, self.name)
+            command = STAGES[self.name].command if self.name in STAGES else self.name
             raise UserError(f"{self.path}: found no complete {self.name}; run `psol {command}` first")
         return found
 
@@ -179,6 +172,11 @@ class StageDir:
     def made_by(self) -> Provenance | None:
         """What made the complete stage; None while it is not complete."""
         return self._provenance(_SUCCESS)
+
+    def is_complete(self, wanted: Provenance) -> bool:
+        """Whether the stage is complete, and made as wanted."""
+        found = self.made_by()
+        return found is not None and found.fingerprint == wanted.fingerprint
 
     def is_there(self) -> bool:
         """Whether anybody has begun to make the stage."""

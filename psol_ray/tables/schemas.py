@@ -11,10 +11,16 @@ __all__ = [
     "NO_FOREGROUND",
     "OK",
     "PREDICTIONS",
+    "SCORES",
+    "TEST",
+    "TRAIN",
     "UNREADABLE",
     "box_columns",
     "boxes_array",
 ]
+
+TRAIN = "train"
+TEST = "test"
 
 OK = "ok"
 NO_FOREGROUND = "no_foreground"
@@ -26,7 +32,7 @@ CATALOG = pa.schema(
         ("image_id", pa.string()),  # path below the data root, "/" separated, never absolute
         ("label", pa.int32()),
         ("class_name", pa.string()),
-        ("split", pa.string()),  # "train" or "test"
+        ("split", pa.string()),  # TRAIN or TEST
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("gt_boxes", pa.list_(pa.list_(pa.float32(), 4))),  # (x0, y0, x1, y1); empty where unknown
@@ -69,6 +75,39 @@ MAPS = pa.schema(
         ("height", pa.int16()),  # 0 for an image that cannot be read
         ("width", pa.int16()),
         ("values", pa.list_(pa.float16())),  # row by row, stretched to [0, 1]; empty for an image that cannot be read
+    ]
+)
+
+# What metrics.json, per_class.csv, the page and the paper's tables are made from. Training images come first; in a split
+# images are ordered by label, then by image_id. IoUs are with the best of the image's ground-truth boxes: null where the
+# image has none or no box was made for it, 0 where it could not be read. They are not rounded, so at a tie ask
+# `pseudo_right` and `predicted_right`, which are.
+SCORES = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("label", pa.int32()),
+        ("class_name", pa.string()),
+        ("split", pa.string()),
+        ("readable", pa.bool_()),  # by whoever opened it: the catalog, the generator, the localizer
+        ("has_gt_box", pa.bool_()),  # without one it counts for classification alone
+        ("gt_outside_crop", pa.bool_()),  # all of it, where scores are of the crop: it counts, as wrong
+        ("pseudo_status", pa.string()),  # as in the boxes table; null where that has no row
+        ("predicted_status", pa.string()),  # OK or UNREADABLE; null where the predictions table has no row
+        # By the run's protocol (`evaluate.coordinates`, `evaluate.iou_rule`): in its coordinates, and right or not.
+        ("pseudo_iou", pa.float64()),
+        ("predicted_iou", pa.float64()),
+        ("pseudo_right", pa.bool_()),  # null where the IoU is
+        ("predicted_right", pa.bool_()),
+        # Whatever the protocol: of whole images, and in the paper's centre crop.
+        ("pseudo_iou_original", pa.float64()),
+        ("predicted_iou_original", pa.float64()),
+        ("pseudo_iou_crop", pa.float64()),
+        ("predicted_iou_crop", pa.float64()),
+        # Of the classifier: null where there is none, and for training images.
+        ("predicted_class", pa.string()),  # the most probable; null for an unreadable image, too
+        ("true_class_rank", pa.int32()),  # 0 is the most probable; null where it is not among the predicted ones, too
+        ("top1", pa.bool_()),
+        ("top5", pa.bool_()),
     ]
 )
 

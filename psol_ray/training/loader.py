@@ -12,28 +12,27 @@ from numpy.typing import NDArray
 from psol_ray.geometry.crops import box_in_crop, draw_crop
 from psol_ray.images.decoder import Decoder
 from psol_ray.images.prefetch import prefetch
-from psol_ray.training.samples import Samples
+from psol_ray.training.training_set import TrainingSet
 
-__all__ = ["Share", "TrainingBatch", "TrainingLoader"]
+__all__ = ["StepBatches", "TrainingBatch", "TrainingLoader"]
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
     """Images that a worker takes at once.
 
-    `images_NHWC` uint8; `boxes_N4` `(x, y, w, h)` as fractions of the crop, or None; `weights_N` how much each box
-    counts; `labels_N` int64. An image with `ok_N` False could not be read: it is black and must not count in the
-    loss. It keeps its place, because a rank without images would stall the others.
+    `images_NHWC` uint8; `boxes_N4` `(x, y, w, h)` as fractions of the crop, or None; `labels_N` int64. An image
+    with `ok_N` False could not be read: it is black and must not count in the loss. It keeps its place, because a rank
+    without images would stall the others.
     """
 
     images_NHWC: torch.Tensor
     boxes_N4: torch.Tensor | None
-    weights_N: torch.Tensor
     labels_N: torch.Tensor
     ok_N: torch.Tensor
 
 
-Share = list[TrainingBatch]
+StepBatches = list[TrainingBatch]
 """A worker's images of one step."""
 
 
@@ -46,7 +45,7 @@ class TrainingLoader:
 
     def __init__(
         self,
-        samples: Samples,
+        training_set: TrainingSet,
         decoder: Decoder,
         data_root: str,
         *,
@@ -58,7 +57,7 @@ class TrainingLoader:
         micro_batch_size: int | None = None,
     ) -> None:
         """Args:
-        samples: the training images.
+        training_set: the training images.
         decoder: made with `regions=True`.
         data_root: folder the image ids are below.
         batch_size: images a step over all workers; shares differ by one where they do not divide it.
@@ -67,7 +66,7 @@ class TrainingLoader:
         rank, world_size: which share is this worker's.
         micro_batch_size: the most images in a batch; None is the whole share.
         """
-        self._samples, self._decoder, self._root = samples, decoder, data_root
+        self._training_set, self._decoder, self._root = training_set, decoder, data_root
         self._batch_size, self._min_crop_area, self._seed = batch_size, min_crop_area, seed
         self._rank, self._world_size = rank, world_size
         self._micro_batch_size = micro_batch_size or batch_size
@@ -75,17 +74,17 @@ class TrainingLoader:
     @property
     def steps(self) -> int:
         """Steps an epoch."""
-        return -(-len(self._samples) // self._batch_size)
+        return -(-len(self._training_set) // self._batch_size)
 
     def order(self, epoch: int) -> NDArray[np.intp]:
         """Every image once in a random order, and images from its start again to fill the last step.
 
         Full steps on every rank: uneven shards would stall the group.
         """
-        shuffled = np.random.default_rng((self._seed, epoch)).permutation(len(self._samples))
+        shuffled = np.random.default_rng((self._seed, epoch)).permutation(len(self._training_set))
         return np.resize(shuffled, self.steps * self._batch_size)
 
-    def shares(self, first: int, last: int) -> Iterator[Share]:
+    def steps_of(self, first: int, last: int) -> Iterator[StepBatches]:
         """This rank's images of steps `first` to `last - 1`, counted over all epochs.
 
         Across epochs without a pause: the next epoch's first images are decoded while the last steps run.
@@ -102,27 +101,26 @@ class TrainingLoader:
                 for i, piece in enumerate(pieces, start=1):
                     yield piece, epoch, i == len(pieces)
 
-    def _load(self, rows: NDArray[np.intp], epoch: int, ends_share: bool) -> tuple[TrainingBatch, bool]:
+    def _load(self, rows: NDArray[np.intp], epoch: int, ends_step: bool) -> tuple[TrainingBatch, bool]:
         regions, flips, boxes = [], [], []
         for row in rows:
             rng = np.random.default_rng((self._seed, epoch, row))
-            box = None if self._samples.boxes_N4 is None else self._samples.boxes_N4[row]
-            width, height = self._samples.sizes_N2[row]
+            box = None if self._training_set.boxes_N4 is None else self._training_set.boxes_N4[row]
+            width, height = self._training_set.sizes_N2[row]
             regions.append(draw_crop(rng, int(width), int(height), self._min_crop_area, box))
             flips.append(bool(rng.random() < 0.5))
             if box is not None:
                 boxes.append(box_in_crop(box, regions[-1], flips[-1]))
-        paths = [os.path.join(self._root, image_id) for image_id in self._samples.image_ids[rows]]
+        paths = [os.path.join(self._root, image_id) for image_id in self._training_set.image_ids[rows]]
         decoded = self._decoder.decode(paths, np.array(regions), np.array(flips))
         device = decoded.images_NHWC.device
         batch = TrainingBatch(
             images_NHWC=decoded.images_NHWC,
             boxes_N4=_move(np.array(boxes, np.float32), device) if boxes else None,
-            weights_N=_move(self._samples.weights_N[rows].astype(np.float32), device),
-            labels_N=_move(self._samples.labels_N[rows], device),
+            labels_N=_move(self._training_set.labels_N[rows], device),
             ok_N=_move(decoded.ok_N, device),
         )
-        return batch, ends_share
+        return batch, ends_step
 
 
 def _move(array: NDArray[Any], device: torch.device) -> torch.Tensor:
@@ -131,11 +129,11 @@ def _move(array: NDArray[Any], device: torch.device) -> torch.Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
-def _regroup(batches: Iterable[tuple[TrainingBatch, bool]]) -> Iterator[Share]:
+def _regroup(loaded: Iterable[tuple[TrainingBatch, bool]]) -> Iterator[StepBatches]:
     """Batches, each with whether it is the last of its step, to steps."""
-    share: Share = []
-    for batch, ends_share in batches:
-        share.append(batch)
-        if ends_share:
-            yield share
-            share = []
+    batches: StepBatches = []
+    for batch, ends_step in loaded:
+        batches.append(batch)
+        if ends_step:
+            yield batches
+            batches = []

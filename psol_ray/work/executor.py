@@ -31,6 +31,11 @@ class PartRun:
     describe: Callable[[Job], str] = lambda _: ""
     concurrency: int = 1
 
+    @property
+    def num_images(self) -> int:
+        """Images of the parts that are to be made."""
+        return sum(job.cost for job in self.jobs)
+
 
 class Executor(Protocol):
     """Runs what is asked of it in this process, or on a cluster. Tables are the same to the last digit."""

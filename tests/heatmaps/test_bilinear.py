@@ -199,7 +199,7 @@ def test_heat_of_photographs(shared: Path) -> None:
         pixels_NHWC = np.stack([np.asarray(Image.open(f).convert("RGB").resize((448, 448))) for f in files])
         with torch.inference_mode():
             map_Nhwc = extract(torch.from_numpy(pixels_NHWC)).float()
-        moments = Moments(map_Nhwc.shape[-1])
+        moments = Moments.empty(map_Nhwc.shape[-1])
         moments.update(map_Nhwc.reshape(-1, map_Nhwc.shape[-1]))
         heat_Nhw = moments.component().project(map_Nhwc).numpy()
         assert_as_if_labelled(np.concatenate([heat_Nhw, -heat_Nhw]), 448, torch.float32)

@@ -1,6 +1,6 @@
 """Class maps to boxes: a share of a map's range as the threshold, the largest component, its extent."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from psol_ray.errors import UserError
 from psol_ray.geometry.boxes import scale
 from psol_ray.heatmaps import heat_to_boxes
-from psol_ray.images.decoder import DecodedBatch, Decoder
-from psol_ray.images.prefetch import prefetch
-from psol_ray.tables.schemas import BOXES, MAPS, NO_FOREGROUND, OK, UNREADABLE, box_columns
+from psol_ray.images.batches import decode_ahead, has_size
+from psol_ray.images.decoder import Decoder
+from psol_ray.tables.boxes_table import boxes_table, image_sizes
+from psol_ray.tables.schemas import MAPS, NO_FOREGROUND, OK, UNREADABLE
 
 __all__ = ["MapLocator", "min_max"]
 
@@ -54,20 +55,13 @@ class MapLocator:
         self, images: pa.Table, paths: Sequence[str], on_batch: OnBatch
     ) -> tuple[torch.Tensor, NDArray[np.bool_]]:
         labels_N = torch.from_numpy(images.column("label").to_numpy().astype(np.int64))
-        maps, oks, done = [], [], 0
-        for batch in prefetch(self._decode(paths)):
-            rows = slice(done, done + len(batch.ok_N))
+        maps, oks = [], []
+        for rows, batch in decode_ahead(paths, self._decoder.decode, self._batch_size):
             pixels_NHWC = batch.images_NHWC
             maps.append(self._maps(pixels_NHWC, labels_N[rows].to(pixels_NHWC.device)).cpu())
             oks.append(batch.ok_N)
-            done = rows.stop
-            on_batch(done)
-        # An image without a size in the catalog is unreadable, even where the decoder could take it.
-        return torch.cat(maps), np.concatenate(oks) & (images.column("width").to_numpy() > 0)
-
-    def _decode(self, paths: Sequence[str]) -> Iterator[DecodedBatch]:
-        for start in range(0, len(paths), self._batch_size):
-            yield self._decoder.decode(paths[start : start + self._batch_size])
+            on_batch(rows.stop)
+        return torch.cat(maps), np.concatenate(oks) & has_size(images)
 
     def _boxes(self, images: pa.Table, unit_Nhw: torch.Tensor, ok_N: NDArray[np.bool_]) -> pa.Table:
         boxes_N4, area_N = np.full((len(images), 4), np.nan), np.full(len(images), np.nan)
@@ -75,18 +69,8 @@ class MapLocator:
         found = heat_to_boxes(unit_Nhw[torch.from_numpy(ok_N)] - self._threshold, self._input_size, "bilinear")
         boxes_N4[ok_N], area_N[ok_N] = found.boxes_N4, found.area_fraction_N
         status_N[ok_N] = np.where(found.found_N, OK, NO_FOREGROUND)
-        width_N, height_N = (images.column(name).to_numpy() for name in ("width", "height"))
-        columns = {
-            **{name: images.column(name) for name in ("image_id", "label", "width", "height")},
-            **box_columns(scale(boxes_N4, width_N, height_N)),
-            "status": pa.array(status_N, pa.string()),
-            "area_fraction": area_N.astype(np.float32),
-            # What DDT alone can say of a box.
-            **dict.fromkeys(
-                ("mean_heat", "explained_variance_ratio", "sign_margin"), np.full(len(images), np.nan, np.float32)
-            ),
-        }
-        return pa.table(columns).cast(BOXES)
+        width_N, height_N = image_sizes(images).T
+        return boxes_table(images, scale(boxes_N4, width_N, height_N), status_N, area_fraction=area_N)
 
 
 def min_max(map_Nhw: torch.Tensor) -> torch.Tensor:

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torchvision.models.feature_extraction import create_feature_extractor
 
 from psol_ray.errors import UserError
 from psol_ray.models.backbones import Backbone, find_backbone
+from psol_ray.models.libraries import load_torchvision
 from psol_ray.models.networks import PsolNetwork
 from psol_ray.models.saved import SavedNetwork
 
@@ -103,6 +103,9 @@ def _split(trunk: Any, backbone: Backbone) -> tuple[_Layers, _Layers]:
         return trunk[0], trunk[1:]
     if backbone.feature_node is None:
         return trunk.forward_features, trunk.forward_head
+    load_torchvision()
+    from torchvision.models.feature_extraction import create_feature_extractor
+
     # A node and not a module: the last ReLU of DenseNet is a function.
     extractor = create_feature_extractor(trunk, {backbone.feature_node: "map"}, suppress_diff_warning=True)
     # DenseNet's pool is a function, too, and VGG16 has layers behind its own; of the others only the pool is left.

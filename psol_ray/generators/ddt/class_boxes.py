@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
 from psol_ray.generators.ddt.moments import Component
@@ -13,7 +12,8 @@ from psol_ray.generators.ddt.passes import ClassMoments, Heat, Read, measure, pr
 from psol_ray.generators.ddt.sign import choose_sign
 from psol_ray.geometry.boxes import scale
 from psol_ray.heatmaps.boxes import Upsample, heat_to_boxes
-from psol_ray.tables.schemas import BOXES, NO_FOREGROUND, OK, UNREADABLE, box_columns
+from psol_ray.tables.boxes_table import boxes_table, image_sizes
+from psol_ray.tables.schemas import NO_FOREGROUND, OK, UNREADABLE
 
 __all__ = ["component_of", "draw_boxes", "locate_class"]
 
@@ -84,23 +84,12 @@ def draw_boxes(
         boxes_N4[ok_N] = found.boxes_N4
         status_N[ok_N] = np.where(found.found_N, OK, NO_FOREGROUND)
         quality["area_fraction"][ok_N], quality["mean_heat"][ok_N] = found.area_fraction_N, found.mean_heat_N
-    return _to_table(images, boxes_N4, status_N, quality, of_class)
-
-
-def _to_table(
-    images: pa.Table,
-    boxes_N4: NDArray[np.float64],
-    status_N: NDArray[np.object_],
-    quality: dict[str, NDArray[np.float64]],
-    of_class: tuple[float, float],
-) -> pa.Table:
-    width_N, height_N = (images.column(name).to_numpy() for name in ("width", "height"))
-    columns = {
-        **{name: images.column(name) for name in ("image_id", "label", "width", "height")},
-        **box_columns(scale(boxes_N4, width_N, height_N)),
-        "status": pa.array(status_N, pa.string()),
-        **{name: values.astype(np.float32) for name, values in quality.items()},
-        "explained_variance_ratio": np.full(len(images), of_class[0], np.float32),
-        "sign_margin": np.full(len(images), of_class[1], np.float32),
-    }
-    return pa.table(columns).cast(BOXES)
+    width_N, height_N = image_sizes(images).T
+    return boxes_table(
+        images,
+        scale(boxes_N4, width_N, height_N),
+        status_N,
+        **quality,
+        explained_variance_ratio=of_class[0],
+        sign_margin=of_class[1],
+    )

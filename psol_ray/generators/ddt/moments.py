@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
+import threadpoolctl
 import torch
 
 __all__ = ["Component", "Moments"]
@@ -31,31 +32,36 @@ class Component:
         return (descriptors.float() - self.mean_C.float()) @ self.direction_C.float()
 
 
+@dataclass
 class Moments:
     """Count, mean and centred scatter of descriptors, float64, kept on the device where the descriptors are.
 
     Merging is exact (Chan, Golub and LeVeque 1979), so any split of the data in any order gives the same component.
     """
 
-    def __init__(self, num_channels: int, device: torch.device | str = "cpu") -> None:
-        self.count = 0
-        self.mean_C = torch.zeros(num_channels, dtype=torch.float64, device=device)
-        self.scatter_CC = torch.zeros(num_channels, num_channels, dtype=torch.float64, device=device)
+    count: int
+    mean_C: torch.Tensor
+    scatter_CC: torch.Tensor
+
+    @classmethod
+    def empty(cls, num_channels: int, device: torch.device | str = "cpu") -> "Moments":
+        """Those of no descriptor."""
+        shape = (num_channels, num_channels)
+        mean_C = torch.zeros(num_channels, dtype=torch.float64, device=device)
+        return cls(0, mean_C, torch.zeros(shape, dtype=torch.float64, device=device))
 
     def update(self, descriptors_RC: torch.Tensor) -> None:
         """Add a batch; its products run in float32, its sums over batches in float64. Nothing waits for a GPU."""
         if not len(descriptors_RC):
             return
-        batch = Moments.__new__(Moments)
-        batch.count = len(descriptors_RC)
+        count = len(descriptors_RC)
         mean_C = descriptors_RC.mean(dim=0, dtype=torch.float32)
         # Centred before it is squared, so that float32 loses nothing that matters to the difference.
         centred_RC = descriptors_RC.float() - mean_C
         # float32's rounded mean leaves a residue in the rows, which belongs to the mean and not to the scatter.
         residue_C = centred_RC.mean(dim=0, dtype=torch.float64)
-        batch.mean_C = mean_C.double() + residue_C
-        batch.scatter_CC = (centred_RC.T @ centred_RC).double() - batch.count * torch.outer(residue_C, residue_C)
-        self.merge(batch)
+        scatter_CC = (centred_RC.T @ centred_RC).double() - count * torch.outer(residue_C, residue_C)
+        self.merge(Moments(count, mean_C.double() + residue_C, scatter_CC))
 
     def merge(self, other: "Moments") -> None:
         """Add the moments of other descriptors, of the same device."""
@@ -69,9 +75,7 @@ class Moments:
 
     def cpu(self) -> "Moments":
         """A copy in main memory, fit to travel."""
-        copy = Moments.__new__(Moments)
-        copy.count, copy.mean_C, copy.scatter_CC = self.count, self.mean_C.cpu(), self.scatter_CC.cpu()
-        return copy
+        return Moments(self.count, self.mean_C.cpu(), self.scatter_CC.cpu())
 
     def component(self) -> Component:
         """The first principal component, of unit length and of no particular sign.
@@ -93,6 +97,8 @@ class Moments:
             return Component(here.mean_C, torch.zeros_like(here.mean_C), 0.0)
         # SciPy's can be asked for the last one alone, which takes a quarter of the time of all 512.
         last = len(here.mean_C) - 1
-        value, vector_C1 = scipy.linalg.eigh(here.scatter_CC.numpy(), subset_by_index=[last, last])
+        # With one thread of BLAS: the network has all cores meanwhile, and last digits depend on the number of threads.
+        with threadpoolctl.threadpool_limits(1, user_api="blas"):
+            value, vector_C1 = scipy.linalg.eigh(here.scatter_CC.numpy(), subset_by_index=[last, last])
         direction_C = torch.from_numpy(np.ascontiguousarray(vector_C1[:, 0]))
         return Component(here.mean_C, direction_C, max(float(value[0]), 0.0) / total)

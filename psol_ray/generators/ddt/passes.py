@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from psol_ray.generators.ddt.moments import Component, Moments
+from psol_ray.images.batches import has_size
 
 __all__ = ["CHUNK", "Accept", "Chunk", "ClassMoments", "Heat", "Read", "fits", "measure", "project", "project_kept"]
 
@@ -64,7 +65,7 @@ class ClassMoments:
 
     @classmethod
     def empty(cls, num_channels: int, device: torch.device | str = "cpu") -> "ClassMoments":
-        return cls(Moments(num_channels, device), Moments(num_channels, device))
+        return cls(Moments.empty(num_channels, device), Moments.empty(num_channels, device))
 
     def merge(self, other: "ClassMoments") -> None:
         """Add those of another piece of the class."""
@@ -140,8 +141,7 @@ class _Chunker:
     """Cuts features that arrive in pieces of any length into chunks."""
 
     def __init__(self, images: pa.Table, use: Callable[[Chunk], None]) -> None:
-        # A picture too large for Pillow has no size in the catalog; DALI may read it, but its box would mean nothing.
-        self._sized_N = images.column("width").to_numpy() > 0
+        self._sized_N = has_size(images)
         self._use = use
         self._chunk: Chunk | None = None
 

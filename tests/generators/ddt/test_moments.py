@@ -13,7 +13,7 @@ from psol_ray.generators.ddt.moments import Component, Moments
 
 
 def moments_of(*batches: torch.Tensor) -> Moments:
-    moments = Moments(batches[0].shape[1])
+    moments = Moments.empty(batches[0].shape[1])
     for batch in batches:
         moments.update(batch)
     return moments
@@ -81,13 +81,13 @@ def test_half_precision_descriptors_are_summed_in_full_precision() -> None:
 
 
 def test_merging_nothing_changes_nothing() -> None:
-    moments, descriptors = Moments(4), draw(9, 4)
-    moments.merge(Moments(4))
+    moments, descriptors = Moments.empty(4), draw(9, 4)
+    moments.merge(Moments.empty(4))
     moments.update(descriptors[:0])
     assert moments.count == 0
     moments.update(descriptors)
     before = moments.scatter_CC.clone()
-    moments.merge(Moments(4))
+    moments.merge(Moments.empty(4))
     assert moments.count == 9
     assert moments.scatter_CC.equal(before)
 
@@ -119,7 +119,7 @@ def test_descriptor_that_is_not_finite_is_refused(bad: float, batch: int) -> Non
 
 def test_no_descriptor_is_refused() -> None:
     with pytest.raises(ValueError, match="0 descriptors"):
-        Moments(4).component()
+        Moments.empty(4).component()
 
 
 @pytest.mark.parametrize("offset", [0, 1e4])

@@ -1,0 +1,32 @@
+"""The actor around every worker: it unpacks images, finds their files, reports progress and writes parts."""
+
+from typing import Any
+
+from psol_ray.distributed.packed import unpack
+from psol_ray.distributed.progress import RemoteTracker
+from psol_ray.work.jobs import Resources, Task, WorkerFactory
+from psol_ray.work.perform import PartWriter, image_paths, perform, throttled
+
+__all__ = ["PartActor"]
+
+
+class PartActor:
+    """A worker in a process of its own, for as many jobs as it is given."""
+
+    def __init__(
+        self,
+        make_worker: WorkerFactory,
+        resources: Resources,
+        data_root: str,
+        writer: PartWriter,
+        tracker: RemoteTracker,
+    ) -> None:
+        self._worker = make_worker(resources)
+        self._data_root, self._writer, self._tracker = data_root, writer, tracker
+
+    def run(self, method: str, name: str, packed: bytes, *arguments: Any) -> Any:
+        """Do one job; returns what is for the driver, None where parts were written."""
+        images = unpack(packed)
+        progress = throttled(lambda done: self._tracker.update(name, done), len(images))
+        task = Task(name, images, image_paths(self._data_root, images), progress)
+        return perform(self._worker, method, task, arguments, self._writer)

@@ -1,0 +1,96 @@
+"""Runs workers on a Ray cluster: a pool of actors, Ray Train for trainings, tasks for headers."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import ray
+from numpy.typing import NDArray
+
+from psol_ray.distributed.actor import PartActor
+from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
+from psol_ray.distributed.headers import read_sizes_in_parallel
+from psol_ray.distributed.pool import run_pool
+from psol_ray.distributed.progress import RemoteTracker, tracked
+from psol_ray.distributed.settings import ClusterConfig
+from psol_ray.work.executor import PartRun
+from psol_ray.work.jobs import Resources
+
+__all__ = ["RayExecutor"]
+
+# One running and one waiting, so that no worker waits for the driver.
+_JOBS_PER_WORKER = 2
+
+
+class RayExecutor:
+    """An `Executor` on the cluster that `config` names, joined or started once somebody needs it."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self._config = config
+
+    @cached_property
+    def _plan(self) -> WorkerPlan:
+        connect(self._config)
+        return plan_workers(self._config)
+
+    @property
+    def num_workers(self) -> int:
+        """See `Executor.num_workers`."""
+        return self._plan.num_workers
+
+    def run_parts(self, run: PartRun) -> None:
+        """See `Executor.run_parts`."""
+        plan = self._plan
+        with tracked(run.title, run.total, run.total - run.num_images) as tracker:
+            run_pool(
+                _actor_starter(run, tracker),
+                plan,
+                run.jobs,
+                jobs_per_worker=_JOBS_PER_WORKER,
+                on_done=lambda job: tracker.set_note(run.describe(job)),
+            )
+
+    def read_sizes(self, root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
+        """See `Executor.read_sizes`."""
+        connect(self._config)
+        return read_sizes_in_parallel(root, image_ids)
+
+    def train(self, setup: Any, title: str) -> None:
+        """See `Executor.train`."""
+        # Late: Ray Train and torch take seconds to import, and only a training needs them.
+        from psol_ray.distributed.train import check_batch, train
+
+        plan = self._plan
+        check_batch(setup.made_by.stage, setup.config.batch_size, plan)
+        with tracked(title, setup.num_images) as tracker:
+            train(setup, plan, tracker, self._config.max_failures)
+
+    def progress(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """See `Executor.progress`."""
+        connect(self._config)
+        return _progress(title, total)
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    with tracked(title, total) as tracker:
+        yield lambda done: tracker.update(title, done)
+
+
+def _actor_starter(run: PartRun, tracker: RemoteTracker) -> Callable[..., Any]:
+    """Starts an actor with these resources, on this node if one is named."""
+    # One copy in the object store, so that weights are read where the driver is and nowhere else.
+    make_worker = ray.put(run.make_worker)
+
+    def start(resources: Resources, **options: Any) -> Any:
+        actor = ray.remote(PartActor).options(
+            num_cpus=resources.num_cpus,
+            num_gpus=0 if resources.gpu is None else 1,
+            max_concurrency=run.concurrency,
+            **options,
+        )
+        return actor.remote(make_worker, resources, run.data_root, run.writer, tracker)
+
+    return start

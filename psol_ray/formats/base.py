@@ -1,0 +1,150 @@
+"""What a format is: a module that reads and writes boxes; and what all of them share when they write."""
+
+import csv
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from psol_ray.errors import UserError
+from psol_ray.evaluation.join import catalog_rows, check_bad_boxes
+from psol_ray.tables.boxes_table import image_sizes
+from psol_ray.tables.schemas import boxes_array
+
+__all__ = ["UNREADABLE_FILE", "ExportRows", "Format", "MatchedBoxes", "export_rows", "exporting", "whole_folder"]
+
+UNREADABLE_FILE = "unreadable.csv"  # beside the boxes, where images were left out: their ids, below `image_id`
+
+
+@dataclass(frozen=True)
+class MatchedBoxes:
+    """M boxes that were read, each of one row of the catalog; a row may have several, or none.
+
+    Boxes are in pixels of the original image; they are not checked yet.
+    """
+
+    rows_M: NDArray[np.int64]
+    boxes_M4: NDArray[np.float64]
+    foreground_M: NDArray[np.bool_] | None = None  # false where the box is the whole image because nothing was found
+
+
+class Format(Protocol):
+    """Reads and writes boxes in one format: a module with these two functions, named in the registry."""
+
+    def read(self, folder: Path, catalog: pa.Table, threshold: float, /) -> MatchedBoxes:
+        """Read all boxes in a folder that is there.
+
+        Args:
+            folder: on this machine.
+            catalog: schema `CATALOG`.
+            threshold: share of a score map's range above which is object; means nothing to formats without maps.
+
+        Raises:
+            UserError: a file is missing or malformed, or speaks of images that are not in the catalog.
+        """
+
+    def write(self, folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
+        """Write boxes into a folder that is new or empty, in the catalog's order, whole or not at all.
+
+        Args:
+            folder: on this machine.
+            catalog: schema `CATALOG`.
+            table: schema `BOXES` or `PREDICTIONS`, with rows of any of the catalog's images.
+
+        Returns:
+            How many images were left out because they could not be read.
+
+        Raises:
+            UserError: the folder is taken, the table does not fit the catalog, or holds what the format cannot say.
+        """
+
+
+@dataclass(frozen=True)
+class ExportRows:
+    """N images in the order of the catalog, each with a box, and the ids of the images that could not be read."""
+
+    images: pa.Table  # their rows of the catalog
+    boxes_N4: NDArray[np.float64]  # (x0, y0, x1, y1) in pixels of the original image; a box may have no area
+    unreadable: list[str]
+
+    @property
+    def image_ids(self) -> list[str]:
+        """The image's id of each row."""
+        return list(self.images.column("image_id").to_pylist())
+
+    @property
+    def sizes_N2(self) -> NDArray[np.int64]:
+        """Width and height in pixels of each image."""
+        return image_sizes(self.images)
+
+    @property
+    def num_left_out(self) -> int:
+        """How many images could not be read."""
+        return len(self.unreadable)
+
+
+def export_rows(catalog: pa.Table, table: pa.Table) -> ExportRows:
+    """Sort the rows of a boxes or predictions table into those that hold a box and those that do not.
+
+    An image that could not be read has no box, or no size in the catalog. A box without area is a box: another project
+    has to count it as wrong, too.
+
+    Raises:
+        UserError: an image is not in the catalog or there twice, or a box is inside out
+            or not finite.
+    """
+    rows_N = catalog_rows(catalog, table, "table")
+    boxes_N4, images = boxes_array(table), catalog.take(rows_N)
+    without_box_N: NDArray[np.bool_] = np.all(np.isnan(boxes_N4), axis=1)
+    check_bad_boxes(table, without_box_N, "table")
+    readable_N = ~without_box_N & (image_sizes(images) > 0).all(axis=1)
+    in_order = np.argsort(rows_N)
+    kept, left_out = in_order[readable_N[in_order]], in_order[~readable_N[in_order]]
+    return ExportRows(images.take(kept), boxes_N4[kept], images.column("image_id").take(left_out).to_pylist())
+
+
+@contextmanager
+def exporting(folder: str | Path, catalog: pa.Table, table: pa.Table) -> Iterator[tuple[Path, ExportRows]]:
+    """Give a folder to write to and the rows to write; add the list of unreadable images if there are any.
+
+    The folder takes its name once the block ends without an exception, see `whole_folder`. The list makes a read of the
+    folder complete: it tells an image that could not be read from one that was forgotten.
+
+    Raises:
+        UserError: the folder is taken, or the table does not fit the catalog.
+    """
+    rows = export_rows(catalog, table)
+    with whole_folder(folder) as unfinished:
+        yield unfinished, rows
+        if rows.unreadable:
+            with (unfinished / UNREADABLE_FILE).open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerows([["image_id"], *([name] for name in rows.unreadable)])
+
+
+@contextmanager
+def whole_folder(folder: str | Path) -> Iterator[Path]:
+    """Give a sibling to write to, which takes the name of `folder` once the block ends without an exception.
+
+    Raises:
+        UserError: `folder` is a file, holds something, or is a URI.
+    """
+    target = Path(folder)
+    if "://" in str(folder):
+        raise UserError(f"{folder}: exports go to a local folder; export to one and copy it from there")
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise UserError(f"{folder}: found something there, expected a new or empty folder; give another one")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        unfinished.replace(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

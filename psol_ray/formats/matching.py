@@ -1,0 +1,151 @@
+"""Makes a boxes table of boxes that were read, where they fit the catalog."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import csv
+
+from psol_ray.errors import UserError, first_line
+from psol_ray.evaluation.join import check_rows, mask
+from psol_ray.formats.base import UNREADABLE_FILE, MatchedBoxes
+from psol_ray.formats.paths import known_rows
+from psol_ray.formats.registry import FormatName, find_format
+from psol_ray.tables.boxes_table import area_fractions, boxes_table, image_sizes
+from psol_ray.tables.schemas import NO_FOREGROUND, OK, UNREADABLE, boxes_array
+
+__all__ = ["hash_boxes", "read_boxes", "source_folder", "to_boxes_table"]
+
+_SLACK = 0.5  # pixels by which a corner that was rounded may lie outside; it is moved to the border
+
+
+def read_boxes(format_name: FormatName, path: str, catalog: pa.Table, threshold: float = 0.5) -> pa.Table:
+    """Read another project's boxes as a boxes table of all images of one split or of both.
+
+    Args:
+        format_name: a key of `registry.FORMATS`.
+        path: the folder that holds them, on this machine.
+        catalog: schema `CATALOG`.
+        threshold: of `wsol_maps`, see `box_of_map`.
+
+    Returns:
+        Schema `BOXES`, in the catalog's order. Only `area_fraction` is measured, of the box itself. An image is
+        unreadable where the catalog has no size of it, or where the folder's unreadable.csv names it.
+
+    Raises:
+        UserError: there is no such folder, or what it holds is malformed or does not fit the catalog.
+    """
+    folder = source_folder("boxes.imported.path", path)
+    matched = find_format(format_name).read(folder, catalog, threshold)
+    return to_boxes_table(catalog, matched, path, _unreadable_rows(folder, catalog))
+
+
+def source_folder(setting: str, path: str) -> Path:
+    """Find the folder that a setting names.
+
+    Raises:
+        UserError: there is no such folder on this machine; the message begins with the setting.
+    """
+    folder = Path(path)
+    if "://" in path or not folder.is_dir():
+        raise UserError(f"{setting}: found no folder {path!r} on this machine, expected one of boxes; fix the path")
+    return folder
+
+
+def _unreadable_rows(folder: Path, catalog: pa.Table) -> NDArray[np.int64]:
+    """Rows of the catalog that an export left out, as the list beside its boxes says; none where there is no list."""
+    path = folder / UNREADABLE_FILE
+    if not path.exists():
+        return np.zeros(0, np.int64)
+    try:
+        options = csv.ConvertOptions(column_types={"image_id": pa.string()}, include_columns=["image_id"])
+        listed = csv.read_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True), convert_options=options)
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise UserError(f"{path}: found {first_line(error)}, expected CSV with a column image_id; fix it") from None
+    return known_rows(path, listed["image_id"].combine_chunks(), catalog)
+
+
+def to_boxes_table(
+    catalog: pa.Table, matched: MatchedBoxes, source: str, unreadable_rows: NDArray[np.int64] | None = None
+) -> pa.Table:
+    """Make rows of a boxes table, in the catalog's order: every image of a split or none, as `psol evaluate` wants it.
+
+    Args:
+        catalog: schema `CATALOG`; an image without a size is unreadable, with a box or without.
+        source: where the boxes were found, for messages.
+        unreadable_rows: rows of other images that could not be read.
+
+    Raises:
+        UserError: an image has several boxes, or has one and is listed as unreadable; a box is not finite, inside
+            out, or outside its image; a split has boxes for a part of its images, or neither has any.
+    """
+    sizes_N2 = image_sizes(catalog)
+    listed_N = np.zeros(len(catalog), bool)
+    listed_N[unreadable_rows if unreadable_rows is not None else []] = True
+    readable_N = (sizes_N2 > 0).all(axis=1) & ~listed_N
+    _check_bad_boxes(catalog, matched, sizes_N2, source)
+    boxed_N = np.zeros(len(catalog), bool)
+    boxed_N[matched.rows_M] = True
+    both_N = boxed_N & listed_N
+    check_rows(catalog, both_N, source, f"with a box and in {UNREADABLE_FILE}; remove the one or the other")
+    kept_N = _complete_splits(catalog, boxed_N, readable_N, listed_N, source)
+
+    boxes_N4, foreground_N = np.full((len(catalog), 4), np.nan), np.ones(len(catalog), bool)
+    boxes_N4[matched.rows_M] = matched.boxes_M4
+    if matched.foreground_M is not None:
+        foreground_N[matched.rows_M] = matched.foreground_M
+    boxes_N4 = np.where(readable_N[:, None], np.clip(boxes_N4, 0, np.tile(sizes_N2, 2)), np.nan)
+    status_N = np.where(readable_N, np.where(foreground_N, OK, NO_FOREGROUND), UNREADABLE)
+    table = boxes_table(catalog, boxes_N4, status_N, area_fraction=area_fractions(boxes_N4, sizes_N2))
+    return table.filter(pa.array(kept_N))
+
+
+def _check_bad_boxes(catalog: pa.Table, matched: MatchedBoxes, sizes_N2: NDArray[np.int64], source: str) -> None:
+    rows, counts = np.unique(matched.rows_M, return_counts=True)
+    check_rows(catalog.take(rows), counts > 1, source, "with more than one box; leave one for each image")
+    images = catalog.take(matched.rows_M)
+    not_finite_M = ~np.all(np.isfinite(matched.boxes_M4), axis=1)
+    check_rows(images, not_finite_M, source, "with a box that is not finite; expected four numbers, fix or remove it")
+    inside_out_M = np.any(matched.boxes_M4[:, 2:] < matched.boxes_M4[:, :2], axis=1)
+    check_rows(
+        images, inside_out_M, source, "with a box that is inside out; expected x0 <= x1 and y0 <= y1, swap its corners"
+    )
+    ends_M4 = np.tile(sizes_N2[matched.rows_M], 2)
+    beyond_M = np.any((matched.boxes_M4 < -_SLACK) | (matched.boxes_M4 > ends_M4 + _SLACK), axis=1)
+    outside_M = beyond_M & np.all(ends_M4 > 0, axis=1)
+    check_rows(images, outside_M, source, "with a box that reaches outside; expected pixels of the image as stored")
+
+
+def _complete_splits(
+    catalog: pa.Table,
+    boxed_N: NDArray[np.bool_],
+    readable_N: NDArray[np.bool_],
+    listed_N: NDArray[np.bool_],
+    source: str,
+) -> NDArray[np.bool_]:
+    """Which images belong to a split that the source speaks of."""
+    if not boxed_N.any():
+        raise UserError(f"{source}: found no box, expected one for each of {len(catalog)} images; give another source")
+    kept_N = np.zeros(len(catalog), bool)
+    for split in ("train", "test"):
+        here_N = mask(pc.equal(catalog.column("split"), split))
+        if (here_N & (boxed_N | listed_N)).any():
+            complaint = (
+                f"of {here_N.sum()} {split} images without a box; add them, list those that cannot be read in"
+                f" {UNREADABLE_FILE}, or remove that split's boxes"
+            )
+            check_rows(catalog, here_N & readable_N & ~boxed_N, source, complaint)
+            kept_N |= here_N
+    return kept_N
+
+
+def hash_boxes(boxes: pa.Table) -> str:
+    """Return 16 hex digits that are equal for equal images, boxes and states, wherever they come from."""
+    digest = hashlib.sha256()
+    for name in ("image_id", "status"):
+        digest.update("\0".join(boxes.column(name).to_pylist()).encode())
+    digest.update(boxes_array(boxes).astype("<f4").tobytes())
+    return digest.hexdigest()[:16]

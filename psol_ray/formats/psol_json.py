@@ -1,0 +1,82 @@
+"""The PSOL authors' pseudo boxes: for each class `CLASS_bbox.json`, from image to `[x, y, w, h]` (Sec. 3.2.2)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from psol_ray.errors import UserError, abbreviate
+from psol_ray.evaluation.join import check_rows
+from psol_ray.formats.base import MatchedBoxes, exporting
+from psol_ray.formats.paths import in_pixels, known_rows
+from psol_ray.geometry.boxes import xyxy_to_fractions
+
+__all__ = ["read", "write"]
+
+_SUFFIX = "_bbox.json"
+
+
+def read(folder: Path, catalog: pa.Table, _threshold: float, /) -> MatchedBoxes:
+    """Read all `CLASS_bbox.json`: top-left corner and size as fractions of the image.
+
+    The authors' paths are absolute, of the machine that made them. Whatever else is in the folder is left alone: the
+    authors keep each class's component beside its boxes.
+
+    Raises:
+        UserError: there is no such file, one is malformed, or a path means no image of the catalog, or several.
+    """
+    files = sorted(folder.glob(f"*{_SUFFIX}"))
+    if not files:
+        raise UserError(f"{folder}: found no file *{_SUFFIX}, expected one a class; fix the path")
+    pairs = [pair for path in files for pair in _read_pairs(path)]
+    rows_M = known_rows(folder, pa.array([key for key, _ in pairs], pa.string()), catalog)
+    xywh_M4 = np.array([box for _, box in pairs], np.float64).reshape(-1, 4)
+    fractions_M4 = np.concatenate([xywh_M4[:, :2], xywh_M4[:, :2] + xywh_M4[:, 2:]], axis=1)
+    return MatchedBoxes(rows_M, in_pixels(catalog, rows_M, fractions_M4))
+
+
+def _read_pairs(path: Path) -> list[tuple[str, list[float]]]:
+    """Paths and boxes of one file; one that is there twice is there twice."""
+    try:
+        pairs = json.loads(path.read_bytes(), object_pairs_hook=tuple, parse_int=float)
+    except ValueError as error:
+        raise UserError(f"{path}: found {error}, expected JSON; copy the file again") from None
+    if not isinstance(pairs, tuple):
+        raise UserError(f"{path}: found no mapping, expected one from image to [x, y, w, h]; copy the file again")
+    odd = pa.table({"image_id": pa.array([key for key, box in pairs if not _is_box(box)], pa.string())})
+    check_rows(odd, np.ones(len(odd), bool), str(path), "without a box of four numbers; expected [x, y, w, h]")
+    return list(pairs)
+
+
+def _is_box(box: Any) -> bool:
+    return isinstance(box, list) and len(box) == 4 and all(isinstance(value, float) for value in box)
+
+
+def write(folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
+    """Write `CLASS_bbox.json` for each class that has a box, clipped to the image.
+
+    The authors' keys are absolute paths; here they are the catalog's, below the data root: join them to yours before
+    you feed them to their loader.
+
+    Raises:
+        UserError: the folder is taken, the table does not fit the catalog, or a class's name holds a slash.
+    """
+    with exporting(folder, catalog, table) as (unfinished, rows):
+        width_N, height_N = rows.sizes_N2.T
+        inside_N4 = np.clip(rows.boxes_N4, 0, np.tile(rows.sizes_N2, 2))
+        fractions_N4 = xyxy_to_fractions(inside_N4, width_N, height_N).tolist()
+        by_class: dict[str, dict[str, list[float]]] = {}
+        names = rows.images.column("class_name").to_pylist()
+        for name, image_id, box in zip(names, rows.image_ids, fractions_N4, strict=True):
+            by_class.setdefault(name, {})[image_id] = box
+        slashed = sorted(name for name in by_class if "/" in name)
+        if slashed:
+            raise UserError(
+                f"psol_json: found {len(slashed)} class names with a slash ({abbreviate(slashed)}), expected names that"
+                " files can have; rename the classes"
+            )
+        for name, boxes in by_class.items():
+            (unfinished / f"{name}{_SUFFIX}").write_text(json.dumps(boxes), encoding="utf-8")
+    return rows.num_left_out

@@ -1,0 +1,26 @@
+"""Every format by its name. Light: a format's module is imported once the format is asked for."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, cast
+
+if TYPE_CHECKING:
+    from psol_ray.formats.base import Format
+
+__all__ = ["FORMATS", "FormatName", "find_format"]
+
+FORMATS = {
+    "csv": "psol_ray.formats.csv",
+    "wsol": "psol_ray.formats.wsol",
+    "wsol_maps": "psol_ray.formats.wsol_maps",
+    "psol_json": "psol_ray.formats.psol_json",
+}
+
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    FormatName = Literal[tuple(FORMATS)]
+
+
+def find_format(name: FormatName) -> "Format":
+    """Return the format of this name, a key of `FORMATS`."""
+    return cast("Format", import_module(FORMATS[name]))

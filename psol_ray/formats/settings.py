@@ -1,0 +1,21 @@
+"""Settings of an export."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from psol_ray.formats.registry import FormatName
+
+__all__ = ["ExportConfig"]
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Boxes for other projects."""
+
+    table: Literal["boxes", "predictions"] = "predictions"
+    """Table whose boxes are exported: pseudo boxes, or what the localizer predicts for the test images."""
+    format: FormatName = "csv"
+    """Format of the exported boxes: a boxes.csv for the folder layout, wsolevaluation's metadata (wsol) or score maps
+    (wsol_maps), or the PSOL authors' JSON (psol_json)."""
+    out: str = "export"
+    """Folder to make for the exported boxes."""

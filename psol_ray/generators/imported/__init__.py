@@ -1,0 +1,1 @@
+"""Boxes that another project has drawn."""

@@ -1,0 +1,55 @@
+"""Every generator by the name that `boxes.method` has for it. Light: a generator is imported once it is asked for."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from psol_ray.generators.class_maps.settings import ClassMapSettings
+from psol_ray.generators.ddt.settings import DdtSettings
+from psol_ray.generators.imported.settings import ImportedSettings
+from psol_ray.generators.localizer.settings import LocalizerSettings
+from psol_ray.tables import RunDir
+
+if TYPE_CHECKING:
+    from psol_ray.generators.base import Generator
+
+__all__ = ["GENERATORS", "Entry", "MethodName", "find_generator"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A generator's settings, the section of `boxes` that holds them, and `module:class` of the generator.
+
+    DDT's section is `boxes` itself.
+    """
+
+    settings: type
+    section: str
+    generator: str
+
+
+GENERATORS = {
+    "ddt": Entry(DdtSettings, "", "psol_ray.generators.ddt.generator:Ddt"),
+    "cam": Entry(ClassMapSettings, "class_maps", "psol_ray.generators.class_maps.generator:Cam"),
+    "grad_cam": Entry(ClassMapSettings, "class_maps", "psol_ray.generators.class_maps.generator:GradCam"),
+    "localizer": Entry(LocalizerSettings, "localizer", "psol_ray.generators.localizer.generator:Localizer"),
+    "imported": Entry(ImportedSettings, "imported", "psol_ray.generators.imported.generator:Imported"),
+}
+
+if TYPE_CHECKING:
+    MethodName = str
+else:
+    MethodName = Literal[tuple(GENERATORS)]
+
+
+def find_generator(boxes: Any, run: RunDir) -> "Generator":
+    """The generator that `boxes.method` names, with its settings; nothing is read yet.
+
+    Args:
+        boxes: the section `boxes` of the configuration.
+        run: whose boxes they are.
+    """
+    entry = GENERATORS[boxes.method]
+    module, _, name = entry.generator.partition(":")
+    settings = getattr(boxes, entry.section) if entry.section else boxes
+    return getattr(import_module(module), name)(settings, boxes, run)

@@ -1,0 +1,34 @@
+"""Settings that generators of boxes share: how their networks run."""
+
+from dataclasses import dataclass
+
+from jsonargparse.typing import ClosedUnitInterval, PositiveFloat, PositiveInt
+
+from psol_ray.models.precision import Precision
+
+__all__ = ["InferenceSettings"]
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """How the network of a generator runs; only `precision` changes what comes out."""
+
+    precision: Precision = "auto"
+    """Precision of the network that draws boxes; auto is bfloat16 where the device has units for it."""
+    batch_size: PositiveInt | None = None
+    """Images in a forward pass of that network; null is 64 on a GPU and 8 on a CPU, where more only take memory."""
+    compile: bool = False
+    """Compile DDT's network when a worker starts. Worth trying on a GPU; on a CPU it gains next to nothing."""
+    decode_threads: PositiveInt | None = None
+    """CPU threads with which a worker decodes images; null is all of the worker's CPUs."""
+    hw_decoder_share: ClosedUnitInterval | None = None
+    """Share of JPEGs for a GPU's decoding engine; its multiprocessors take the others. Null is DALI's default."""
+    memory_gb: PositiveFloat | None = None
+    """GB of features that a worker may hold; a class of more than a third is read twice. Null: half of what is free."""
+
+    def batch(self, gpu: int | None) -> int:
+        """Images in a forward pass on this device."""
+        return self.batch_size or (_CPU_BATCH if gpu is None else _GPU_BATCH)
+
+
+_CPU_BATCH, _GPU_BATCH = 8, 64

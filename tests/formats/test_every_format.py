@@ -1,0 +1,134 @@
+"""What holds of every format: what is exported comes in again, and what does not fit leaves nothing."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from psol_ray.errors import UserError
+from psol_ray.formats.matching import hash_boxes, read_boxes
+from psol_ray.formats.registry import FORMATS, find_format
+from psol_ray.geometry.boxes import iou
+from psol_ray.tables.boxes_table import boxes_table
+from psol_ray.tables.schemas import CATALOG, boxes_array
+
+from .synthetic import BOXES_3, CATALOG_3, NAMES, NAN_BOX, contents, make_boxes, make_catalog, table_of
+
+EXACT = {"csv", "psol_json"}  # the others know whole pixels, or cells of a map
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_was_exported_comes_in_again(tmp_path: Path, name: str) -> None:
+    catalog = make_catalog()
+    boxes = make_boxes(catalog)
+    assert find_format(name).write(tmp_path / "out", catalog, boxes) == 0
+    table = read_boxes(name, str(tmp_path / "out"), catalog)
+    assert table["image_id"].to_pylist() == NAMES
+    assert table["status"].to_pylist() == ["ok"] * 4
+    assert iou(boxes_array(table), boxes_array(boxes)).min() > (1 - 1e-9 if name in EXACT else 0.95)
+    find_format(name).write(tmp_path / "again", catalog, table)
+    assert contents(tmp_path / "again") == contents(tmp_path / "out")
+
+
+# A header that cannot be read, a file that is cut short behind it, and boxes that are points and lines.
+ROUGH = [
+    ("train/n01/a.jpg", 1000, 500, [100.0, 200.0, 700.0, 450.0], "ok"),
+    ("train/n01/cut short.jpg", 40, 20, NAN_BOX, "unreadable"),
+    ("train/n01/no header.jpg", 0, 0, NAN_BOX, "unreadable"),
+    ("train/n02/line.jpg", 224, 224, [7.0, 9.0, 7.0, 30.0], "ok"),
+    ("train/n02/corner.jpg", 224, 224, [223.0, 223.0, 223.0, 223.0], "ok"),
+    ("train/n02/border.jpg", 224, 224, [224.0, 0.0, 224.0, 224.0], "ok"),
+    ("test/n01/all of it.jpg", 300, 400, [0.0, 0.0, 300.0, 400.0], "ok"),
+    ("test/n02/cut short.jpg", 60, 70, NAN_BOX, "unreadable"),
+]
+
+
+@pytest.fixture
+def rough() -> tuple[pa.Table, pa.Table]:
+    """A catalog and its boxes, with all that a run may hold."""
+    rows = [
+        {"image_id": name, "label": int(name.split("/")[1][1:]) - 1, "class_name": name.split("/")[1], "gt_boxes": []}
+        | {"split": name.split("/")[0], "width": width, "height": height}
+        for name, width, height, *_ in ROUGH
+    ]
+    catalog = pa.Table.from_pylist(rows, schema=CATALOG)
+    boxes_N4 = np.array([row[3] for row in ROUGH])
+    return catalog, boxes_table(catalog, boxes_N4, np.array([row[4] for row in ROUGH]))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_images_without_a_box_and_boxes_without_area_come_in_again(
+    tmp_path: Path, rough: tuple[pa.Table, pa.Table], name: str
+) -> None:
+    catalog, boxes = rough
+    assert find_format(name).write(tmp_path / "out", catalog, boxes) == 3
+    table = read_boxes(name, str(tmp_path / "out"), catalog)
+    assert table["image_id"].to_pylist() == boxes["image_id"].to_pylist()
+    assert table["status"].to_pylist() == boxes["status"].to_pylist()
+    # A pixel or a cell of the smallest images is 1, of the largest 1000 / 224.
+    tolerance = 1e-4 if name in EXACT else 1 if name == "wsol" else 1000 / 224
+    np.testing.assert_allclose(boxes_array(table), boxes_array(boxes), atol=tolerance)
+    if name == "csv":
+        assert hash_boxes(table) == hash_boxes(boxes)
+    find_format(name).write(tmp_path / "again", catalog, table)
+    assert contents(tmp_path / "again") == contents(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_without_the_list_of_unreadable_images_a_split_is_incomplete(
+    tmp_path: Path, rough: tuple[pa.Table, pa.Table], name: str
+) -> None:
+    catalog, boxes = rough
+    find_format(name).write(tmp_path / "out", catalog, boxes)
+    (tmp_path / "out/unreadable.csv").unlink()
+    # The catalog itself says that the image without a header cannot be read.
+    complaint = r"1 image \(train/n01/cut short.jpg\) of 6 train images without a box; add them, list those that cannot"
+    with pytest.raises(UserError, match=complaint):
+        read_boxes(name, str(tmp_path / "out"), catalog)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_one_split_alone(tmp_path: Path, name: str) -> None:
+    catalog = make_catalog()
+    find_format(name).write(tmp_path / "out", catalog, make_boxes(catalog).slice(0, 2))
+    assert read_boxes(name, str(tmp_path / "out"), catalog)["image_id"].to_pylist() == NAMES[:2]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+class TestEveryFormat:
+    def test_nothing_to_write(self, tmp_path: Path, name: str) -> None:
+        assert find_format(name).write(tmp_path / "out", CATALOG_3, table_of(c=NAN_BOX)) == 1
+        assert find_format(name).write(tmp_path / "none", CATALOG_3, table_of()) == 0
+        assert (tmp_path / "out").is_dir()
+
+    def test_an_image_without_a_size_is_left_out(self, tmp_path: Path, name: str) -> None:
+        assert find_format(name).write(tmp_path / "out", CATALOG_3, table_of(c=[0, 0, 1, 1], a=[0, 0, 1, 1])) == 1
+        assert (tmp_path / "out/unreadable.csv").read_text() == "image_id\nc.jpg\n"
+        # A score map is named after its image, other files name it.
+        paths = [path for path in (tmp_path / "out").iterdir() if path.name != "unreadable.csv"]
+        texts = [path.name.encode() + path.read_bytes() for path in paths]
+        assert any(b"a.jpg" in text for text in texts)
+        assert not any(b"c.jpg" in text for text in texts)
+
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            (table_of(z=[0, 0, 1, 1]), "1 image (z.jpg) not in the catalog"),
+            (pa.concat_tables([BOXES_3] * 2), "3 images (a.jpg, b.jpg, c.jpg) more than once"),
+            (table_of(a=[5, 0, 4, 9]), "1 image (a.jpg) with a box that is inside out"),
+        ],
+        ids=["unknown", "twice", "inside out"],
+    )
+    def test_a_bad_table_leaves_nothing(self, tmp_path: Path, name: str, table: Any, message: str) -> None:
+        with pytest.raises(UserError, match=re.escape(message)):
+            find_format(name).write(tmp_path / "out", CATALOG_3, table)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_folder_with_something_in_it_is_left_as_it_is(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / "mine.txt").write_text("mine")
+        with pytest.raises(UserError, match="found something there"):
+            find_format(name).write(tmp_path, CATALOG_3, BOXES_3)
+        assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

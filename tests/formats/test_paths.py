@@ -1,0 +1,41 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from psol_ray.formats.paths import AMBIGUOUS, UNKNOWN, match_images
+
+IDS = ["train/n01/1.jpg", "train/n02/1.jpg", "train/n01/2.jpg", "test/n01/1.jpg", "lone.jpg", "train/n02/b 3.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("path", "row"),
+    [
+        pytest.param("train/n01/1.jpg", 0, id="the id itself"),
+        pytest.param("/mnt/ImageNet/train/n01/1.jpg", 0, id="absolute"),
+        pytest.param("/mnt/ImageNet/test/n01/1.jpg", 3, id="the longest end decides"),
+        pytest.param("n02/1.jpg", 1, id="folder and name"),
+        pytest.param("n02/data/n02/b 3.jpg", 5, id="folders that repeat"),
+        pytest.param("elsewhere/n01/2.jpg", 2, id="shares two names"),
+        pytest.param("n01/1.jpg", AMBIGUOUS, id="two ids end so"),
+        pytest.param("val/n01/1.jpg", AMBIGUOUS, id="two ids share as much"),
+        pytest.param("2.jpg", 2, id="a name alone, of one image"),
+        pytest.param("1.jpg", AMBIGUOUS, id="a name alone, of several"),
+        pytest.param("/any/where/lone.jpg", 4, id="an id without folder"),
+        pytest.param("n03/2.jpg", UNKNOWN, id="another folder's"),
+        pytest.param("n01/9.jpg", UNKNOWN, id="another name"),
+        pytest.param("xn01/2.jpg", UNKNOWN, id="names are whole"),
+        pytest.param("b 3.jpg/", UNKNOWN, id="a folder"),
+        pytest.param("", UNKNOWN, id="empty"),
+    ],
+)
+def test_the_image_whose_id_ends_like_the_path(path: str, row: int) -> None:
+    assert match_images(pa.array([path]), pa.array(IDS)).tolist() == [row]
+    together = match_images(pa.array([path, *IDS, path]), pa.array(IDS))
+    assert together.tolist() == [row, *range(len(IDS)), row]
+
+
+def test_nothing_to_match() -> None:
+    none = pa.array([], pa.string())
+    assert match_images(none, pa.array(IDS)).tolist() == []
+    assert match_images(pa.array(IDS), none).tolist() == [UNKNOWN] * len(IDS)
+    assert match_images(none, none).dtype == np.int64
