@@ -1,4 +1,4 @@
-"""What benchmarks work on: the images that are named, else the demo's, with weights of a package. Neither is a download."""
+"""What benchmarks work on: the images that are named, else the demo's, with a package's weights. No downloads."""
 
 import argparse
 import os

@@ -3,7 +3,7 @@
     python benchmarks/ddt_scaling.py --measured throughput.json --out scaling.json
 
 ImageNet's classes, each as long on its device as a measured spread of batch times says, at a simulated rate; nodes of
-`ray.cluster_utils.Cluster`; pool, jobs, board and part files as in a run. A run counts from when all its actors are
+`ray.cluster_utils.Cluster`; pool, jobs, progress and part files as in a run. A run counts from when all its actors are
 ready until the last part is there. Its ideal is the sum of the device seconds over the GPUs: no dispatcher reaches it,
 because classes are whole. `bound` is what it could reach: whole classes handed out, the longest first, by a driver that
 takes no time.
@@ -11,6 +11,7 @@ takes no time.
 
 import argparse
 import json
+import logging
 import os
 import random
 import signal
@@ -24,15 +25,13 @@ import numpy as np
 import ray
 import simulated_gpu
 from ray.cluster_utils import Cluster
-from result import print_table, write_result
+from result import Json, print_table, write_result
 from simulated_gpu import NUM_IMAGES, Spread
-from simulated_runs import Bench, Json, Plan, Trouble
+from simulated_runs import Bench, Plan, Trouble
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from psol_ray.config import ClusterConfig
 from psol_ray.distributed.cluster import plan_workers
-from psol_ray.distributed.locate import JOBS_AN_ACTOR
+from psol_ray.distributed.settings import ClusterConfig
+from psol_ray.generators.ddt.generator import Ddt
 from psol_ray.tables import RunDir
 
 # Workers need not find the benchmarks' folder.
@@ -82,7 +81,7 @@ def simulated_cluster(plan: Plan) -> Iterator[Cluster]:
     """A head without GPUs, where the driver is, and nodes of `num_gpus`, which are only a number."""
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     # On two cores, dozens of processes that start at once take longer than Ray waits for one.
-    head = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": 500 << 20, "include_dashboard": False}
+    head: Json = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": 500 << 20, "include_dashboard": False}
     head["_system_config"] = {"worker_register_timeout_seconds": 600}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
@@ -91,7 +90,7 @@ def simulated_cluster(plan: Plan) -> Iterator[Cluster]:
                 wait=False, num_cpus=plan.gpus_a_node, num_gpus=plan.gpus_a_node, object_store_memory=100 << 20
             )
         cluster.wait_for_nodes(300)
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         yield cluster
     finally:
         ray.shutdown()
@@ -189,7 +188,7 @@ def _params(plan: Plan, arguments: argparse.Namespace, spread: Spread, measured:
         "classes_an_actor_weak": plan.classes_an_actor,
         "killed": plan.killed,
         "straggler_slowdown": plan.slowdown,
-        "jobs_an_actor": JOBS_AN_ACTOR,
+        "jobs_an_actor": Ddt.concurrency,
         "seed": SEED,
         "batch_spread": "measured" if measured else "assumed, normal",
         "batch_spread_std": float(spread.factors_B.std()),

@@ -1,6 +1,9 @@
 """Throughput of DDT: decoder alone, network alone, the whole engine, and three peers, on the same images.
 
+    python benchmarks/ddt_throughput.py --out FILE.json
     python benchmarks/ddt_throughput.py --images CUB_200_2011 --layout cub --weights vgg16.safetensors --out FILE.json
+
+The first runs EfficientNet-Lite0 on demo images; the peers, which have VGG16 alone, need its weights as a file.
 
 Every part runs in a process of its own. The engine's parts take turns, `--rounds` times: the best of each is reported,
 with all of them in `runs`, since others may use the machine. Peers (benchmarks/peers.py) get fewer images, and run with
@@ -13,20 +16,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from data import LITE0, add_images, find_images, read_catalog, whole_classes, write_stage
 from fresh_process import run_fresh
-from result import print_table, write_result
+from result import Json, print_table, write_result
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from psol_ray.catalog import build_catalog, list_images, read_sizes
-from psol_ray.tables import CATALOG, Provenance, RunDir
-
-Json = dict[str, Any]
+from psol_ray.tables import CATALOG, RunDir
 
 CORES = len(os.sched_getaffinity(0))
 ENGINE_PARTS = ("forward", "engine_in_process", "engine")
@@ -49,10 +44,9 @@ def main() -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", required=True, help="data root")
-    parser.add_argument("--layout", default="imagenet", choices=("imagenet", "cub", "folder"))
-    parser.add_argument("--weights", required=True, help="of the backbone; for the peers, VGG16's as .safetensors")
-    parser.add_argument("--backbone", default="vgg16", help="peers have vgg16 only")
+    add_images(parser)
+    parser.add_argument("--weights", help="of the backbone; for the peers, VGG16's as .safetensors")
+    parser.add_argument("--backbone", help="vgg16 where weights are named; peers have vgg16 only")
     parser.add_argument("--num-images", type=int, default=160, help="whole classes until there are so many")
     parser.add_argument("--peer-images", type=int, default=60)
     parser.add_argument("--batch-size", type=int, default=8, help="what `psol` takes on a CPU; 64 on a GPU")
@@ -65,26 +59,18 @@ def _parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.smoke:
         arguments.num_images, arguments.peer_images, arguments.batch_size, arguments.rounds = 32, 16, 8, 1
-    arguments.images = os.path.abspath(arguments.images)
+    arguments.backbone = arguments.backbone or (LITE0[0] if arguments.weights is None else "vgg16")
+    arguments.weights = arguments.weights or (LITE0[1] if arguments.backbone == LITE0[0] else "default")
+    arguments.seconds = 0.5 if arguments.smoke else 5.0
+    find_images(arguments)
     return arguments
 
 
 def _write_catalog(arguments: argparse.Namespace, uri: str, num_images: int) -> RunDir:
-    """A run directory whose catalog has whole classes, in alphabetic order; a smoke test's is cut short."""
-    listing = list_images(arguments.layout, arguments.images)
-    sizes = pc.value_counts(listing["class_name"]).to_pylist()
-    wanted: list[str] = []
-    for entry in sorted(sizes, key=lambda entry: entry["values"]):
-        if sum(e["counts"] for e in sizes if e["values"] in wanted) < num_images:
-            wanted.append(entry["values"])
-    listing = listing.filter(pc.is_in(listing["class_name"], pa.array(wanted)))
-    if arguments.smoke:
-        listing = listing.slice(0, num_images)
+    """A run directory whose catalog has whole classes; a smoke test's is cut short."""
+    catalog = whole_classes(read_catalog(arguments), num_images)
     run = RunDir(uri)
-    stage, made_by = run.stage("catalog"), Provenance("catalog", {}, {})
-    sizes_N2 = read_sizes(arguments.images, listing["image_id"].to_pylist())
-    stage.write_part("part-00000", build_catalog(listing, sizes_N2), made_by)
-    stage.complete(made_by)
+    write_stage(run, "catalog", catalog.slice(0, num_images) if arguments.smoke else catalog)
     return run
 
 
@@ -130,8 +116,7 @@ def _metrics(runs: list[Json]) -> Json:
             metrics[f"{part}_images_per_s_per_core"] = run["images_per_s"] / CORES
             metrics[f"{part}_cpu_s_an_image"] = run.get("cpu_s_an_image")
             metrics[f"{part}_spread"] = 1 - min(rates, default=run["images_per_s"]) / run["images_per_s"]
-    metrics["decode_images_per_s_per_core"] = 1 / best["decode"]["cpu_s_an_image"]
-    metrics |= _of_forward(best) | _of_peers(done, best)
+    metrics |= _of_forward({part: run for part, run in best.items() if run}) | _of_peers(done, best)
     metrics["peak_memory_mb"] = {part: run["peak_memory_mb"] for part, run in best.items() if run}
     gpu = {part: run["peak_gpu_memory_mb"] for part, run in best.items() if run and "peak_gpu_memory_mb" in run}
     return {**metrics, "peak_gpu_memory_mb": gpu, "targets": TARGETS, "runs": runs}

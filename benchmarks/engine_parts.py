@@ -1,68 +1,132 @@
 """The whole engine, files to Parquet, for `ddt_throughput.py`: `psol boxes` on Ray, and the same without Ray.
 
-One batch goes through before a clock starts.
+A batch goes through each worker before it is given its first class, where the clock starts; it stops where the last
+part is written, by that file's time.
 """
 
+import json
+import os
 import shutil
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import torch
 from fresh_process import peak_memory_mb
-from throughput_parts import DEVICE, Clock, batches_of, classes, decoder_of, make_network, paths_of
+from result import Json
+from rich.console import Console
+from throughput_parts import CORES, GPU, batches_of, classes
 
-from psol_ray.generators.ddt.class_boxes import locate_class
-from psol_ray.generators.ddt.stream import FeatureStream
-from psol_ray.tables import Provenance, RunDir
+from psol_ray.catalog.settings import DataConfig
+from psol_ray.config import BoxesConfig, Config
+from psol_ray.distributed.settings import ClusterConfig
+from psol_ray.in_process import InProcess
+from psol_ray.pipeline.boxes import boxes
+from psol_ray.pipeline.context import Context
+from psol_ray.work.executor import Executor, PartRun
+from psol_ray.work.jobs import Job, Resources, Task, WorkerFactory
+from psol_ray.work.perform import image_paths, perform
 
-__all__ = ["engine", "engine_in_process"]
-
-Json = dict[str, Any]
-
-JOBS_AN_ACTOR = 2  # as in psol_ray.distributed.locate, which cannot be imported without Ray
+__all__ = ["MeasuredWorker", "Threads", "engine", "engine_in_process"]
 
 
-def engine_in_process(params: Json) -> Json:
-    """The engine without Ray: one stream, two classes at a time, files to Parquet, as an actor does it."""
-    decoders = [decoder_of(params) for _ in range(1 if DEVICE.type == "cpu" else 2)]
-    stream = FeatureStream(decoders, make_network(params), params["batch_size"], DEVICE)
-    stage = RunDir(tempfile.mkdtemp(dir=params["run_dir"])).stage("boxes")
-    made_by = Provenance("boxes", {}, {})
+class MeasuredWorker:
+    """DDT's worker, warm before its first job; what it has used since is in a file of `folder`."""
 
-    def locate(images: pa.Table) -> None:
-        paths = paths_of(params, images)
-        table = locate_class(
-            images, lambda accept: stream.read(paths, accept), input_size=params["input_size"], upsample="bilinear"
-        )
-        stage.write_part(f"part-{images['class_name'][0]}", table, made_by)
+    def __init__(self, make_worker: WorkerFactory, warm_up: Sequence[str], folder: str, resources: Resources) -> None:
+        worker: Any = make_worker(resources)
+        worker.stream.read(warm_up, _ignore)
+        worker.stream.busy_s = worker.stream.waited_s = 0.0
+        self._worker = worker
+        self._cpu_s, self._begun = time.process_time(), 0.0
+        self._file, self._writing = Path(folder) / f"{os.getpid()}.json", threading.Lock()
 
-    stream.read(batches_of(params)[0], _ignore)
-    stream.busy_s = stream.waited_s = 0.0
-    every, clock = classes(params), Clock()
-    with ThreadPoolExecutor(JOBS_AN_ACTOR) as threads:
-        list(threads.map(locate, sorted(every, key=len, reverse=True)))
-    result = clock.result(sum(map(len, every)))
-    stream.close()
-    return {**result, "network_waits_share": stream.waited_s / (stream.busy_s + stream.waited_s)}
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._worker, name)
+
+        def measured(*arguments: Any) -> Any:
+            self._begun = self._begun or time.time()
+            found = method(*arguments)
+            self._note()
+            return found
+
+        return measured
+
+    def _note(self) -> None:
+        used = {
+            "begun": self._begun,
+            "busy_s": self._worker.stream.busy_s,
+            "waited_s": self._worker.stream.waited_s,
+            "cpu_s": time.process_time() - self._cpu_s,
+            "peak_memory_mb": peak_memory_mb(),
+            "peak_gpu_memory_mb": 0.0 if GPU is None else torch.cuda.max_memory_allocated() / 2**20,
+        }
+        with self._writing:
+            self._file.write_text(json.dumps(used))
+
+
+class Threads(InProcess):
+    """Runs one worker in this process, with as many jobs at a time as it is given on a cluster."""
+
+    def run_parts(self, run: PartRun) -> None:
+        """See `Executor.run_parts`; jobs from which nothing follows."""
+        memory = float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        worker: Any = run.make_worker(Resources(CORES, GPU, memory))
+
+        def do(job: Job) -> None:
+            task = Task(job.name, job.images, image_paths(run.data_root, job.images), _ignore)
+            perform(worker, job.method, task, job.arguments, run.writer)
+
+        with ThreadPoolExecutor(run.concurrency) as threads:
+            list(threads.map(do, sorted(run.jobs, key=lambda job: -job.cost)))
+        worker.close()
+
+
+@dataclass(frozen=True)
+class _MeasuredRun(Context):
+    """A run of `psol boxes` whose workers, here or on Ray, are measured ones."""
+
+    params: Json | None = None
+
+    @cached_property
+    def executor(self) -> Executor:
+        """See `Context.executor`."""
+        assert self.params is not None
+        return _Measuring(Threads() if self.params["in_process"] else super().executor, self.params)
+
+
+class _Measuring:
+    """Passes everything on to another executor, with workers that measure."""
+
+    def __init__(self, executor: Executor, params: Json) -> None:
+        self._executor, self._params = executor, params
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    def run_parts(self, run: PartRun) -> None:
+        measured = partial(MeasuredWorker, run.make_worker, batches_of(self._params)[0], self._params["folder"])
+        self._executor.run_parts(replace(run, make_worker=measured))
 
 
 def engine(params: Json) -> Json:
-    """`psol boxes` itself, on a local Ray.
+    """`psol boxes` itself, on a local Ray; `startup_s` is what comes before its first class."""
+    return _run(params, in_process=False)
 
-    Its actors are made, and given a batch to warm up (the first builds DALI's pipeline), before `run_pool` is entered;
-    the clock runs from there, where the first job is handed out, until the last part is written, by that file's time.
-    What comes before is `startup_s`.
-    """
-    import ray
 
-    from psol_ray.config import BoxesConfig, ClusterConfig, Config, DataConfig
-    from psol_ray.pipeline import boxes
-    from psol_ray.pipeline.context import Context
+def engine_in_process(params: Json) -> Json:
+    """The engine without Ray: one worker with two classes at a time, as an actor has them."""
+    return _run(params, in_process=True)
 
-    run_dir = Path(tempfile.mkdtemp(dir=params["run_dir"]))
+
+def _run(params: Json, *, in_process: bool) -> Json:
+    run_dir, folder = (Path(tempfile.mkdtemp(dir=params["run_dir"])) for _ in range(2))
     shutil.copytree(Path(params["run_dir"]) / "catalog", run_dir / "catalog")
     config = Config(
         str(run_dir),
@@ -70,50 +134,21 @@ def engine(params: Json) -> Json:
         boxes=BoxesConfig(**{name: params[name] for name in ("backbone", "weights", "input_size", "batch_size")}),
         cluster=ClusterConfig(workers=params["workers"]),
     )
-    begun, run_pool = time.time(), boxes.run_pool
-    warm_up, every = batches_of(params)[0], classes(params)
-    started, figures = 0.0, []
-
-    def run_warm_pool(make_actor: Any, num_actors: int, jobs: Any, *, on_done: Any, **options: Any) -> None:
-        nonlocal started
-        actors = [make_actor() for _ in range(min(num_actors, len(jobs)))]
-        ray.get([actor.__ray_call__.remote(_warm_actor, warm_up) for actor in actors])
-
-        def look(job: Any) -> None:
-            on_done(job)
-            if len(list(run_dir.glob("boxes/*.parquet"))) == len(every):
-                figures.extend(ray.get([actor.__ray_call__.remote(_look_at_actor) for actor in actors]))
-
-        started = time.time()
-        run_pool(iter(actors).__next__, len(actors), jobs, on_done=look, **options)
-
-    boxes.run_pool = run_warm_pool
-    boxes.locate(Context(config))
-    seconds = max(part.stat().st_mtime for part in run_dir.glob("boxes/*.parquet")) - started
-    images = sum(map(len, every))
-    busy_s, waited_s, cpu_s = (sum(actor[name] for actor in figures) for name in ("busy_s", "waited_s", "cpu_s"))
+    params = {**params, "in_process": in_process, "folder": str(folder)}
+    started = time.time()
+    boxes(_MeasuredRun(config, console=Console(stderr=True), params=params))
+    workers = [json.loads(file.read_text()) for file in folder.glob("*.json")]
+    begun = min(worker["begun"] for worker in workers)
+    images = sum(map(len, classes(params)))
+    busy_s, waited_s, cpu_s = (sum(worker[name] for worker in workers) for name in ("busy_s", "waited_s", "cpu_s"))
     return {
-        "images_per_s": images / seconds,
+        "images_per_s": images / (max(part.stat().st_mtime for part in run_dir.glob("boxes/*.parquet")) - begun),
         "cpu_s_an_image": cpu_s / images,
-        "startup_s": started - begun,
+        "startup_s": begun - started,
         "network_waits_share": waited_s / (busy_s + waited_s),
-        "peak_memory_mb": max(actor["peak_memory_mb"] for actor in figures),
-        "workers": len(figures),
-    }
-
-
-def _warm_actor(locator: Any, paths: list[str]) -> None:
-    locator._stream.read(paths, _ignore)
-    locator._stream.busy_s = locator._stream.waited_s = 0.0
-    locator.cpu_s_before = time.process_time()
-
-
-def _look_at_actor(locator: Any) -> Json:
-    return {
-        "busy_s": locator._stream.busy_s,
-        "waited_s": locator._stream.waited_s,
-        "cpu_s": time.process_time() - locator.cpu_s_before,
-        "peak_memory_mb": peak_memory_mb(),
+        "peak_memory_mb": max(worker["peak_memory_mb"] for worker in workers),
+        **({} if GPU is None else {"peak_gpu_memory_mb": max(worker["peak_gpu_memory_mb"] for worker in workers)}),
+        "workers": len(workers),
     }
 
 

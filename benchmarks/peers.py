@@ -9,6 +9,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,19 @@ import torch
 import torchvision
 from fresh_process import peak_memory_mb
 from PIL import Image
+from result import Json
 from skimage.measure import label, regionprops
 from sklearn.decomposition import PCA, IncrementalPCA
-from throughput_parts import CORES, DEVICE, classes, paths_of
+from throughput_parts import CORES, DEVICE, classes
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from psol_ray.work.perform import image_paths
+
 __all__ = ["incremental_pca", "plain_loop", "ray_data"]
 
-Json = dict[str, Any]
 Box = tuple[int, int, int, int]
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -93,7 +96,7 @@ def incremental_pca(params: Json) -> Json:
 def _class_files(params: Json) -> Iterator[tuple[list[str], np.ndarray]]:
     """Files of each class, and which of them train."""
     for images in classes(params):
-        yield paths_of(params, images), np.array(images["split"].to_pylist()) == "train"
+        yield image_paths(params["images"], images), np.array(images["split"].to_pylist()) == "train"
 
 
 @torch.no_grad()
@@ -149,7 +152,7 @@ def ray_data(params: Json) -> Json:
         diary = Path(folder) / "actor"
         boxes = (
             ray.data.from_items(rows, override_num_blocks=max(2, len(rows) // params["batch_size"]))
-            .map(_decode, fn_args=(params["input_size"],))
+            .map(partial(_decode, side=params["input_size"]))
             .map_batches(
                 _Vgg,
                 fn_constructor_args=(params, str(diary)),
@@ -158,7 +161,7 @@ def ray_data(params: Json) -> Json:
                 num_gpus=int(DEVICE.type == "cuda"),
             )
             .groupby("class", num_partitions=2)
-            .map_groups(_boxes_of_class, fn_args=(params["input_size"],), batch_format="numpy")
+            .map_groups(partial(_boxes_of_class, side=params["input_size"]), batch_format="numpy")
             .take_all()
         )
         seconds = time.time() - float(diary.read_text().splitlines()[0])

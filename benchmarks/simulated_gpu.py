@@ -1,6 +1,6 @@
-"""A GPU that sleeps: an actor as `Locator` is one, classes of ImageNet's sizes, and how long each keeps a device busy.
+"""A GPU that sleeps: a worker as DDT's is one, classes of ImageNet's sizes, and how long each keeps a device busy.
 
-Imports no torch: dozens of these actors share one machine.
+Imports no torch: dozens of these workers share one machine.
 """
 
 import heapq
@@ -10,19 +10,18 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from psol_ray.distributed.packed import unpack
-from psol_ray.tables import CATALOG, Provenance, StageDir
+from psol_ray.tables import CATALOG
+from psol_ray.work.jobs import Parts, Resources, Task
 
 __all__ = [
     "FULL",
     "NUM_CLASSES",
     "NUM_IMAGES",
-    "SimulatedLocator",
+    "SimulatedWorker",
     "Spread",
     "class_sizes",
     "class_table",
@@ -93,40 +92,31 @@ def list_seconds(device_s: Sequence[float], boxes_share: float, slowdowns: Seque
     return max(ends)
 
 
-class SimulatedLocator:
-    """Serves one class after the other on its device, as `Locator` does, and writes each one's part."""
+class SimulatedWorker:
+    """Serves one class after the other on its device, as DDT's worker does; a class's part is a row about itself."""
 
-    def __init__(
-        self, device_s: Mapping[str, float], boxes_share: float, slowdown: float, stage: StageDir, board: Any
-    ) -> None:
+    def __init__(self, device_s: Mapping[str, float], boxes_share: float, slowdown: float, _: Resources) -> None:
         """`device_s` holds the seconds of each part's class; `slowdown` is 3 for a GPU that takes 3 times as long."""
         self._device_s, self._boxes_share, self._slowdown = device_s, boxes_share, slowdown
-        self._stage, self._board = stage, board
-        self._made_by = Provenance("boxes", {}, {})
         self._device = threading.Lock()
         class_table(0, 1)  # has pyarrow import pandas, most of a second that a run shall not begin with
 
-    def pid(self) -> int:
-        """Its process, for those who want to kill it."""
-        return os.getpid()
-
-    def locate(self, part: str, packed: bytes) -> None:
-        """Keep the device busy, then the CPU while the device serves another class, and write a part of one row."""
-        seconds = self._device_s[part] * self._slowdown
-        paths = [os.path.join("/data", image_id) for image_id in unpack(packed).column("image_id").to_pylist()]
+    def process(self, task: Task) -> Parts:
+        """Keep the device busy, then the CPU while the device serves another class."""
+        seconds = self._device_s[task.name] * self._slowdown
         with self._device:
             started = time.time()
-            self._sleep(part, len(paths), seconds)
+            self._sleep(task, seconds)
             stopped = time.time()
-        time.sleep(self._device_s[part] * self._boxes_share)
-        row = {"part": part, "images": len(paths), "pid": os.getpid(), "started": started, "stopped": stopped}
-        self._stage.write_part(part, pa.Table.from_pylist([row]), self._made_by)
+        time.sleep(self._device_s[task.name] * self._boxes_share)
+        row = {"part": task.name, "images": len(task.paths), "pid": os.getpid(), "started": started, "stopped": stopped}
+        return Parts(boxes=pa.Table.from_pylist([row]))
 
-    def _sleep(self, part: str, num_images: int, seconds: float) -> None:
-        """Until `seconds` are over, telling the board as often as a `Locator` does."""
+    def _sleep(self, task: Task, seconds: float) -> None:
+        """Until `seconds` are over, telling how far it is as often as a class of batches does."""
         started = time.monotonic()
         while (left := started + seconds - time.monotonic()) > _REPORT_SECONDS:
             time.sleep(_REPORT_SECONDS)
-            self._board.set.remote(part, int(num_images * (1 - left / seconds)))
+            task.progress(int(len(task.paths) * (1 - left / seconds)))
         time.sleep(max(left, 0.0))
-        self._board.set.remote(part, num_images)
+        task.progress(len(task.paths))

@@ -1,32 +1,33 @@
 """One run of the real pool on simulated GPUs: its actors, what befalls them, what it took, and how far from ideal."""
 
 import itertools
+import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
-from unittest.mock import patch
 
 import pyarrow as pa
 import ray
 from ray.cluster_utils import Cluster
-from simulated_gpu import FULL, SimulatedLocator, Spread, class_sizes, class_table, list_seconds
+from result import Json
+from simulated_gpu import FULL, SimulatedWorker, Spread, class_sizes, class_table, list_seconds
 
-from psol_ray.distributed import pool
-from psol_ray.distributed.jobs import Job
-from psol_ray.distributed.locate import JOBS_AN_ACTOR
-from psol_ray.distributed.pool import run_pool
-from psol_ray.distributed.progress import show_progress
-from psol_ray.distributed.split import jobs_of_class
-from psol_ray.tables import RunDir, StageDir
+from psol_ray.distributed.actor import PartActor
+from psol_ray.distributed.cluster import plan_workers
+from psol_ray.distributed.pool import PoolStats, run_pool
+from psol_ray.distributed.progress import RemoteTracker, tracked
+from psol_ray.distributed.settings import ClusterConfig
+from psol_ray.generators.ddt.generator import Ddt
+from psol_ray.generators.ddt.split import jobs_of_class
+from psol_ray.tables import Provenance, RunDir, StageDir
+from psol_ray.work.jobs import Job, Resources
+from psol_ray.work.perform import PartWriter
 
-__all__ = ["Bench", "Json", "Plan", "Trouble"]
-
-Json = dict[str, Any]
+__all__ = ["Bench", "Plan", "Trouble"]
 
 
 @dataclass(frozen=True)
@@ -54,50 +55,12 @@ class Plan:
         return FULL / self.full_class_s
 
 
-@dataclass
-class Meter:
-    """What the pool's steps took, and when it found an actor dead."""
-
-    steps: int = 0
-    step_s: float = 0.0
-    wait_s: float = 0.0
-    found_dead: list[float] = field(default_factory=list)
-
-    @contextmanager
-    def read(self) -> Iterator[None]:
-        """Measure every pool that runs inside the block."""
-        step, wait, bury = pool._Pool.step, ray.wait, pool._Pool._bury
-
-        def timed_step(self_: Any) -> None:
-            started = time.perf_counter()
-            step(self_)
-            self.step_s += time.perf_counter() - started
-            self.steps += 1
-
-        def timed_wait(*arguments: Any, **options: Any) -> Any:
-            started = time.perf_counter()
-            found = wait(*arguments, **options)
-            self.wait_s += time.perf_counter() - started
-            return found
-
-        def timed_bury(*arguments: Any) -> None:
-            self.found_dead.append(time.time())
-            bury(*arguments)
-
-        with (
-            patch.object(pool._Pool, "step", timed_step),
-            patch.object(pool.ray, "wait", timed_wait),
-            patch.object(pool._Pool, "_bury", timed_bury),
-        ):
-            yield
-
-
 @dataclass(frozen=True)
 class Trouble:
     """What befalls a run: when, as shares of its ideal makespan, and what is done then to its processes."""
 
     at: Sequence[float] = ()
-    strike: Callable[[list[int]], None] | None = None
+    strike: Callable[[list[int]], None] = lambda _: None
     gpus_lost: int = 0  # for good, at each strike
     slow: int = 0  # actors
 
@@ -130,16 +93,16 @@ class Bench:
             for index, (part, table) in enumerate(tables.items())
         }
         slowdowns = [self.plan.slowdown] * trouble.slow + [1.0] * (num_actors - trouble.slow)
-        fair_share = sum(map(len, tables.values())) / num_actors
-        jobs = [job for part, table in tables.items() for job in jobs_of_class(part, table, fair_share)]
+        num_images = sum(map(len, tables.values()))
+        jobs = [job for part, table in tables.items() for job in jobs_of_class(part, table, num_images / num_actors)]
         stage = self.runs_dir.stage(f"{next(self._count):02d}")
         bound_s = list_seconds(list(device_s.values()), self.plan.boxes_share, slowdowns)
-        meter = Meter()
-        with show_progress(f"{kind}, {num_actors} GPUs", sum(map(len, tables.values()))) as board, meter.read():
-            troop = Troop(ray.put(device_s), self.plan.boxes_share, slowdowns, stage, board)
+        with tracked(f"{kind}, {num_actors} GPUs", num_images) as tracker:
+            make_worker = partial(SimulatedWorker, device_s, self.plan.boxes_share)
+            troop = Troop(make_worker, slowdowns, PartWriter({"boxes": (stage, Provenance("boxes", {}, {}))}), tracker)
             run = _drive(troop, jobs, trouble, sum(device_s.values()))
         return {"kind": kind, "actors": num_actors, "classes": num_classes, "bound_s": bound_s} | _judge(
-            run, meter, device_s, stage, slowdowns, trouble
+            run, device_s, stage, slowdowns, trouble
         )
 
 
@@ -147,16 +110,20 @@ class Troop:
     """Actors that are there before the run counts, and those that take the places of the dead."""
 
     def __init__(
-        self, device_s: ray.ObjectRef, boxes_share: float, slowdowns: Sequence[float], stage: StageDir, board: Any
+        self, make_worker: Callable[..., Any], slowdowns: Sequence[float], writer: PartWriter, tracker: RemoteTracker
     ) -> None:
-        actor = ray.remote(num_cpus=1, num_gpus=1, max_concurrency=JOBS_AN_ACTOR)(SimulatedLocator)
-        self._start = lambda slowdown: actor.remote(device_s, boxes_share, slowdown, stage, board)
+        self._actor = ray.remote(PartActor).options(num_cpus=1, num_gpus=1, max_concurrency=Ddt.concurrency)
+        self._makers = {slowdown: ray.put(partial(make_worker, slowdown)) for slowdown in {1.0, *slowdowns}}
+        self._writer, self._tracker = writer, tracker
         self._ready = [self._start(slowdown) for slowdown in slowdowns]
-        self.pids: list[int] = ray.get([actor.pid.remote() for actor in self._ready])
+        self.pids: list[int] = ray.get([actor.__ray_call__.remote(lambda _: os.getpid()) for actor in self._ready])
         self.size = len(self.pids)
 
-    def take(self) -> Any:
-        """One that is ready, or a new one."""
+    def _start(self, slowdown: float) -> Any:
+        return self._actor.remote(self._makers[slowdown], Resources(1, 0), "/data", self._writer, self._tracker)
+
+    def take(self, *_: Any, **__: Any) -> Any:
+        """One that is ready, or a new one; nodes are alike."""
         return self._ready.pop(0) if self._ready else self._start(1.0)
 
 
@@ -168,9 +135,11 @@ class Run:
     ended: float = 0.0
     struck: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
+    stats: PoolStats = field(default_factory=PoolStats)
 
 
 def _drive(troop: Troop, jobs: Sequence[Job], trouble: Trouble, device_s: float) -> Run:
+    plan = plan_workers(ClusterConfig(workers=troop.size))
     run, over = Run(time.time()), threading.Event()
 
     def strike() -> None:
@@ -187,7 +156,7 @@ def _drive(troop: Troop, jobs: Sequence[Job], trouble: Trouble, device_s: float)
     thread.start()
     cpu_s = time.process_time()
     try:
-        run_pool(troop.take, troop.size, jobs, jobs_an_actor=JOBS_AN_ACTOR, on_done=count)
+        run_pool(troop.take, plan, jobs, jobs_per_worker=Ddt.concurrency, on_done=count, stats=run.stats)
     finally:
         over.set()
         thread.join()
@@ -195,13 +164,12 @@ def _drive(troop: Troop, jobs: Sequence[Job], trouble: Trouble, device_s: float)
     return run
 
 
-def _judge(
-    run: Run, meter: Meter, device_s: dict[str, float], stage: StageDir, slowdowns: Sequence[float], trouble: Trouble
-) -> Json:
+def _judge(run: Run, device_s: dict[str, float], stage: StageDir, slowdowns: Sequence[float], trouble: Trouble) -> Json:
     parts = _read_parts(stage, device_s)
     makespan_s, capacity = run.ended - run.started, sum(1 / slowdown for slowdown in slowdowns)
     planned_s = sum(device_s.values())
     ideal_s = _ideal(planned_s, capacity, trouble.gpus_lost, [at - run.started for at in run.struck])
+    driver_s = run.stats.seconds - run.stats.seconds_waiting
     return {
         "device_s": planned_s,
         "makespan_s": makespan_s,
@@ -210,11 +178,12 @@ def _judge(
         "device_overrun": None if trouble.slow else sum(p["stopped"] - p["started"] for p in parts) / planned_s - 1,
         "parts": len(parts),
         "struck_at_s": [at - run.started for at in run.struck],
-        "found_dead_at_s": [at - run.started for at in meter.found_dead],
+        "found_dead_at_s": [at - run.started for at in run.stats.lost_at],
+        "speculative_jobs": run.stats.speculative_jobs,
         "driver_cpu_ms_a_class": 1e3 * run.cpu_s / len(device_s),
-        "driver_wall_ms_a_class": 1e3 * (meter.step_s - meter.wait_s) / len(device_s),
-        "driver_busy": (meter.step_s - meter.wait_s) / makespan_s,
-        "steps": meter.steps,
+        "driver_wall_ms_a_class": 1e3 * driver_s / len(device_s),
+        "driver_busy": driver_s / makespan_s,
+        "steps": run.stats.steps,
     }
 
 

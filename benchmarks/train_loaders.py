@@ -2,32 +2,32 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from result import Json
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from psol_ray.config import TrainConfig
 from psol_ray.geometry.crops import box_in_crop, draw_crop
 from psol_ray.images.decoder import make_decoder
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.device import autocast
 from psol_ray.models.networks import PsolNetwork
 from psol_ray.tables import BOXES, CATALOG, RunDir
-from psol_ray.training.loader import Share, TrainingBatch, TrainingLoader
-from psol_ray.training.loop import Trainer
-from psol_ray.training.samples import Samples, collect_samples
+from psol_ray.training.loader import StepBatches, TrainingBatch, TrainingLoader
+from psol_ray.training.settings import TrainConfig
+from psol_ray.training.trainer import Trainer
+from psol_ray.training.training_set import TrainingSet, collect_training_set
 
 __all__ = ["measure"]
 
-Json = dict[str, Any]
+Steps = Generator[StepBatches]
 
 CORES = len(os.sched_getaffinity(0))
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -38,41 +38,39 @@ def measure(params: Json) -> Json:
     """Images/s of each loader in each round."""
     torch.set_num_threads(CORES)
     stages = RunDir(params["run"])
-    samples = collect_samples(stages.stage("catalog").read(CATALOG), stages.stage("boxes").read(BOXES))
+    training_set = collect_training_set(stages.stage("catalog").read(CATALOG), stages.stage("boxes").read(BOXES))
     backbone = find_backbone(params["backbone"])
-    network = PsolNetwork(backbone, num_boxes=1, num_classes=samples.num_classes, for_training=True).to(DEVICE)
+    network = PsolNetwork(backbone, num_boxes=1, num_classes=training_set.num_classes, for_training=True).to(DEVICE)
     # A rate so small that random weights cannot run off.
     config = TrainConfig(batch_size=params["batch_size"], learning_rate=1e-9)
-    trainer = Trainer(network, config, steps_an_epoch=10**9, autocast=partial(autocast, DEVICE, "auto", training=True))
+    trainer = Trainer(network, config, steps_per_epoch=10**9, autocast=partial(autocast, DEVICE, "auto", training=True))
     loaders = {
-        "mock": mock(samples, backbone.input_size, params),
-        "dali": dali(samples, backbone.input_size, params),
-        "dataloader": dataloader(samples, backbone.input_size, params),
+        "mock": mock(training_set, backbone.input_size, params),
+        "dali": dali(training_set, backbone.input_size, params),
+        "dataloader": dataloader(training_set, backbone.input_size, params),
     }
-    share = next(loaders["mock"])
+    batches = next(loaders["mock"])
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network.eval()(share[0].images_NHWC)
+        network.eval()(batches[0].images_NHWC)
     for _ in range(2):
-        trainer.step(share)
-    rounds = [
-        {name: _rate(trainer, shares, params) for name, shares in loaders.items()} for _ in range(params["rounds"])
-    ]
-    for shares in loaders.values():
-        shares.close()  # type: ignore[attr-defined]
+        trainer.step(batches)
+    rounds = [{name: _rate(trainer, steps, params) for name, steps in loaders.items()} for _ in range(params["rounds"])]
+    for steps in loaders.values():
+        steps.close()
     # Backward passes cost twice as much; counted from the forward pass, because the counter takes those of grouped
     # convolutions for whole ones.
     flops = 3 * counter.get_total_flops() / params["batch_size"]
     return {"device": "gpu" if DEVICE.type == "cuda" else "cpu", "gflop_an_image": flops / 1e9, "rounds": rounds}
 
 
-def _rate(trainer: Trainer, shares: Iterator[Share], params: Json) -> float:
+def _rate(trainer: Trainer, batches: Steps, params: Json) -> float:
     """Images/s, with every queue as full at the end as at the beginning: the loader decodes what the steps take."""
-    trainer.step(next(shares))
+    trainer.step(next(batches))
     time.sleep(1)  # queues fill up
     trainer.take_losses()
     started, steps = time.perf_counter(), 0
     while steps < MIN_STEPS or time.perf_counter() - started < params["seconds"]:
-        trainer.step(next(shares))
+        trainer.step(next(batches))
         steps += 1
         if steps % 10 == 0:
             trainer.take_losses()
@@ -80,47 +78,53 @@ def _rate(trainer: Trainer, shares: Iterator[Share], params: Json) -> float:
     return steps * params["batch_size"] / (time.perf_counter() - started)
 
 
-def mock(samples: Samples, size: int, params: Json) -> Iterator[Share]:
-    """The first share for ever."""
-    with closing(dali(samples, size, params)) as shares:
-        share = next(shares)
+def mock(training_set: TrainingSet, size: int, params: Json) -> Steps:
+    """The first step's batch for ever."""
+    with closing(dali(training_set, size, params)) as steps:
+        batches = next(steps)
     while True:
-        yield share
+        yield batches
 
 
-def dali(samples: Samples, size: int, params: Json) -> Iterator[Share]:
+def dali(training_set: TrainingSet, size: int, params: Json) -> Steps:
     """The project's own loader."""
     gpu = 0 if DEVICE.type == "cuda" else None
     decoder = make_decoder(size, params["batch_size"], regions=True, num_threads=CORES, gpu=gpu)
-    recipe = {"batch_size": params["batch_size"], "min_crop_area": 0.2, "seed": 0}
-    yield from TrainingLoader(samples, decoder, params["images"], **recipe).shares(0, 10**6)
+    loader = TrainingLoader(
+        training_set, decoder, params["images"], batch_size=params["batch_size"], min_crop_area=0.2, seed=0
+    )
+    yield from loader.steps_of(0, 10**6)
 
 
 class Crops(Dataset):
     """The same crops with Pillow, as torchvision's users read files. Pixels stay uint8, which is the cheapest."""
 
-    def __init__(self, samples: Samples, size: int, root: str) -> None:
-        self.samples, self.size, self.root = samples, size, root
+    def __init__(self, training_set: TrainingSet, size: int, root: str) -> None:
+        self.training_set, self.size, self.root = training_set, size, root
         self.rng = np.random.default_rng()
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.training_set)
 
     def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor, int]:
-        image = Image.open(Path(self.root) / self.samples.image_ids[row]).convert("RGB")
-        assert self.samples.boxes_N4 is not None
-        box = self.samples.boxes_N4[row]
+        image = Image.open(Path(self.root) / self.training_set.image_ids[row]).convert("RGB")
+        assert self.training_set.boxes_N4 is not None
+        box = self.training_set.boxes_N4[row]
         region = draw_crop(self.rng, *image.size, 0.2, box)
         flip = bool(self.rng.random() < 0.5)
         pixels = np.asarray(image.crop(region).resize((self.size, self.size), Image.Resampling.BILINEAR))
         target = torch.from_numpy(box_in_crop(box, region, flip)).float()
-        return torch.from_numpy((pixels[:, ::-1] if flip else pixels).copy()), target, int(self.samples.labels_N[row])
+        return (
+            torch.from_numpy((pixels[:, ::-1] if flip else pixels).copy()),
+            target,
+            int(self.training_set.labels_N[row]),
+        )
 
 
-def dataloader(samples: Samples, size: int, params: Json) -> Iterator[Share]:
+def dataloader(training_set: TrainingSet, size: int, params: Json) -> Steps:
     """torch's DataLoader with a process a core."""
     loader = DataLoader(
-        Crops(samples, size, params["images"]),
+        Crops(training_set, size, params["images"]),
         batch_size=params["batch_size"],
         shuffle=True,
         drop_last=True,
@@ -129,7 +133,6 @@ def dataloader(samples: Samples, size: int, params: Json) -> Iterator[Share]:
         pin_memory=DEVICE.type == "cuda",
     )
     while True:
-        for images_NHWC, boxes_N4, labels_N in loader:
-            here = [tensor.to(DEVICE, non_blocking=True) for tensor in (images_NHWC, boxes_N4, labels_N)]
-            ones_N = torch.ones(len(labels_N), device=DEVICE)
-            yield [TrainingBatch(here[0], here[1], ones_N, here[2], ones_N.bool())]
+        for images_boxes_labels in loader:
+            images_NHWC, boxes_N4, labels_N = (tensor.to(DEVICE, non_blocking=True) for tensor in images_boxes_labels)
+            yield [TrainingBatch(images_NHWC, boxes_N4, labels_N, torch.ones_like(labels_N, dtype=torch.bool))]

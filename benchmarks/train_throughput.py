@@ -1,24 +1,27 @@
 """Images/s of training: the same steps fed by a mock loader, by DALI, and by a torchvision DataLoader.
 
+    python benchmarks/train_throughput.py --out FILE.json
     python benchmarks/train_throughput.py --run runs/cub --images CUB_200_2011 --out FILE.json
 
-The run directory has a catalog and boxes (`psol index`, `psol boxes`). For each backbone a process trains the joint
-network (both heads, random weights: speed does not depend on them) and lets the three loaders take turns, `--rounds`
-times, `--seconds` each. The mock loader gives the same batch again and again and so is the upper bound. The median of
-the rounds is reported, and the median of each round's ratio to its own mock, since others may use the machine.
+A run directory has a catalog and boxes (`psol index`, `psol boxes`); without one, each image has a box in its middle.
+For each backbone a process trains the joint network (both heads, random weights: speed does not depend on them) and
+lets the three loaders take turns, `--rounds` times, `--seconds` each. The mock loader gives the same batch again and
+again and so is the upper bound. The median of the rounds is reported, and the median of each round's ratio to its own
+mock, since others may use the machine.
 """
 
 import argparse
 import os
 import statistics
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
 
+from data import add_images, find_images, read_catalog, with_middle_boxes, write_stage
 from fresh_process import run_fresh
-from result import print_table, write_result
+from result import Json, print_table, write_result
 
-Json = dict[str, Any]
+from psol_ray.tables import RunDir
 
 BACKBONES = ("vgg16", "vgg_gap", "resnet50", "inception_v3", "densenet161", "tf_efficientnet_lite0")
 TARGETS = {"gpu": 0.95, "cpu": 0.90}
@@ -28,10 +31,12 @@ def main() -> None:
     """Run every backbone, write and print."""
     arguments, load = _parse(), os.getloadavg()[0]
     results = {}
-    for backbone in arguments.backbones.split(","):
-        params = {**vars(arguments), "backbone": backbone}
-        results[backbone] = _ratios(run_fresh("train_loaders", "measure", params, keep_memory=True))
-        print(f"{backbone}: {results[backbone]['dali']['images_per_s']:.2f} images/s", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        run = str(Path(arguments.run).resolve()) if arguments.run else _make_run(arguments, folder)
+        for backbone in arguments.backbones.split(","):
+            params = {**vars(arguments), "run": run, "backbone": backbone}
+            results[backbone] = _ratios(run_fresh("train_loaders", "measure", params, keep_memory=True))
+            print(f"{backbone}: {results[backbone]['dali']['images_per_s']:.2f} images/s", file=sys.stderr, flush=True)
     metrics = {"backbones": results, "targets_dali_over_mock": TARGETS, "load_average_before": load}
     write_result(arguments.out, {"benchmark": "train_throughput", **vars(arguments)}, metrics)
     print_table([_row(backbone, result) for backbone, result in results.items()])
@@ -39,8 +44,8 @@ def main() -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", required=True, help="run directory with a catalog and boxes")
-    parser.add_argument("--images", required=True, help="data root")
+    parser.add_argument("--run", help="run directory with a catalog and boxes")
+    add_images(parser)
     parser.add_argument("--backbones", default=",".join(BACKBONES))
     parser.add_argument("--batch-size", type=int, default=8, help="64 or more on a GPU")
     parser.add_argument("--rounds", type=int, default=3)
@@ -49,9 +54,16 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--smoke", action="store_true", help="one short round of one small backbone")
     arguments = parser.parse_args()
     if arguments.smoke:
-        arguments.backbones, arguments.rounds, arguments.seconds = "tf_efficientnet_lite0", 1, 2
-    arguments.images, arguments.run = os.path.abspath(arguments.images), str(Path(arguments.run).resolve())
+        arguments.backbones, arguments.rounds, arguments.seconds = "tf_efficientnet_lite0", 1, 0.1
+    find_images(arguments)
     return arguments
+
+
+def _make_run(arguments: argparse.Namespace, folder: str) -> str:
+    catalog = read_catalog(arguments)
+    write_stage(RunDir(folder), "catalog", catalog)
+    write_stage(RunDir(folder), "boxes", with_middle_boxes(catalog))
+    return folder
 
 
 def _ratios(result: Json) -> Json:

@@ -5,7 +5,7 @@ Names and sentences alone: everything else of a command is imported once it is c
 
 from dataclasses import dataclass
 
-__all__ = ["COMMANDS", "STAGES", "Command", "Stage"]
+__all__ = ["COMMANDS", "STAGES", "Argument", "Command", "Stage"]
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,28 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Argument:
+    """What a command is given beside its settings: its name in the help, and what may be given."""
+
+    name: str
+    help: str
+    choices: tuple[str, ...] = ()
+    several: bool = False
+
+
+@dataclass(frozen=True)
 class Command:
     """A command of `psol`.
 
-    `function` is `module:function` in `psol_ray.pipeline`; `sections` are the sections of the configuration that it
-    uses, beside `run_dir`; `stages` are the folders that it makes.
+    Attributes:
+        name: as the user types it.
+        purpose: one sentence of help.
+        function: `module:function` in `psol_ray.pipeline`.
+        sections: what it uses of the configuration beside `run_dir`: fields, sections, or sections in sections. A
+            command without any takes no settings at all.
+        stages: the folders that it makes.
+        argument: what it is given beside the settings.
+        overwrites: whether results of another configuration stop it, unless there is `--overwrite`.
     """
 
     name: str
@@ -29,14 +46,19 @@ class Command:
     function: str
     sections: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()
+    argument: Argument | None = None
+    overwrites: bool = False
 
 
-COMMANDS = (
+_NETWORKS = ("localizer", "classifier", "joint")
+
+_ALL = (
     Command(
         "run",
         "Run Algorithm 1 whole: index, boxes, train, predict, evaluate and report.",
         "run:run",
-        ("data", "seed", "boxes", "localizer", "classifier", "joint", "predict", "evaluate", "cluster"),
+        ("data", "seed", "boxes", *_NETWORKS, "predict", "evaluate", "cluster"),
+        overwrites=True,
     ),
     Command(
         "index",
@@ -44,6 +66,7 @@ COMMANDS = (
         "index:index",
         ("data", "cluster"),
         (Stage("catalog", "index"),),
+        overwrites=True,
     ),
     Command(
         "boxes",
@@ -51,19 +74,23 @@ COMMANDS = (
         "boxes:boxes",
         ("data", "boxes", "cluster"),
         (Stage("boxes", "boxes"), Stage("maps", "boxes")),
+        overwrites=True,
     ),
     Command(
         "import",
         "Take the boxes of another project as this run's pseudo boxes.",
         "boxes:import_boxes",
-        ("data", "boxes", "cluster"),
+        ("data", "boxes.imported"),
+        overwrites=True,
     ),
     Command(
         "train",
         "Train the localizer, the classifier, or one network for both.",
         "train:train",
-        ("data", "seed", "localizer", "classifier", "joint", "cluster"),
-        tuple(Stage(name, f"train {name}") for name in ("localizer", "classifier", "joint")),
+        ("data", "seed", *_NETWORKS, "cluster"),
+        tuple(Stage(name, f"train {name}") for name in _NETWORKS),
+        Argument("model", "Network to train.", choices=_NETWORKS),
+        overwrites=True,
     ),
     Command(
         "predict",
@@ -71,6 +98,7 @@ COMMANDS = (
         "predict:predict",
         ("data", "predict", "cluster"),
         (Stage("predictions", "predict"),),
+        overwrites=True,
     ),
     Command(
         "evaluate",
@@ -90,6 +118,7 @@ COMMANDS = (
         "Score another run's localizer on these images: index, predict, evaluate and report.",
         "run:transfer",
         ("data", "predict", "evaluate", "cluster"),
+        overwrites=True,
     ),
     Command(
         "export",
@@ -99,9 +128,11 @@ COMMANDS = (
     ),
     Command(
         "paper-tables",
-        "Print the paper's Tables 1 to 5 with the figures of these run directories beside the paper's.",
+        "Print the paper's tables with the figures of these run directories beside the paper's.",
         "paper_tables:paper_tables",
+        argument=Argument("run", "Run directory.", several=True),
     ),
 )
 
-STAGES = {stage.name: stage for command in COMMANDS for stage in command.stages}
+COMMANDS = {command.name: command for command in _ALL}
+STAGES = {stage.name: stage for command in _ALL for stage in command.stages}

@@ -10,22 +10,31 @@ import pytest
 import ray
 import yaml
 
-from psol_ray.cli.parse import COMMANDS, parse
+from psol_ray.cli.parse import parse
 from psol_ray.models.backbones import find_backbone
+from psol_ray.stages import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 JOBS = ROOT / "jobs"
 
 
-def test_every_command_has_a_script_and_no_other_script_is_there() -> None:
-    assert {path.stem for path in JOBS.glob("*.py")} == set(COMMANDS)
+def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(JOBS / name), *arguments], capture_output=True, text=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_a_script_calls_its_command(command: str) -> None:
-    script = [sys.executable, str(JOBS / f"{command}.py"), "--help"]
-    done = subprocess.run(script, capture_output=True, text=True, cwd=ROOT, check=True)
-    assert COMMANDS[command] in " ".join(done.stdout.split())
+def test_run_py_is_psol_run() -> None:
+    done = run_script("run.py", "--help")
+    assert done.returncode == 0
+    assert COMMANDS["run"].purpose in " ".join(done.stdout.split())
+
+
+def test_psol_py_runs_any_command_and_returns_its_exit_code(tmp_path: Path) -> None:
+    done = run_script("psol.py", "--help")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in COMMANDS)
+    done = run_script("psol.py", "evaluate", "--run_dir", str(tmp_path / "run"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("psol evaluate: ")
 
 
 @pytest.mark.parametrize(
@@ -33,9 +42,20 @@ def test_a_script_calls_its_command(command: str) -> None:
 )
 def test_settings_are_accepted_and_name_real_backbones(name: str, layout: str) -> None:
     config = parse(["run", "--config", str(JOBS / f"{name}.yaml")]).config
+    assert config is not None
     assert config.data.layout == layout
     for section in (config.boxes, config.localizer, config.classifier, config.joint):
         assert find_backbone(section.backbone).name == section.backbone
+
+
+@pytest.mark.parametrize("file", sorted(JOBS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_one_file_of_settings_serves_every_command(file: Path) -> None:
+    with_settings = [command for command in COMMANDS.values() if command.sections]
+    assert len(with_settings) > 5
+    for command in with_settings:
+        argument = ["localizer"] if command.argument else []
+        config = parse([command.name, *argument, "--config", str(file)]).config
+        assert config == parse(["run", "--config", str(file)]).config
 
 
 def test_ray_accepts_the_cluster_file() -> None:

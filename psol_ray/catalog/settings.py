@@ -13,6 +13,7 @@ class DataConfig:
     root: str
     """Folder that holds the images."""
     layout: Literal["imagenet", "cub", "folder", "wsol", "demo"] = "folder"
-    """As distributed (imagenet, cub), train/CLASS/ and val/CLASS/ (folder), wsolevaluation metadata, or made (demo)."""
+    """How the images lie there: as distributed (imagenet, cub), as train/CLASS/ and val/CLASS/ (folder), as
+    wsolevaluation's metadata lists them (wsol), or not yet (demo), which makes them."""
     metadata: str | None = None
-    """wsol: folder of the metadata, with train, test or both in it; null is data.root."""
+    """Folder of wsolevaluation's metadata, with train, test or both in it (layout wsol); null is data.root."""

@@ -3,25 +3,15 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from psol_ray.cli.parse import Invocation, TablesInvocation, parse
 from psol_ray.errors import UserError
+from psol_ray.stages import COMMANDS
+
+if TYPE_CHECKING:
+    from psol_ray.cli.parse import Invocation
 
 __all__ = ["main"]
-
-# The module of psol_ray.pipeline and the function in it that a command calls.
-_COMMANDS = {
-    "run": ("whole", "run"),
-    "index": ("index", "index"),
-    "boxes": ("boxes", "locate"),
-    "train": ("train", "train_model"),
-    "predict": ("predict", "predict"),
-    "evaluate": ("evaluate", "score"),
-    "report": ("report", "report"),
-    "transfer": ("whole", "transfer"),
-    "import": ("exchange", "import_boxes"),
-    "export": ("exchange", "export"),
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,26 +20,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when all is done, 2 after a mistake in the input, which is told in one sentence, 130 after Ctrl-C.
     """
-    command = "psol"
+    arguments = sys.argv[1:] if argv is None else argv
+    name = f"psol {arguments[0]}" if arguments and arguments[0] in COMMANDS else "psol"
     try:
-        invocation = parse(sys.argv[1:] if argv is None else argv)
-        command = f"psol {invocation.command}"
-        _call(invocation)
+        # Late, and no more than the command needs: what reads settings takes a second to import, torch and Ray many.
+        if name == "psol":
+            import_module("psol_ray.cli.overview").show(arguments)
+        else:
+            _call(import_module("psol_ray.cli.parse").parse(arguments))
     except UserError as error:
-        print(f"{command}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"{command}: interrupted; the same command goes on from here", file=sys.stderr)
+        print(f"{name}: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
 
 
-def _call(invocation: Invocation | TablesInvocation) -> None:
-    # Late, and no more than the command needs: torch and Ray take seconds to import.
-    if isinstance(invocation, TablesInvocation):
-        import_module("psol_ray.pipeline.tables").print_tables(invocation.run_dirs)
-        return
-    context = import_module("psol_ray.pipeline.context").Context(invocation.config, invocation.overwrite)
-    module, function = _COMMANDS[invocation.command]
-    command = getattr(import_module(f"psol_ray.pipeline.{module}"), function)
-    command(context, *([invocation.model] if invocation.model else []))
+def _call(invocation: "Invocation") -> None:
+    module, _, function = invocation.command.function.partition(":")
+    given: list[Any] = []
+    if invocation.config is not None:
+        context = import_module("psol_ray.pipeline.context").Context
+        given.append(context(invocation.config, invocation.overwrite))
+    if invocation.argument is not None:
+        given.append(invocation.argument)
+    getattr(import_module(f"psol_ray.pipeline.{module}"), function)(*given)

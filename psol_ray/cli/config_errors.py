@@ -1,85 +1,138 @@
-"""jsonargparse's complaints, made into one sentence: the field, what was found, what was expected, what to do."""
+"""jsonargparse's errors, made into one sentence: the field, what was found, what was expected, what to do.
+
+It raises texts alone, nothing that says which field or value it is about, so those are cut out of the texts here.
+`tests/cli/test_parse.py` makes each of these mistakes and would notice a text that a newer version words anew.
+"""
 
 import re
-from dataclasses import is_dataclass
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import get_args
 
-from jsonargparse import typing as restricted
+from jsonargparse import Namespace
 
-from psol_ray.config import Config
+from psol_ray.cli.fields import describe_type, field_types, sections
+from psol_ray.errors import UserError
+from psol_ray.stages import Command
 
-__all__ = ["field_types", "one_sentence"]
+__all__ = ["check_settings", "format_error"]
 
-_WORDS: dict[Any, str] = {
-    str: "a text",
-    bool: "true or false",
-    int: "a whole number",
-    restricted.PositiveInt: "a whole number above 0",
-    restricted.NonNegativeInt: "a whole number, 0 or more",
-    restricted.PositiveFloat: "a number above 0",
-    restricted.NonNegativeFloat: "a number, 0 or more",
-    restricted.ClosedUnitInterval: "a number from 0 to 1",
-    restricted.OpenUnitInterval: "a number between 0 and 1",
-    NoneType: "null",
+_RENAMED = {
+    "source": "boxes.imported",
+    "boxes.classifier": "boxes.class_maps.classifier",
+    "boxes.threshold": "boxes.class_maps.threshold",
+    "tables": "`psol paper-tables RUN ...`",
 }
+_REMOVED = ("box_loss", "box_loss_weight", "box_weights")
+
+_UNKNOWN_FIELD = re.compile(r"(?:Group '(?P<group>[\w.]+)' does not accept option|Option) '(?P<name>[\w.]+)'")
+_UNKNOWN_WORD = re.compile(r"unrecognized arguments: (?P<word>[^\s=]+)")
+_MISSING = re.compile(r"arguments are required: (?P<name>[\w.]+)")
+_NO_YAML = re.compile(r"(?:Problems parsing|Unexpected) config:\s*(?P<reason>.*)")
+_NO_FILE = re.compile(r"Parser key \"config\": .*?: (?P<file>'.*')$")
+_NO_SECTION = re.compile(r"Parser key \"(?P<path>[\w.]+)\": Unable to load config (?P<value>'.*?')(?: - |$)")
+_FLAG = re.compile(r"argument -*(?P<name>[\w.]+): (?P<reason>.*)")
+_WRONG_VALUE = re.compile(r"Parser key \"(?P<path>[\w.]+)\": (?P<reason>.*)")
 _VALUES = (
-    r"Not of type \w+: (?:invalid literal for .*: |could not convert string to float: )?(.+?)"
-    r"(?: does not conform.*| not an integer.*)?$",
-    r"Got value: (.+)$",
+    re.compile(r"G(?:ot|iven) value: (?P<value>.+)$"),
+    re.compile(r"not '(?P<value>None)Type'$"),
+    re.compile(
+        r"Not of type \w+: (?:invalid literal for .*: |could not convert string to float: )?(?P<value>.+?)"
+        r"(?: does not conform.*| not an integer.*)?$"
+    ),
+    re.compile(r"invalid choice: (?P<value>.+) \(choose from"),
 )
 
 
-def field_types(section: Any = Config, prefix: str = "") -> dict[str, Any]:
-    """Types of all fields below a config class by their paths, such as `boxes.input_size`."""
-    types: dict[str, Any] = {}
-    for name, kind in get_type_hints(section).items():
-        types |= field_types(kind, f"{prefix}{name}.") if is_dataclass(kind) else {f"{prefix}{name}": kind}
-    return types
-
-
-def one_sentence(complaint: str) -> str:
-    """The complaint in the project's words; one that is not known, on one line."""
-    unknown = re.search(r"does not accept option '([\w.]+)'|nrecognized arguments: (?:--)?([\w.]+)", complaint)
-    if unknown:
-        return _unknown(unknown[1] or unknown[2])
-    missing = re.search(r"arguments are required: \w+\.([\w.]+)", complaint)
-    if missing:
-        how = "" if missing[1] == "model" else f"; give it in the YAML file or as --{missing[1]}"
-        return f"{missing[1]}: found nothing, expected {_expected(missing[1])}{how}"
-    line = " ".join(complaint.split())
-    no_yaml = re.match(r"(?:Problems parsing|Unexpected) config:\s*(.*)", line)
-    if no_yaml:
-        reason = no_yaml[1].replace(' in "<unicode string>"', "")[:200]
+def format_error(error: Exception, command: Command) -> str:
+    """What jsonargparse complains of in the project's words; what is not known, on one line."""
+    text = " ".join(str(error).split())
+    if found := _UNKNOWN_FIELD.search(text):
+        return _unknown(".".join(filter(None, found.group("group", "name"))))
+    if found := _UNKNOWN_WORD.search(text):
+        return _unknown_word(found["word"], command)
+    if found := _MISSING.search(text):
+        return _missing(found["name"], command)
+    if found := _NO_YAML.search(text):
+        reason = found["reason"].replace(' in "<unicode string>"', "")[:200]
         return f"config: the file is no YAML mapping of fields to values ({reason}); fix it"
-    impossible = re.match(r"Parser key \"(.+?)\":?\s*(.*)", line)
-    if impossible:
-        return _impossible(impossible[1], impossible[2])
-    return line
+    if found := _NO_FILE.search(text):
+        return f"config: found no file {found['file']}, expected a YAML file of settings; check the path"
+    if found := _NO_SECTION.search(text):
+        return _no_section(found["path"], found["value"])
+    if found := _FLAG.search(text):
+        return _wrong_value(found["name"], found["reason"], command)
+    if found := _WRONG_VALUE.search(text):
+        return _wrong_value(found["path"], found["reason"], command)
+    return text
+
+
+def check_settings(settings: Namespace, command: Command) -> None:
+    """Look for what jsonargparse itself lets pass: a value in place of a section, a null where none may stand.
+
+    Raises:
+        UserError: there is one.
+    """
+    for path in sorted(sections()):
+        if not isinstance(value := settings.get(path), Namespace):
+            raise UserError(_no_section(path, "null" if value is None else repr(value)))
+    for path, kind in field_types().items():
+        if settings.get(path) is None and NoneType not in get_args(kind):
+            raise UserError(_wrong_value(path, "Got value: None", command))
 
 
 def _unknown(path: str) -> str:
+    for old, new in _RENAMED.items():
+        if f"{path}.".startswith(f"{old}."):
+            return f"{path}: found an old name, expected {new + path.removeprefix(old)}; use that"
+    if path.rpartition(".")[2] in _REMOVED:
+        return f"{path}: found a setting that no longer exists; leave it out"
+    return f"{path}: found an unknown field, expected one of {', '.join(_neighbours(path))}; fix or remove it"
+
+
+def _neighbours(path: str) -> list[str]:
+    """Fields and sections of the section that a path is in or, where there is none of this name, above it."""
     section = path.rpartition(".")[0]
-    siblings = [known for known in field_types() if known.rpartition(".")[0] == section]
-    allowed = siblings if section and siblings else sorted({known.partition(".")[0] for known in field_types()})
-    return f"{path}: found an unknown field, expected one of {', '.join(allowed)}; fix or remove it"
+    while section not in sections() and section:
+        section = section.rpartition(".")[0]
+    known = [*field_types(), *sections()]
+    return sorted(name for name in known if name.rpartition(".")[0] == section)
 
 
-def _impossible(path: str, complaint: str) -> str:
-    values = [found[1] for pattern in _VALUES if (found := re.search(pattern, complaint))]
-    if values and _expected(path):
-        return f"{path}: found {values[0]}, expected {_expected(path)}"
-    return f"{path}: {complaint}"
+def _unknown_word(word: str, command: Command) -> str:
+    if command.sections and word.startswith("--"):
+        return _unknown(word[2:])
+    expected = f"psol {command.name} has no such argument; see psol {command.name} --help"
+    return f"found {word!r}, and {expected}"
 
 
-def _expected(path: str) -> str:
-    if path == "model":
-        return "one of localizer, classifier, joint"
-    return _describe(field_types().get(path))
+def _missing(name: str, command: Command) -> str:
+    how = "" if _is_argument(name, command) else f"; give it in the YAML file or as --{name}"
+    return f"{name}: found nothing, expected {_expected(name, command)}{how}"
 
 
-def _describe(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return f"one of {', '.join(get_args(kind))}"
-    # An optional field is a union.
-    return _WORDS.get(kind) or " or ".join(_describe(part) for part in get_args(kind))
+def _no_section(path: str, value: str) -> str:
+    first = next(name for name in field_types() if name.startswith(f"{path}."))
+    return f"{path}: found {value}, expected a section with fields such as {first}; give those"
+
+
+def _wrong_value(path: str, reason: str, command: Command) -> str:
+    expected = _expected(path, command)
+    if expected and "expected one argument" in reason:
+        return f"{path}: found nothing, expected {expected}; give it after --{path}"
+    found = next((found["value"] for pattern in _VALUES if (found := pattern.search(reason))), None)
+    if found and expected:
+        return f"{path}: found {'null' if found == 'None' else found}, expected {expected}"
+    return f"{path}: {reason}"
+
+
+def _is_argument(name: str, command: Command) -> bool:
+    return command.argument is not None and name == command.argument.name
+
+
+def _expected(path: str, command: Command) -> str:
+    if command.argument and _is_argument(path, command):
+        choices = command.argument.choices
+        return f"one of {', '.join(choices)}" if choices else "one or more run directories"
+    if path == "config":
+        return "a YAML file of settings"
+    return describe_type(field_types().get(path))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import ray
 from numpy.typing import NDArray
+from ray.actor import ActorHandle
 
 from psol_ray.distributed.actor import PartActor
 from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
@@ -15,6 +16,7 @@ from psol_ray.distributed.headers import read_sizes_in_parallel
 from psol_ray.distributed.pool import run_pool
 from psol_ray.distributed.progress import RemoteTracker, tracked
 from psol_ray.distributed.settings import ClusterConfig
+from psol_ray.distributed.slots import scheduling_strategy
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Resources
 
@@ -79,18 +81,18 @@ def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: tracker.update(title, done)
 
 
-def _actor_starter(run: PartRun, tracker: RemoteTracker) -> Callable[..., Any]:
+def _actor_starter(run: PartRun, tracker: RemoteTracker) -> Callable[[Resources, str | None], ActorHandle]:
     """Starts an actor with these resources, on this node if one is named."""
     # One copy in the object store, so that weights are read where the driver is and nowhere else.
     make_worker = ray.put(run.make_worker)
 
-    def start(resources: Resources, **options: Any) -> Any:
-        actor = ray.remote(PartActor).options(
+    def start(resources: Resources, node_id: str | None) -> ActorHandle:
+        make_actor: Any = ray.remote(PartActor).options(
             num_cpus=resources.num_cpus,
             num_gpus=0 if resources.gpu is None else 1,
             max_concurrency=run.concurrency,
-            **options,
+            scheduling_strategy=scheduling_strategy(node_id),
         )
-        return actor.remote(make_worker, resources, run.data_root, run.writer, tracker)
+        return make_actor.remote(make_worker, resources, run.data_root, run.writer, tracker)
 
     return start

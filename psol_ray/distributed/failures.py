@@ -19,7 +19,7 @@
     ├── ObjectStoreFullError            a store or disk that is full stays so
     ├── OutOfDiskError
     ├── RuntimeEnvSetupError            a process with this environment cannot be made, now or later
-    ├── UnserializableException         the job raised an error of which unpickling fails: it would raise it again
+    ├── UnserializableException         the job raised an error that cannot be unpickled, and would raise it again
     ├── GetTimeoutError, TaskCancelledError, PendingCallsLimitExceeded, ...   nothing here asks for these
     └── RaySystemError, RpcError, AuthenticationError, ...                    Ray itself is broken
 
@@ -41,6 +41,7 @@ from ray.exceptions import (
     OutOfMemoryError,
     RayError,
     RayTaskError,
+    UnserializableException,
     WorkerCrashedError,
 )
 
@@ -69,10 +70,10 @@ def is_actor_gone(error: RayError) -> bool:
 
 
 def raise_failure(error: RayError) -> NoReturn:
-    """Raise an error that would come again: a UserError as it is, a defect with its traceback, all others in a sentence."""
+    """Raise an error that would come again: a UserError as it is, a defect with its traceback, others in a sentence."""
     if isinstance(error, RayTaskError) and isinstance(error.cause, UserError):
         raise error.cause from None
-    if isinstance(error, (RayTaskError, ActorDiedError)):
+    if isinstance(error, (RayTaskError, ActorDiedError, UnserializableException)):
         raise error  # its text holds the traceback of the job, or of the constructor
     reason = " ".join(str(error).split())[:300]
     raise UserError(

@@ -1,15 +1,15 @@
-"""Image sizes from headers, in Ray tasks: reading 1.28 M of them is bound by the disk, not by one core."""
+"""Reads image sizes from headers in Ray tasks: 1.28 M of them are bound by the disk, not by one core."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import ray
 from numpy.typing import NDArray
 from ray.exceptions import RayTaskError
 
-from psol_ray.catalog import read_sizes
-from psol_ray.distributed.progress import show_progress
+from psol_ray.catalog.headers import read_sizes
+from psol_ray.distributed.cluster import check_nodes
+from psol_ray.distributed.progress import RemoteTracker, tracked
 from psol_ray.errors import UserError
 
 __all__ = ["read_sizes_in_parallel"]
@@ -17,10 +17,9 @@ __all__ = ["read_sizes_in_parallel"]
 _FILES_A_TASK = 2048
 
 
-@ray.remote(num_cpus=1, max_retries=3)
-def _read_chunk(root: str, image_ids: Sequence[str], name: str, board: Any) -> NDArray[np.int32]:
+def _read_chunk(root: str, image_ids: Sequence[str], name: str, tracker: RemoteTracker) -> NDArray[np.int32]:
     sizes_N2 = read_sizes(root, image_ids)
-    board.set.remote(name, len(image_ids))
+    tracker.update(name, len(image_ids))
     return sizes_N2
 
 
@@ -28,13 +27,13 @@ def read_sizes_in_parallel(root: str, image_ids: Sequence[str]) -> NDArray[np.in
     """`(width, height)` of every image, in order; `(0, 0)` for an unreadable one.
 
     Raises:
-        UserError: `root` is not a folder on one of the machines.
+        UserError: `root` is not a folder on one of the machines; or the cluster has no CPUs.
     """
+    check_nodes()  # else the tasks would wait for ever
+    read = ray.remote(_read_chunk).options(num_cpus=1, max_retries=3)
     starts = range(0, len(image_ids), _FILES_A_TASK)
-    with show_progress("Reading headers", len(image_ids)) as board:
-        chunks = [
-            _read_chunk.remote(root, image_ids[start : start + _FILES_A_TASK], str(start), board) for start in starts
-        ]
+    with tracked("Reading headers", len(image_ids)) as tracker:
+        chunks = [read.remote(root, image_ids[start : start + _FILES_A_TASK], str(start), tracker) for start in starts]
         try:
             return np.concatenate(ray.get(chunks))
         except RayTaskError as error:

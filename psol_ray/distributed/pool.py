@@ -1,192 +1,258 @@
-"""A pool of actors that work through jobs, each of which writes its own part.
+"""A pool of actors that work through jobs.
 
-Ray tells three things apart, and so does the pool:
+Why not one of Ray's: `ray.util.ActorPool` (2.60) is for developers of Ray, and drops a dead actor without replacing it.
+Ray Data restarts actors and repeats tasks without end (`max_restarts` and `max_task_retries` are -1), so that one class
+that kills its worker would keep a run in a loop. This pool starts another actor itself, so that it knows which job was
+running, counts a job's deaths, and gives up the job and not the run. Which errors are deaths, `failures` says.
 
-- RayTaskError: the job's own code raised. It would raise again, so it ends the run. A UserError is raised as itself.
-- ActorDiedError with `actor_init_failed`: the actor's constructor raised. It would raise again, too.
-- Any other RayError (ActorDiedError, ActorUnavailableError, NodeDiedError, WorkerCrashedError, OutOfMemoryError, ...,
-  which have no narrower kin): the actor is gone. Actors are made without `max_restarts`: the pool starts another
-  itself, so that it knows which job was running, and that a new actor got through its constructor.
+A worker may be given a job more than it is doing, so that it never waits for the driver. Once nothing else waits, an
+idle worker also does what another holds, which may be slow; whoever is first has done it, and both write the same part.
 
-An actor may be given a job more than it is doing, so that it never waits for the driver. Once nothing else waits, an
-idle actor also does what another holds, which may be slow; whoever is first has done it, and both write the same part.
+The pool begins with the nodes that are there, and takes in those that join.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, RayError, RayTaskError
+from ray.actor import ActorHandle
+from ray.exceptions import RayError
 
-from psol_ray.distributed.jobs import MAX_DEATHS, Backlog, Job
-from psol_ray.errors import UserError
+from psol_ray.distributed.cluster import WorkerPlan
+from psol_ray.distributed.failures import is_actor_gone, raise_failure
+from psol_ray.distributed.packed import pack
+from psol_ray.distributed.queue import MAX_DEATHS, JobQueue
+from psol_ray.distributed.shares import Share
+from psol_ray.distributed.slots import Slots
+from psol_ray.errors import UserError, abbreviate
+from psol_ray.work.jobs import Job, Resources
 
-__all__ = ["run_pool"]
+__all__ = ["PoolStats", "run_pool"]
 
 # An actor loads weights and builds a decoder; beyond this it hangs, or waits for resources that others hold.
 _START_SECONDS = 600.0
+# How often to look for nodes that have joined.
+_LOOK_SECONDS = 5.0
+
+
+@dataclass
+class PoolStats:
+    """What happened in a pool, for those who measure it."""
+
+    jobs_done: int = 0
+    workers_started: int = 0
+    lost_at: list[float] = field(default_factory=list)
+    """When workers were found dead, in seconds since 1970."""
+    speculative_jobs: int = 0
+    """Jobs given to a second worker."""
+    steps: int = 0
+    seconds: float = 0.0
+    """Spent in steps."""
+    seconds_waiting: float = 0.0
+    """Of those, spent waiting for workers."""
 
 
 @dataclass(eq=False)
 class _Worker:
-    """An actor, the answer of its constructor while that is not there yet, and its jobs by their answers."""
+    """An actor, its place, the answer of its constructor while that is not there yet, and its jobs by their answers."""
 
-    actor: Any
+    actor: ActorHandle
+    share: Share
     starting: Any | None
     jobs: dict[Any, Job] = field(default_factory=dict)
 
     def give(self, job: Job) -> None:
-        self.jobs[getattr(self.actor, job.method).remote(*job.arguments)] = job
+        self.jobs[self.actor.run.remote(job.method, job.name, pack(job.images), *job.arguments)] = job
 
     def answers(self) -> list[Any]:
         return list(self.jobs) if self.starting is None else [self.starting]
 
 
 def run_pool(
-    make_actor: Callable[[], Any],
-    num_actors: int,
+    start_actor: Callable[[Resources, str | None], ActorHandle],
+    plan: WorkerPlan,
     jobs: Sequence[Job],
     *,
-    jobs_an_actor: int = 1,
+    jobs_per_worker: int = 1,
     on_done: Callable[[Job], None] | None = None,
+    stats: PoolStats | None = None,
 ) -> None:
     """Run all jobs, the most costly first, and those that follow from them.
 
-    A job whose actor dies is done again, after the others. One under which actors die three times is set aside; the
+    A job whose actor dies is done again, after the others. One under which actors die three times is quarantined; the
     rest is completed.
 
     Args:
-        make_actor: starts an actor that has the jobs' methods.
-        num_actors: how many to start.
+        start_actor: starts an actor with these resources, on this node if one is named. It has a method
+            `run(method, name, packed_images, *arguments)`.
+        plan: how many workers there are to be, and where.
         jobs: what to do.
-        jobs_an_actor: the most it holds: one running, the others queued.
+        jobs_per_worker: the most it holds: one running, the others queued.
         on_done: called after each job.
+        stats: filled in as the pool goes.
 
     Raises:
-        UserError: jobs were set aside and the others are done; no actor starts; or a job raised one.
+        UserError: jobs were quarantined and the others are done; no worker starts; a job raised one; or Ray failed.
     """
-    pool = _Pool(make_actor, Backlog(list(jobs)), jobs_an_actor, on_done)
+    pool = _Pool(start_actor, Slots(plan), JobQueue(list(jobs)), jobs_per_worker, on_done, stats or PoolStats())
     try:
-        pool.start(min(num_actors, len(jobs)))
         while pool.is_busy():
             pool.step()
     finally:
-        pool.kill()
-    if lost := pool.backlog.set_aside():
+        pool.close()
+    if lost := pool.queue.quarantined():
         raise UserError(
             f"{len(lost)} parts were set aside because their worker died {MAX_DEATHS} times"
-            f" ({', '.join(lost[:5])}); everything else is done: look into Ray's logs for the cause (often memory),"
+            f" ({abbreviate(lost, 5)}); everything else is done: look into Ray's logs for the cause (often memory),"
             " then run the same command"
         )
 
 
 @dataclass
 class _Pool:
-    make_actor: Callable[[], Any]
-    backlog: Backlog
-    jobs_an_actor: int
+    start_actor: Callable[[Resources, str | None], ActorHandle]
+    slots: Slots
+    queue: JobQueue
+    jobs_per_worker: int
     on_done: Callable[[Job], None] | None
+    stats: PoolStats
     workers: list[_Worker] = field(default_factory=list)
-    stillbirths: int = 0  # in a row, over all workers
-
-    def start(self, num_actors: int) -> None:
-        for _ in range(num_actors):
-            actor = self.make_actor()
-            self.workers.append(_Worker(actor, actor.__ray_ready__.remote()))
+    failed_starts: int = 0  # in a row, over all workers
+    looked_at: float = float("-inf")
+    worked_at: float = field(default_factory=time.monotonic)
 
     def is_busy(self) -> bool:
-        return bool(self.backlog.waiting) or any(
+        return bool(self.queue.waiting) or any(
             self._is_unfinished(job) for w in self.workers for job in w.jobs.values()
         )
 
     def _is_unfinished(self, job: Job) -> bool:
-        return job not in self.backlog.done
+        return job not in self.queue.done
 
     def step(self) -> None:
-        """Hand out jobs and take in what answers there are."""
+        """Start workers, hand out jobs, and take in an answer if there is one."""
+        started = time.perf_counter()
+        if time.monotonic() - self.looked_at > _LOOK_SECONDS:
+            self.slots.refresh()
+            self.looked_at = time.monotonic()
+            self._start_workers()
         self._hand_out()
+        self._check_somebody_works()
         awaited = {answer: worker for worker in self.workers for answer in worker.answers()}
-        somebody_works = any(worker.jobs for worker in self.workers)
-        answered, _ = ray.wait(list(awaited), num_returns=1, timeout=None if somebody_works else _START_SECONDS)
-        if not answered:
+        waiting = time.perf_counter()
+        answered = self._wait(list(awaited))
+        self.stats.seconds_waiting += time.perf_counter() - waiting
+        if answered is not None:
+            self._take_in(awaited[answered], answered)
+        self.stats.steps += 1
+        self.stats.seconds += time.perf_counter() - started
+
+    def _start_workers(self) -> None:
+        """Start as many as there are jobs and room for, and ask for more room."""
+        starting = sum(worker.starting is not None for worker in self.workers)
+        while len(self.queue.waiting) > starting:
+            share = self.slots.find_free([worker.share for worker in self.workers])
+            if share is None:
+                break
+            self.slots.ask_for_more(0, 0, is_starting=True)
+            actor = self.start_actor(*self.slots.place(share))
+            # Comes back once the constructor has; of all methods that an actor has anyhow, the one that is documented.
+            self.workers.append(_Worker(actor, share, actor.__ray_call__.remote(lambda _: None)))
+            self.stats.workers_started += 1
+            starting += 1
+        self.slots.ask_for_more(len(self.workers), len(self.queue.waiting), is_starting=starting > 0)
+
+    def _check_somebody_works(self) -> None:
+        if any(worker.jobs for worker in self.workers):
+            self.worked_at = time.monotonic()
+        elif time.monotonic() - self.worked_at > _START_SECONDS:
             raise UserError(
                 f"no worker has started within {_START_SECONDS:.0f} s; are others using the cluster?"
                 " See `ray status`, and run the same command again"
             )
-        self._take_in(awaited[answered[0]], answered[0])
+
+    @staticmethod
+    def _wait(answers: list[Any]) -> Any | None:
+        seconds = min(_LOOK_SECONDS, _START_SECONDS)
+        if not answers:  # every node has left
+            time.sleep(seconds)
+            return None
+        ready, _ = ray.wait(answers, num_returns=1, timeout=seconds)
+        return ready[0] if ready else None
 
     def _hand_out(self) -> None:
         # Everybody gets a job before anybody gets two.
-        for held in range(self.jobs_an_actor):
+        for held in range(self.jobs_per_worker):
             for worker in self.workers:
                 if worker.starting is None and len(worker.jobs) == held and not self._holds_suspect(worker):
-                    job = self.backlog.take(worker, self.workers, is_idle=held == 0)
+                    job = self.queue.take(worker, self.workers, is_idle=held == 0)
                     if job is not None:
                         worker.give(job)
         idle = [worker for worker in self.workers if worker.starting is None and not worker.jobs]
-        if idle and not self.backlog.waiting:
-            for worker, job in zip(idle, self._held_by_one(), strict=False):
+        if idle and not self.queue.waiting:
+            for worker, job in zip(idle, self._speculative_jobs(), strict=False):
                 worker.give(job)
+                self.stats.speculative_jobs += 1
 
     def _holds_suspect(self, worker: _Worker) -> bool:
-        return any(self.backlog.must_be_alone(job) for job in worker.jobs.values())
+        return any(self.queue.is_suspect(job) for job in worker.jobs.values())
 
-    def _held_by_one(self) -> list[Job]:
-        """Jobs that one actor alone holds: first those it has not begun, and of those the largest."""
+    def _speculative_jobs(self) -> list[Job]:
+        """Jobs that one worker alone holds: first those it has not begun, and of those the largest."""
         places = [(place, job) for worker in self.workers for place, job in enumerate(worker.jobs.values())]
         held = Counter(job for _, job in places)
         free = [
             (place, job)
             for place, job in places
-            if held[job] == 1 and job.is_on_its_own and self._is_unfinished(job) and not self.backlog.must_be_alone(job)
+            if held[job] == 1 and job.is_independent and self._is_unfinished(job) and not self.queue.is_suspect(job)
         ]
         return [job for _, job in sorted(free, key=lambda held: (-held[0], -held[1].cost))]
 
     def _take_in(self, worker: _Worker, answer: Any) -> None:
         try:
             value = ray.get(answer)
-        except RayTaskError as error:
-            if isinstance(error.cause, UserError):
-                raise error.cause from None
-            raise
         except RayError as error:
-            self._bury(worker, error)
+            if not is_actor_gone(error):
+                raise_failure(error)
+            self._replace(worker, error)
             return
-        self.stillbirths = 0
+        self.failed_starts = 0
         if worker.starting is not None:
             worker.starting = None
+            self._start_workers()
             return
         job = worker.jobs.pop(answer)
         if self._is_unfinished(job):
-            self.backlog.finish(job, worker, value)
+            self.queue.finish(job, worker, value)
+            self.stats.jobs_done += 1
             if self.on_done is not None:
                 self.on_done(job)
 
-    def _bury(self, worker: _Worker, error: RayError) -> None:
+    def _replace(self, worker: _Worker, error: RayError) -> None:
+        """Put a dead worker's jobs back into the queue, and start another."""
         ray.kill(worker.actor)  # ActorUnavailableError leaves it alive, perhaps
         self.workers.remove(worker)
-        if worker.starting is not None:
-            self.stillbirths += 1
-            if getattr(error, "actor_init_failed", False) or self.stillbirths >= MAX_DEATHS:
-                raise _start_error(error)
+        self.stats.lost_at.append(time.time())
+        has_lost_node = self.slots.refresh()
+        # Workers that start on a node that leaves say nothing of the others.
+        if worker.starting is not None and not has_lost_node:
+            self.failed_starts += 1
+            if self.failed_starts >= MAX_DEATHS:
+                reason = " ".join(str(error).split())[:300]
+                raise UserError(
+                    f"{MAX_DEATHS} workers died while they started ({reason}); look into Ray's logs for the cause"
+                    " (often memory)"
+                )
         held = {job for other in self.workers for job in other.jobs.values()}
         for job in worker.jobs.values():
             if self._is_unfinished(job) and job not in held:
-                self.backlog.bury(job)
-        if len(self.backlog.waiting) > sum(other.starting is not None for other in self.workers):
-            self.start(1)
+                self.queue.requeue(job)
+        self._start_workers()
 
-    def kill(self) -> None:
+    def close(self) -> None:
+        self.slots.close()
         for worker in self.workers:
             ray.kill(worker.actor)
-
-
-def _start_error(error: RayError) -> Exception:
-    if isinstance(error, ActorDiedError) and error.actor_init_failed:
-        return error  # its text holds the constructor's traceback
-    reason = " ".join(str(error).split())[:300]
-    return UserError(
-        f"{MAX_DEATHS} workers died while they started ({reason}); look into Ray's logs for the cause (often memory)"
-    )

@@ -12,10 +12,10 @@ class ClusterConfig:
     """The Ray cluster."""
 
     address: str | None = None
-    """Cluster to join; null starts Ray on this machine."""
+    """Ray cluster to join, or in-process for none at all; null starts Ray on this machine."""
     workers: PositiveInt | None = None
-    """Actors and trainers; null is one a GPU, or one a machine where there is no GPU."""
+    """How many workers there are; null is one a GPU, or one a machine where there is no GPU."""
     min_workers: PositiveInt | None = None
-    """Training starts, and goes on after a loss, with this many at least, and grows again; null waits for all."""
+    """Workers with which a training starts, and goes on after a loss, at least; it grows again. Null waits for all."""
     max_failures: NonNegativeInt = 3
     """How often a training that a fault ended goes on from its last checkpoint before it is given up."""

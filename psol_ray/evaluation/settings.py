@@ -11,6 +11,7 @@ class EvaluateConfig:
     """How boxes are scored."""
 
     coordinates: Literal["original", "crop"] = "original"
-    """Of the whole image, or of the paper's centre crop, to which boxes and ground truth are clipped."""
+    """Where boxes are scored: in the whole image (original), or in the paper's centre crop (crop), to which boxes and
+    ground truth are clipped."""
     iou_rule: Literal["at_least", "above"] = "at_least"
-    """A box is right at an IoU of at least 0.5 (the field's standard), or only above it (the authors' code)."""
+    """When a box is right: at an IoU of at least 0.5 (the field's standard), or only above it (the authors' code)."""

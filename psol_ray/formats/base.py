@@ -97,8 +97,8 @@ def export_rows(catalog: pa.Table, table: pa.Table) -> ExportRows:
     has to count it as wrong, too.
 
     Raises:
-        UserError: an image is not in the catalog or there twice, or a box is inside out
-            or not finite.
+        UserError: an image is not in the catalog or there twice, or a box is inside out or
+            not finite.
     """
     rows_N = catalog_rows(catalog, table, "table")
     boxes_N4, images = boxes_array(table), catalog.take(rows_N)

@@ -15,7 +15,7 @@ from psol_ray.formats.base import UNREADABLE_FILE, MatchedBoxes
 from psol_ray.formats.paths import known_rows
 from psol_ray.formats.registry import FormatName, find_format
 from psol_ray.tables.boxes_table import area_fractions, boxes_table, image_sizes
-from psol_ray.tables.schemas import NO_FOREGROUND, OK, UNREADABLE, boxes_array
+from psol_ray.tables.schemas import NO_FOREGROUND, OK, TEST, TRAIN, UNREADABLE, boxes_array
 
 __all__ = ["hash_boxes", "read_boxes", "source_folder", "to_boxes_table"]
 
@@ -51,7 +51,9 @@ def source_folder(setting: str, path: str) -> Path:
     """
     folder = Path(path)
     if "://" in path or not folder.is_dir():
-        raise UserError(f"{setting}: found no folder {path!r} on this machine, expected one of boxes; fix the path")
+        raise UserError(
+            f"{setting}: found no folder {path!r} on this machine, expected the one that holds the boxes; fix the path"
+        )
     return folder
 
 
@@ -130,7 +132,7 @@ def _complete_splits(
     if not boxed_N.any():
         raise UserError(f"{source}: found no box, expected one for each of {len(catalog)} images; give another source")
     kept_N = np.zeros(len(catalog), bool)
-    for split in ("train", "test"):
+    for split in (TRAIN, TEST):
         here_N = mask(pc.equal(catalog.column("split"), split))
         if (here_N & (boxed_N | listed_N)).any():
             complaint = (

@@ -59,13 +59,13 @@ def in_pixels(catalog: pa.Table, rows_M: NDArray[np.int64], fractions_M4: NDArra
 def match_images(paths: pa.Array, image_ids: pa.Array) -> NDArray[np.int64]:
     """Find the row of the image whose id ends like each path, in as many names (folders and file) as any does.
 
-    A file's name alone says nothing (`1.jpg` is in many folders): with a folder before it, it must agree too, unless
-    one of the two is no more than the name.
+    A path that is an id means that image, whatever other ids end so. A file's name alone says nothing (`1.jpg` is in
+    many folders): with a folder before it, it must agree too, unless one of the two is no more than the name.
 
     Returns:
         int64 of shape (len(paths),): `UNKNOWN` where no id ends so, `AMBIGUOUS` where several do.
     """
-    rows_M = np.full(len(paths), UNKNOWN, np.int64)
+    rows_M = np.array(pc.index_in(paths, value_set=image_ids).fill_null(UNKNOWN), np.int64)
     num_names_M, num_names_N = (_num_names(texts) for texts in (paths, image_ids))
     deepest = min(num_names_M.max(initial=0), num_names_N.max(initial=0))
     for depth in range(deepest, 0, -1):

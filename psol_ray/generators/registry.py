@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+from psol_ray.errors import UserError
 from psol_ray.generators.class_maps.settings import ClassMapSettings
 from psol_ray.generators.ddt.settings import DdtSettings
 from psol_ray.generators.imported.settings import ImportedSettings
@@ -48,8 +49,23 @@ def find_generator(boxes: Any, run: RunDir) -> "Generator":
     Args:
         boxes: the section `boxes` of the configuration.
         run: whose boxes they are.
+
+    Raises:
+        UserError: settings of another method are given, which would be of no use.
     """
+    _check_sections(boxes)
     entry = GENERATORS[boxes.method]
     module, _, name = entry.generator.partition(":")
     settings = getattr(boxes, entry.section) if entry.section else boxes
     return getattr(import_module(module), name)(settings, boxes, run)
+
+
+def _check_sections(boxes: Any) -> None:
+    own = GENERATORS[boxes.method].section
+    for section, settings in {entry.section: entry.settings for entry in GENERATORS.values()}.items():
+        if section not in ("", own) and getattr(boxes, section) != settings():
+            methods = " or ".join(name for name, entry in GENERATORS.items() if entry.section == section)
+            raise UserError(
+                f"boxes.{section}: found settings beside boxes.method {boxes.method}, which has no use for them;"
+                f" set boxes.method to {methods}, or leave them out"
+            )

@@ -16,7 +16,7 @@ class InferenceSettings:
     precision: Precision = "auto"
     """Precision of the network that draws boxes; auto is bfloat16 where the device has units for it."""
     batch_size: PositiveInt | None = None
-    """Images in a forward pass of that network; null is 64 on a GPU and 8 on a CPU, where more only take memory."""
+    """Images in a forward pass of the network that draws boxes; null is 64 on a GPU and 8 on a CPU, where more only take memory."""
     compile: bool = False
     """Compile DDT's network when a worker starts. Worth trying on a GPU; on a CPU it gains next to nothing."""
     decode_threads: PositiveInt | None = None
@@ -24,7 +24,8 @@ class InferenceSettings:
     hw_decoder_share: ClosedUnitInterval | None = None
     """Share of JPEGs for a GPU's decoding engine; its multiprocessors take the others. Null is DALI's default."""
     memory_gb: PositiveFloat | None = None
-    """GB of features that a worker may hold; a class of more than a third is read twice. Null: half of what is free."""
+    """GB of features that a worker may hold; a class of more than a third of it is read twice. Null is half of the
+    memory that is free."""
 
     def batch(self, gpu: int | None) -> int:
         """Images in a forward pass on this device."""

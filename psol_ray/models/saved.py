@@ -57,9 +57,8 @@ class SavedNetwork:
         import safetensors.torch
 
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.weights().items()}
-        return safetensors.torch.save(
-            tensors, {"psol_ray": json.dumps(asdict(self)), "recipe": json.dumps(dict(recipe))}
-        )
+        metadata = {"psol_ray": json.dumps(asdict(self)), "recipe": json.dumps(dict(recipe))}
+        return _with_sorted_metadata(safetensors.torch.save(tensors, metadata))
 
     @staticmethod
     def describe(data: bytes) -> SavedNetwork:
@@ -68,10 +67,9 @@ class SavedNetwork:
         Raises:
             UserError: the file is of another program.
         """
-        # A safetensors file starts with the length of its JSON header, eight bytes little-endian.
-        length = int.from_bytes(data[:8], "little")
+        header, _ = _split(data)
         try:
-            return SavedNetwork(**json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["psol_ray"]))
+            return SavedNetwork(**json.loads(json.loads(header)["__metadata__"]["psol_ray"]))
         except (ValueError, KeyError, TypeError):  # no JSON, no metadata of ours, other fields
             raise UserError("found a file of another program; expected a model that `psol train` wrote") from None
 
@@ -88,6 +86,22 @@ class SavedNetwork:
         network = saved.build()
         network.load_state_dict(safetensors.torch.load(data))
         return saved, network.eval()
+
+
+def _split(data: bytes) -> tuple[bytes, bytes]:
+    """The JSON header of a safetensors file, and its tensors. Eight bytes little-endian before them say where it ends."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    return data[8:end], data[end:]
+
+
+def _with_sorted_metadata(data: bytes) -> bytes:
+    """The same file, byte for byte equal for equal content: safetensors leaves the order of metadata to chance."""
+    header, tensors = _split(data)
+    content = json.loads(header)
+    content["__metadata__"] = dict(sorted(content["__metadata__"].items()))
+    text = json.dumps(content, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors are aligned
+    return len(text).to_bytes(8, "little") + text + tensors
 
 
 @dataclass(frozen=True)

@@ -15,5 +15,5 @@ def export(context: Context) -> None:
     left_out = find_format(config.format).write(config.out, context.catalog(), table)
     words = f"{len(table) - left_out:,} boxes in {config.out}"
     if left_out:
-        words += f", {left_out:,} images that cannot be read left out (their names are in {UNREADABLE_FILE})"
+        words += f"; unreadable images left out: {left_out:,}, listed in {UNREADABLE_FILE}"
     context.console.print(f"[bold]export[/]: {words}", soft_wrap=True)

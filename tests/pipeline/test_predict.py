@@ -6,20 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
-import ray
 
-from psol_ray.distributed.predict import PredictionActor
 from psol_ray.geometry.boxes import scale
+from psol_ray.prediction.worker import PredictionWorker
 from psol_ray.tables import CATALOG, PREDICTIONS, RunDir
 from psol_ray.tables.schemas import boxes_array
+from psol_ray.work.jobs import Parts, Task
 
-from .conftest import Run
+from .conftest import ON_RAY, Run
 from .networks import file_of
 
 CENTRE = [0.25, 0.25, 0.5, 0.5]
@@ -165,48 +166,47 @@ def test_networks_that_do_not_fit(
     assert complaint in told
 
 
-def predictor_killed_once(marker: Path) -> Any:
-    """A PredictionActor whose process is killed after the first batch of a part, unless `marker` is there."""
+def worker_killed_once(marker: Path) -> Any:
+    """A worker whose process is killed after the first batch of a part, unless `marker` is there."""
 
-    class Killed(PredictionActor.__ray_metadata__.modified_class):  # type: ignore[attr-defined, misc]
-        def _write(self, part: str, packed: bytes, make_table: Any) -> None:
-            def make_and_die(images: Any, paths: Any, report: Any) -> Any:
-                def report_and_die(done: int) -> None:
-                    report(done)
-                    if not marker.exists():
-                        marker.touch()
-                        os.kill(os.getpid(), signal.SIGKILL)
+    class Killed(PredictionWorker):
+        def process(self, task: Task) -> Parts:
+            def report_and_die(done: int) -> None:
+                task.progress(done)
+                if not marker.exists():
+                    marker.touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
 
-                return make_table(images, paths, report_and_die)
+            return super().process(replace(task, progress=report_and_die))
 
-            super()._write(part, packed, make_and_die)
-
-    return ray.remote(Killed)
+    return Killed
 
 
 def test_two_actors_of_which_one_is_killed_predict_what_one_does(
-    whole: Run, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Run, trained: Run, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert cluster
     marker = tmp_path / "killed"
-    monkeypatch.setattr("psol_ray.pipeline.predict._IMAGES_A_PART", 2)
-    monkeypatch.setattr("psol_ray.pipeline.predict.PredictionActor", predictor_killed_once(marker))
-    assert trained.psol("predict", "--cluster.workers", "2") == 0
+    monkeypatch.setattr("psol_ray.pipeline.predict._IMAGES_PER_PART", 2)
+    monkeypatch.setattr("psol_ray.prediction.worker.PredictionWorker", worker_killed_once(marker))
+    assert trained.psol("predict", *ON_RAY, "--cluster.workers", "2") == 0
     assert marker.exists()
     assert rows_of(trained) == rows_of(whole)
 
 
 # The second part takes a minute, in which the driver is killed.
 SLOW_DRIVER = """
-import sys, time, ray
+import sys, time
 from psol_ray.cli import main
 from psol_ray.pipeline import predict
+from psol_ray.prediction import worker
 
-class Slow(predict.PredictionActor.__ray_metadata__.modified_class):
-    def predict(self, part, packed):
-        time.sleep(60 if part == "part-00001" else 0)
-        super().predict(part, packed)
+class Slow(worker.PredictionWorker):
+    def process(self, task):
+        time.sleep(60 if task.name == "part-00001" else 0)
+        return super().process(task)
 
-predict._IMAGES_A_PART, predict.PredictionActor = 2, ray.remote(Slow)
+predict._IMAGES_PER_PART, worker.PredictionWorker = 2, Slow
 main(sys.argv[1:])
 """
 
@@ -228,7 +228,7 @@ def test_goes_on_where_a_killed_driver_left_off(
     written = {path: path.stat().st_mtime_ns for path in stage.glob("part-*.parquet")}
     assert 1 <= len(written) <= 2
     assert not (stage / "_SUCCESS").exists()
-    monkeypatch.setattr("psol_ray.pipeline.predict._IMAGES_A_PART", 2)
+    monkeypatch.setattr("psol_ray.pipeline.predict._IMAGES_PER_PART", 2)
     assert trained.psol("predict") == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written
     assert rows_of(trained) == rows_of(whole)

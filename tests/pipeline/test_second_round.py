@@ -1,4 +1,4 @@
-"""`psol boxes --boxes.localizer FILE`: the boxes of an earlier run's localizer, in the table that DDT's are in."""
+"""`psol boxes --boxes.method localizer`: the boxes of an earlier run's localizer, in the table that DDT's are in."""
 
 import json
 import shutil
@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pytest
-import ray
 
+from psol_ray.models.saved import NetworkFile
 from psol_ray.tables import PREDICTIONS, RunDir
 from psol_ray.tables.schemas import boxes_array
 
@@ -17,6 +17,11 @@ from .conftest import Run, assert_same_boxes, boxes_of
 from .networks import file_of
 
 CENTRE = [0.25, 0.25, 0.5, 0.5]
+
+
+def by(file: Path | str) -> tuple[str, ...]:
+    """Flags that have this localizer draw the boxes."""
+    return ("--boxes.method", "localizer", "--boxes.localizer.path", str(file))
 
 
 def localizer_of(run: Run) -> Path:
@@ -39,8 +44,8 @@ def second(whole: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Boxes by the localizer of `whole`, for which no weights of DDT's were read; do not change it."""
     run = begin(whole, tmp_path_factory.mktemp("second"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("psol_ray.pipeline.boxes.load_state", lambda *_, **__: pytest.fail("read DDT's weights"))
-        assert run.psol("boxes", "--boxes.localizer", str(localizer_of(whole)), "--boxes.precision", "auto") == 0
+        patch.setattr("psol_ray.models.weights.load_state", lambda *_, **__: pytest.fail("read DDT's weights"))
+        assert run.psol("boxes", *by(localizer_of(whole)), "--boxes.precision", "auto") == 0
     return run
 
 
@@ -66,7 +71,7 @@ def test_makes_missing_parts_only(second: Run, second_copy: Run, whole: Run) -> 
     (folder / "part-red.parquet").unlink()
     (folder / "_SUCCESS").unlink()
     written = (folder / "part-blue.parquet").stat().st_mtime_ns
-    flags = ["--boxes.localizer", str(localizer_of(whole)), "--boxes.precision", "auto"]
+    flags = [*by(localizer_of(whole)), "--boxes.precision", "auto"]
     assert second_copy.psol("boxes", *flags) == 0
     assert (folder / "part-blue.parquet").stat().st_mtime_ns == written
     assert_same_boxes(second_copy, second)
@@ -76,19 +81,19 @@ def test_neither_the_file_s_place_nor_settings_of_ddt_matter(
     whole: Run, second: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copy(localizer_of(whole), tmp_path / "elsewhere.safetensors")
-    monkeypatch.setattr(ray, "is_initialized", lambda: pytest.fail("looked for Ray"))
+    monkeypatch.setattr(NetworkFile, "load", lambda _: pytest.fail("built a network"))
     flags = [
         "--boxes.precision",
         "auto",
         "--boxes.backbone",
         "vgg16",
         "--boxes.weights",
-        "none",
+        "no such file",
         "--boxes.input_size",
         "7",
     ]
     uri = (tmp_path / "elsewhere.safetensors").as_uri()
-    assert second.psol("boxes", "--boxes.localizer", uri, "--boxes.upsample", "nearest", *flags) == 0
+    assert second.psol("boxes", *by(uri), "--boxes.upsample", "nearest", *flags) == 0
     assert "complete already" in capsys.readouterr().out
 
 
@@ -96,7 +101,7 @@ def test_another_localizer_is_another_configuration(
     second: Run, whole: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "other.safetensors").write_bytes(file_of([CENTRE]))
-    flags = ["--boxes.localizer", str(tmp_path / "other.safetensors"), "--boxes.precision", "auto"]
+    flags = [*by(tmp_path / "other.safetensors"), "--boxes.precision", "auto"]
     assert second.psol("boxes", *flags) == 2
     assert "weights_hash: " in capsys.readouterr().err
     assert whole.psol("boxes", *flags) == 2
@@ -105,7 +110,7 @@ def test_another_localizer_is_another_configuration(
 
 def test_a_joint_network_chooses_by_its_own_classes(begun: Run, tmp_path: Path) -> None:
     (tmp_path / "joint.safetensors").write_bytes(file_of([CENTRE, [0.5, 0.5, 0.25, 0.25], [0.9] * 4], num_classes=3))
-    assert begun.psol("boxes", "--boxes.localizer", str(tmp_path / "joint.safetensors")) == 0
+    assert begun.psol("boxes", *by(tmp_path / "joint.safetensors")) == 0
     boxes = boxes_of(begun).filter(pc.field("status") == "ok")
     # The last is clipped to the image.
     expected = np.array([0.25, 0.0625, 0.01])
@@ -138,16 +143,16 @@ def test_refuses_what_is_no_localizer(
     path = tmp_path / "model.safetensors"
     if make_file is not None:
         path.write_bytes(make_file())
-    assert begun.psol("boxes", "--boxes.localizer", str(path)) == 2
+    assert begun.psol("boxes", *by(path)) == 2
     (told,) = capsys.readouterr().err.splitlines()
-    assert told.startswith(f"psol boxes: boxes.localizer: {complaint.format(path=path)}")
+    assert told.startswith(f"psol boxes: boxes.localizer.path: {complaint.format(path=path)}")
     assert not (begun.run_dir / "boxes").exists()
 
 
 @pytest.mark.slow
 def test_a_second_round_goes_on_to_the_page(whole: Run, second_copy: Run, tmp_path: Path) -> None:
     shutil.copytree(whole.run_dir / "classifier", second_copy.run_dir / "classifier")
-    flags = ["--boxes.localizer", str(localizer_of(whole)), "--boxes.precision", "auto"]
+    flags = [*by(localizer_of(whole)), "--boxes.precision", "auto"]
     assert second_copy.psol("run", *flags, "--localizer.epochs", "1", "--boxes.backbone", "no such") == 0
     metrics = json.loads((second_copy.run_dir / "metrics.json").read_text())
     of_predictions = json.loads((whole.run_dir / "metrics.json").read_text())["localization"]["gt_known"]

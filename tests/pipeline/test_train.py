@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,9 @@ from safetensors import safe_open
 
 from psol_ray.models.saved import SavedNetwork
 from psol_ray.pipeline.context import describe
-from psol_ray.tables import CATALOG, PREDICTIONS, Provenance, RunDir
+from psol_ray.tables import CATALOG, PREDICTIONS, RunDir
 
-from .conftest import Run
+from .conftest import ON_RAY, Run
 
 
 def rows_of(stage: Path) -> list[dict[str, float]]:
@@ -71,10 +70,11 @@ def test_the_score_of_the_last_epoch_is_what_evaluation_finds(whole: Run) -> Non
     ],
 )
 def test_refuses_workers_that_cannot_share_a_batch(
-    copy: Run, flags: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+    copy: Run, cluster: str, flags: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert cluster
     shutil.rmtree(copy.run_dir / "localizer")
-    assert copy.psol("train localizer", *flags) == 2
+    assert copy.psol("train localizer", *ON_RAY, *flags) == 2
     assert complaint in capsys.readouterr().err
 
 
@@ -84,7 +84,7 @@ def test_refuses_boxes_of_another_catalog(copy: Run, capsys: pytest.CaptureFixtu
     catalog = stage.read(CATALOG)
     renamed = ["other.jpg", *catalog.column("image_id").to_pylist()[1:]]
     (name,) = stage.parts()
-    made_by = Provenance(**{**asdict(stage.require())})
+    made_by = stage.require()
     stage.write_part(name, catalog.set_column(0, "image_id", [renamed]), made_by)
     assert copy.psol("train localizer") == 2
     told = capsys.readouterr().err
@@ -94,8 +94,7 @@ def test_refuses_boxes_of_another_catalog(copy: Run, capsys: pytest.CaptureFixtu
 @pytest.mark.slow
 def test_one_network_for_both_is_trained_and_predicts_alone(copy: Run) -> None:
     small = {"backbone": "test_efficientnet", "weights": "random", "input_size": "64", "batch_size": "4", "epochs": "1"}
-    options = {"micro_batch_size": "3", "regression": "per_class", "ema_decay": "0.5", "box_weights": "area_fraction"}
-    options |= {"box_loss": "giou", "schedule": "cosine"}
+    options = {"micro_batch_size": "3", "regression": "per_class", "ema_decay": "0.5", "schedule": "cosine"}
     flags = [word for name, value in {**small, **options}.items() for word in (f"--joint.{name}", value)]
     for stage in ("localizer", "classifier", "predictions"):
         shutil.rmtree(copy.run_dir / stage)

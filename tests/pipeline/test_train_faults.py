@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from ray.cluster_utils import Cluster
 
-from .conftest import Run
+from .conftest import ON_RAY, Run
 
 # Three steps an epoch, nine in all, and checkpoints also in the middle of an epoch.
 FLAGS = ("--classifier.epochs", "3", "--classifier.checkpoint_steps", "2", "--classifier.ema_decay", "0.5")
@@ -53,7 +53,7 @@ def fresh_copy(whole: Run, folder: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def quiet(whole: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A training in which nothing went wrong."""
+    """A training in which nothing went wrong, in this process."""
     run = fresh_copy(whole, tmp_path_factory.mktemp("quiet"))
     assert run.psol("train classifier", *FLAGS) == 0
     return run
@@ -63,20 +63,21 @@ def worker_killed_once(marker: Path) -> Callable[[dict[str, Any]], None]:
     """A training loop whose process is killed in the fifth step, after the checkpoint of the fourth."""
 
     def train(loop_config: dict[str, Any]) -> None:
-        from psol_ray.distributed import train_setup, train_worker
+        from psol_ray.distributed import train_worker
+        from psol_ray.training import setup
 
-        class Killed(train_setup.Trainer):  # type: ignore[name-defined, misc]
+        class Killed(setup.Trainer):
             num_steps = 0
 
-            def step(self, share) -> None:  # type: ignore[no-untyped-def]
+            def step(self, batches: Any) -> None:
                 self.num_steps += 1
                 if self.num_steps == 5 and not marker.exists():
                     marker.touch()
                     time.sleep(3)  # Ray Train's controller takes a checkpoint in at its next poll
                     os.kill(os.getpid(), signal.SIGKILL)
-                super().step(share)
+                super().step(batches)
 
-        train_setup.Trainer = Killed  # type: ignore[misc]
+        setup.Trainer = Killed
         train_worker.train_worker(loop_config)
 
     return train
@@ -84,11 +85,17 @@ def worker_killed_once(marker: Path) -> Callable[[dict[str, Any]], None]:
 
 @pytest.mark.slow
 def test_a_worker_killed_in_mid_epoch_costs_nothing_but_time(
-    whole: Run, quiet: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    whole: Run,
+    quiet: Run,
+    tmp_path: Path,
+    cluster: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    assert cluster
     run = fresh_copy(whole, tmp_path)
     monkeypatch.setattr("psol_ray.distributed.train.train_worker", worker_killed_once(tmp_path / "killed"))
-    assert run.psol("train classifier", *FLAGS) == 0
+    assert run.psol("train classifier", *ON_RAY, *FLAGS) == 0
     assert (tmp_path / "killed").exists()
     assert capsys.readouterr().err.count("going on from the last checkpoint") == 1
     assert_same_result(run, quiet)
@@ -96,16 +103,22 @@ def test_a_worker_killed_in_mid_epoch_costs_nothing_but_time(
 
 @pytest.mark.slow
 def test_a_fault_ends_it_where_no_failure_is_allowed_and_the_same_command_goes_on(
-    whole: Run, quiet: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    whole: Run,
+    quiet: Run,
+    tmp_path: Path,
+    cluster: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    assert cluster
     run = fresh_copy(whole, tmp_path)
     monkeypatch.setattr("psol_ray.distributed.train.train_worker", worker_killed_once(tmp_path / "killed"))
-    assert run.psol("train classifier", *FLAGS, "--cluster.max_failures", "0") == 2
+    assert run.psol("train classifier", *ON_RAY, *FLAGS, "--cluster.max_failures", "0") == 2
     told = capsys.readouterr().err.splitlines()[-1]
     assert told.startswith("psol train: training failed 1 times")
     assert told.endswith("the same command goes on from the last checkpoint")
     assert not (stage_of(run) / "_SUCCESS").exists()
-    assert run.psol("train classifier", *FLAGS, "--cluster.max_failures", "0") == 0
+    assert run.psol("train classifier", *ON_RAY, *FLAGS, "--cluster.max_failures", "0") == 0
     assert_same_result(run, quiet)
 
 
@@ -131,7 +144,7 @@ def test_a_killed_driver_costs_nothing_but_time(whole: Run, quiet: Run, tmp_path
     driver.kill()
     driver.wait()
     assert not (stage_of(run) / "_SUCCESS").exists()
-    assert run.psol("train classifier", *FLAGS) == 0
+    assert run.psol("train classifier", *ON_RAY, *FLAGS) == 0
     assert_same_result(run, quiet)
 
 

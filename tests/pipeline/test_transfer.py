@@ -9,8 +9,7 @@ from .conftest import Run
 from .networks import file_of
 
 
-def test_one_command_scores_a_localizer_on_other_images(whole: Run, tmp_path: Path, cluster: str) -> None:
-    assert cluster
+def test_one_command_scores_a_localizer_on_other_images(whole: Run, tmp_path: Path) -> None:
     (tmp_path / "other.safetensors").write_bytes(file_of([[0, 0, 1, 1]]))
     run = Run(whole.config, tmp_path / "transfer", whole.root)
     assert run.psol("transfer", "--predict.localizer", str(tmp_path / "other.safetensors")) == 0
@@ -28,6 +27,7 @@ def test_one_command_scores_a_localizer_on_other_images(whole: Run, tmp_path: Pa
         "per_class.csv",
         "predictions",
         "report",
+        "scores",
     }
 
 

@@ -42,6 +42,8 @@ def write_config(folder: Path, root: Path, **changes: object) -> Path:
         "boxes": {"backbone": "test_resnet", "weights": "random", "input_size": 96, "precision": "float32"},
         "localizer": {**network, "epochs": 2},
         "classifier": {**network, "epochs": 1},
+        # Most tests are not about Ray, which takes seconds to start, and whose every process imports torch anew.
+        "cluster": {"address": "in-process"},
         **changes,
     }
     path = folder / "config.yaml"

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from psol_ray.report import render_page
+from psol_ray.evaluation import ScoringProtocol, score_images
+from psol_ray.report.page import render_page
 from psol_ray.tables.schemas import BOXES, CATALOG, OK, PREDICTIONS, UNREADABLE
 
 Box = Sequence[float]
@@ -57,7 +58,7 @@ class Run:
     catalog: list[dict[str, Any]] = field(default_factory=list)
     boxes: list[dict[str, Any]] = field(default_factory=list)
     predictions: list[dict[str, Any]] = field(default_factory=list)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=lambda: {"teacher": "DDT"})
     curves: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     made_by: dict[str, dict[str, Any]] = field(default_factory=dict)
     title: str = "Patches"
@@ -70,18 +71,18 @@ class Run:
         split: str = "test",
         size: tuple[int, int] = (64, 32),
         gt: Sequence[Box] = ((0, 0, 32, 32),),
-        ddt: Box | None = (0, 0, 32, 32),
+        pseudo: Box | None = (0, 0, 32, 32),
         localizer: Box | None = (0, 0, 32, 32),
         class_name: str = "",
         on_disk: bool = True,
     ) -> None:
-        """An image and its rows; a test image without a `localizer` box has no row in predictions."""
+        """Add an image and its rows; a test image without a `localizer` box has no row in predictions."""
         common = {"image_id": image_id, "label": label, "width": size[0], "height": size[1]}
         name = class_name or f"class_{label}"
         self.catalog.append(common | {"class_name": name, "split": split, "gt_boxes": [list(b) for b in gt]})
-        if ddt is not None:
-            status = UNREADABLE if ddt == NAN_BOX else OK
-            self.boxes.append(common | dict(zip(CORNERS, ddt, strict=True)) | {"status": status})
+        if pseudo is not None:
+            status = UNREADABLE if pseudo == NAN_BOX else OK
+            self.boxes.append(common | dict(zip(CORNERS, pseudo, strict=True)) | {"status": status})
         if localizer is not None and split == "test":
             top: dict[str, Any] = {"top_labels": [label], "top_probs": [0.75]}
             if localizer == NAN_BOX:
@@ -90,14 +91,20 @@ class Run:
         if on_disk:
             Image.new("RGB", size, (90, 120, 60)).save(self.data_root / image_id)
 
+    def tables(self) -> dict[str, pa.Table]:
+        """Its tables, scored as its metrics say."""
+        rows = {"catalog": (self.catalog, CATALOG), "boxes": (self.boxes, BOXES)}
+        rows |= {"predictions": (self.predictions, PREDICTIONS)}
+        tables = {name: pa.Table.from_pylist(rows, schema=schema) for name, (rows, schema) in rows.items()}
+        protocol = ScoringProtocol(self.metrics.get("crop_share"), self.metrics.get("iou_rule") == "above")
+        return {**tables, "scores": score_images(*tables.values(), protocol)}
+
     def html(self, **changes: Any) -> str:
         run = replace(self, **changes)
         return render_page(
             title=run.title,
             data_root=str(run.data_root),
-            catalog=pa.Table.from_pylist(run.catalog, schema=CATALOG),
-            boxes=pa.Table.from_pylist(run.boxes, schema=BOXES),
-            predictions=pa.Table.from_pylist(run.predictions, schema=PREDICTIONS),
+            **run.tables(),
             metrics=run.metrics,
             curves=run.curves,
             made_by=run.made_by,

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from psol_ray.report import score_table
-from psol_ray.report.scores import headline, percent
+from psol_ray.report.scores import headline, percent, score_table
 
 METRICS: dict[str, Any] = {
     "images": {"train": 1300, "test": 200, "unreadable": 1},
@@ -16,6 +15,7 @@ METRICS: dict[str, Any] = {
     "classification": {"top1": 0.625, "top5": None},
     "baselines": {"whole_image": 0.2, "constant_box": 0.21},
     "coordinates": "original",
+    "teacher": "DDT",
 }
 
 

@@ -11,28 +11,27 @@ from psol_ray.images.dali import DaliDecoder, dali_available
 from psol_ray.images.decoder import Decoder
 from psol_ray.images.pillow import PillowDecoder
 from psol_ray.training.loader import TrainingBatch, TrainingLoader
-
-from .toys import write_samples
+from synthetic.training import write_training_set
 
 SIZE = 32
 
 
 def make_loader(root: Path, number: int = 10, decoder: Decoder | None = None, **changes: Any) -> TrainingLoader:
-    samples = write_samples(root, number)
+    training_set = write_training_set(root, number)
     settings = {"batch_size": 4, "min_crop_area": 0.2, "seed": 7, **changes}
-    return TrainingLoader(samples, decoder or PillowDecoder(SIZE), str(root), **settings)
+    return TrainingLoader(training_set, decoder or PillowDecoder(SIZE), str(root), **settings)
 
 
 def epoch_of(loader: TrainingLoader, epoch: int = 0) -> list[TrainingBatch]:
     """Its steps, of which each must be one batch."""
     batches = []
-    for share in loader.shares(epoch * loader.steps, (epoch + 1) * loader.steps):
+    for share in loader.steps_of(epoch * loader.steps, (epoch + 1) * loader.steps):
         (batch,) = share
         batches.append(batch)
     return batches
 
 
-FIELDS = ("images_NHWC", "boxes_N4", "weights_N", "labels_N", "ok_N")
+FIELDS = ("images_NHWC", "boxes_N4", "labels_N", "ok_N")
 
 
 def assert_same(a: TrainingBatch, b: TrainingBatch) -> None:
@@ -74,7 +73,7 @@ def test_a_share_is_cut_into_batches_of_the_same_images(
     tmp_path: Path, micro_batch_size: int, sizes: list[int]
 ) -> None:
     cut = make_loader(tmp_path, micro_batch_size=micro_batch_size)
-    for whole, share in zip(epoch_of(make_loader(tmp_path)), cut.shares(0, cut.steps), strict=True):
+    for whole, share in zip(epoch_of(make_loader(tmp_path)), cut.steps_of(0, cut.steps), strict=True):
         assert [len(batch.labels_N) for batch in share] == sizes
         for field in FIELDS:
             assert torch.equal(torch.cat([getattr(batch, field) for batch in share]), getattr(whole, field)), field
@@ -84,7 +83,7 @@ def test_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     loader = make_loader(tmp_path)  # 3 steps an epoch
     whole = [batch for epoch in range(3) for batch in epoch_of(loader, epoch)]
     for first, last in ((0, 9), (1, 2), (2, 7), (5, 6), (8, 9), (9, 9)):
-        part = [batch for (batch,) in loader.shares(first, last)]
+        part = [batch for (batch,) in loader.steps_of(first, last)]
         assert len(part) == last - first
         for found, expected in zip(part, whole[first:last], strict=True):
             assert_same(found, expected)
@@ -120,8 +119,8 @@ def test_an_unreadable_image_keeps_its_place_and_does_not_count(tmp_path: Path) 
 
 
 def test_without_boxes_there_are_no_targets_for_boxes(tmp_path: Path) -> None:
-    samples = write_samples(tmp_path, 4, boxes=False)
-    loader = TrainingLoader(samples, PillowDecoder(SIZE), str(tmp_path), batch_size=2, min_crop_area=1, seed=0)
+    training_set = write_training_set(tmp_path, 4, boxes=False)
+    loader = TrainingLoader(training_set, PillowDecoder(SIZE), str(tmp_path), batch_size=2, min_crop_area=1, seed=0)
     batches = epoch_of(loader)
     assert all(batch.boxes_N4 is None for batch in batches)
     assert sorted(torch.cat([batch.labels_N for batch in batches]).tolist()) == [0, 0, 1, 1]

@@ -1,4 +1,4 @@
-"""The recipe on toys."""
+"""The recipe on a few synthetic images."""
 
 import copy
 import math
@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from psol_ray.config import TrainConfig
 from psol_ray.errors import UserError
 from psol_ray.images.pillow import PillowDecoder
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.networks import PsolNetwork
 from psol_ray.training.loader import TrainingLoader
-from psol_ray.training.loop import Trainer, rate_factor
-
-from .toys import write_samples
+from psol_ray.training.settings import TrainConfig
+from psol_ray.training.trainer import Trainer, rate_factor
+from synthetic.training import write_training_set
 
 BATCH = 8
 
@@ -25,8 +24,8 @@ def recipe(**changes: Any) -> TrainConfig:
     return TrainConfig(**{"learning_rate": 0.02, "epochs": 4, "batch_size": BATCH, **changes})
 
 
-def make_trainer(network: PsolNetwork | None = None, steps_an_epoch: int = 2, **changes: Any) -> Trainer:
-    return Trainer(network or make_network(), recipe(**changes), steps_an_epoch=steps_an_epoch)
+def make_trainer(network: PsolNetwork | None = None, steps_per_epoch: int = 2, **changes: Any) -> Trainer:
+    return Trainer(network or make_network(), recipe(**changes), steps_per_epoch=steps_per_epoch)
 
 
 def make_network() -> PsolNetwork:
@@ -35,14 +34,14 @@ def make_network() -> PsolNetwork:
 
 
 def make_loader(root: Path, number: int = 16, **changes: Any) -> TrainingLoader:
-    samples = write_samples(root, number)
+    training_set = write_training_set(root, number)
     settings = {"batch_size": BATCH, "min_crop_area": 0.6, "seed": 0, **changes}
-    return TrainingLoader(samples, PillowDecoder(32), str(root), **settings)
+    return TrainingLoader(training_set, PillowDecoder(32), str(root), **settings)
 
 
 def train(trainer: Trainer, loader: TrainingLoader, first: int, last: int) -> list[float]:
-    for share in loader.shares(first, last):
-        trainer.step(share)
+    for batches in loader.steps_of(first, last):
+        trainer.step(batches)
     return trainer.take_losses()
 
 
@@ -95,8 +94,8 @@ def test_the_moving_average_is_that_of_the_weights(tmp_path: Path) -> None:
     trainer, loader = make_trainer(ema_decay=0.75), make_loader(tmp_path)
     name = "heads.box.2.bias"
     expected = None
-    for share in loader.shares(0, 5):
-        trainer.step(share)
+    for batches in loader.steps_of(0, 5):
+        trainer.step(batches)
         now = trainer.network.state_dict()[name].clone()
         expected = now if expected is None else 0.75 * expected + 0.25 * now
     assert torch.allclose(trainer.result.state_dict()[name], expected, atol=1e-7)
@@ -137,8 +136,8 @@ def test_rates_by_step(settings: dict[str, Any], factors: list[float]) -> None:
 def test_the_optimizer_follows_the_schedule(tmp_path: Path) -> None:
     trainer, loader = make_trainer(learning_rate=0.01, rate_decay_epochs=1), make_loader(tmp_path)
     rates = []
-    for share in loader.shares(0, 4):
-        trainer.step(share)
+    for batches in loader.steps_of(0, 4):
+        trainer.step(batches)
         rates.append(trainer.learning_rate)
     assert rates == pytest.approx([0.01, 0.01, 0.001, 0.001])
 

@@ -11,9 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+from psol_ray.evaluation import evaluate
+from psol_ray.evaluation.ground_truth import GroundTruth, best_ious
+from psol_ray.geometry.boxes import fractions_to_xyxy, xyxy_to_fractions
 from psol_ray.images.pillow import PillowDecoder
 from psol_ray.models.networks import Outputs
-from psol_ray.tables import CATALOG
+from psol_ray.tables.schemas import BOXES, CATALOG, PREDICTIONS, box_columns
 from psol_ray.training.validation import Validator, validation_images
 
 SIZE = 16
@@ -65,7 +68,7 @@ LEFT, ALL, CORNER = [[0, 0, 0.5, 1]], [[0, 0, 1, 1]], [[0.5, 0.5, 0.5, 0.5]]
     ("boxes", "labels", "expected"),
     [
         pytest.param([LEFT, ALL, ALL], None, {"gt_known": 1.0}, id="boxes"),
-        pytest.param([CORNER, CORNER, ALL], None, {"gt_known": 0.5}, id="the best of several true boxes"),
+        pytest.param([CORNER, CORNER, ALL], None, {"gt_known": 0.5}, id="the best of several ground-truth boxes"),
         pytest.param(None, [0, 1, 0], {"top1": 2 / 3}, id="classes"),
         pytest.param([ALL, LEFT, ALL], LABELS, {"gt_known": 1.0, "top1": 1.0}, id="IoU of exactly one half"),
         # Boxes of class 0 and class 1; each image counts with that of its own class.
@@ -95,7 +98,39 @@ def test_says_nothing_where_nothing_is_known(tmp_path: Path) -> None:
     assert scores(tmp_path, says([LEFT] * 3, LABELS), catalog.slice(0, 1)) == {}
 
 
-def test_without_classes_only_images_with_true_boxes_are_read(tmp_path: Path) -> None:
+def test_without_classes_only_images_with_ground_truth_are_read(tmp_path: Path) -> None:
     catalog = make_catalog(tmp_path)
     assert validation_images(catalog, classes=True).column("image_id").to_pylist() == ["0.png", "1.png", "2.png"]
     assert validation_images(catalog, classes=False).column("image_id").to_pylist() == ["0.png", "1.png"]
+
+
+def test_a_tie_is_right_in_validation_as_it_is_in_scores(tmp_path: Path) -> None:
+    """Boxes of whole pixels that are twice the ground truth, which fractions of the sides miss by their last digit."""
+    sizes_N2 = np.stack(np.meshgrid(np.arange(200, 700, 21), np.arange(201, 700, 21)), axis=-1).reshape(-1, 2)
+    rng = np.random.default_rng(0)
+    start_N2, extent_N2 = rng.integers(1, 60, (2, len(sizes_N2), 2))
+    gt_N4 = np.concatenate([start_N2, start_N2 + extent_N2], axis=1)
+    boxes_N4 = gt_N4 + extent_N2[:, :1] * [0, 0, 1, 0]
+    Image.new("RGB", (SIZE, SIZE)).save(tmp_path / "0.png")
+    names = [f"{i}.png" for i in range(len(sizes_N2))]
+    for name in names[1:]:
+        (tmp_path / name).hardlink_to(tmp_path / "0.png")
+    columns = {"image_id": names, "label": [0] * len(names), "class_name": ["a"] * len(names)}
+    columns |= {"split": ["test"] * len(names), "width": sizes_N2[:, 0], "height": sizes_N2[:, 1]}
+    catalog = pa.table({**columns, "gt_boxes": [[box] for box in gt_N4.tolist()]}).cast(CATALOG)
+
+    fractions_N4 = torch.from_numpy(xyxy_to_fractions(boxes_N4, *sizes_N2.T))
+    done = 0
+
+    def network(images_NHWC: torch.Tensor) -> Outputs:
+        nonlocal done
+        done += len(images_NHWC)
+        return Outputs(fractions_N4[done - len(images_NHWC) : done, None], None)
+
+    predictions = pa.table({"image_id": names, **box_columns(boxes_N4), "top_labels": [[]] * len(names)})
+    predictions = predictions.append_column("top_probs", predictions["top_labels"]).cast(PREDICTIONS)
+    expected = evaluate(catalog, BOXES.empty_table(), predictions).metrics["localization"]["gt_known"]
+    assert scores(tmp_path, network, catalog) == {"gt_known": expected} == {"gt_known": 1.0}
+    # What this is about: computed from fractions, many of these IoUs are below a half.
+    iou_N = best_ious(fractions_to_xyxy(fractions_N4.numpy(), *sizes_N2.T), GroundTruth.of(catalog))
+    assert (iou_N < 0.5).sum() > 50

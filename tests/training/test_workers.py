@@ -8,14 +8,13 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
-from psol_ray.config import TrainConfig
 from psol_ray.images.pillow import PillowDecoder
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.networks import PsolNetwork
 from psol_ray.training.loader import TrainingLoader
-from psol_ray.training.loop import Trainer
-
-from .toys import write_samples
+from psol_ray.training.settings import TrainConfig
+from psol_ray.training.trainer import Trainer
+from synthetic.training import write_training_set
 
 STEPS = 4
 
@@ -27,12 +26,12 @@ def train(root: str, rank: int, world_size: int, name: str, batch_size: int) -> 
     network = PsolNetwork(find_backbone(name), num_boxes=1, num_classes=2)
     wrap = DistributedDataParallel if world_size > 1 else lambda network: network
     config = TrainConfig(learning_rate=0.02, epochs=2, batch_size=batch_size, ema_decay=0.5)
-    trainer = Trainer(network, config, steps_an_epoch=2, wrap=wrap)
+    trainer = Trainer(network, config, steps_per_epoch=2, wrap=wrap)
     # Each rank its own files, equal by their seed: none reads what another has half written.
     images = Path(root) / f"{world_size}-{rank}"
     images.mkdir()
     loader = TrainingLoader(
-        write_samples(images, 10),
+        write_training_set(images, 10),
         PillowDecoder(32),
         str(images),
         batch_size=batch_size,
@@ -42,8 +41,8 @@ def train(root: str, rank: int, world_size: int, name: str, batch_size: int) -> 
         world_size=world_size,
         micro_batch_size=2 if world_size > 1 else None,
     )
-    for share in loader.shares(0, STEPS):
-        trainer.step(share)
+    for batches in loader.steps_of(0, STEPS):
+        trainer.step(batches)
     losses = trainer.take_losses()
     result = trainer.ready_result().state_dict()
     torch.save((losses, network.state_dict(), result), f"{root}/{world_size}-{rank}.pt")

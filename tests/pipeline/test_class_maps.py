@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 import pytest
-import ray
 import torch
 
 from psol_ray.cli.parse import parse
@@ -21,8 +20,8 @@ from psol_ray.heatmaps import heat_to_boxes
 from psol_ray.images.decoder import make_decoder
 from psol_ray.models.saved import SavedNetwork
 from psol_ray.pipeline.context import Context
-from psol_ray.pipeline.maps import read_maps
-from psol_ray.tables import BOXES, CATALOG, MAPS, Provenance, RunDir
+from psol_ray.pipeline.evaluate import read_maps
+from psol_ray.tables import BOXES, CATALOG, MAPS, Provenance, RunDir, StageDir
 from psol_ray.tables.schemas import boxes_array
 
 from .conftest import Run, assert_same_boxes, boxes_of
@@ -34,9 +33,8 @@ GRAD_CAM = ["--boxes.method", "grad_cam"]
 
 
 @pytest.fixture(scope="module")
-def classified(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Run:
+def classified(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """18 images of two classes, two of which cannot be read; a catalog, and a classifier that nobody trained."""
-    assert cluster
     folder = tmp_path_factory.mktemp("classified")
     root = write_images(folder / "images", ["red", "blue"])
     cut_short(root / "train/red/1.jpg", root / "val/blue/2.jpg")
@@ -64,7 +62,7 @@ def cam(classified: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Boxes by CAM, for which no weights of DDT's were read; do not change it."""
     run = copy_of(classified, tmp_path_factory.mktemp("cam"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("psol_ray.pipeline.boxes.load_state", lambda *_, **__: pytest.fail("read DDT's weights"))
+        patch.setattr("psol_ray.models.weights.load_state", lambda *_, **__: pytest.fail("read DDT's weights"))
         assert run.psol("boxes", *CAM) == 0
     return run
 
@@ -120,7 +118,7 @@ def test_boxes_are_around_what_is_high_and_a_damaged_file_costs_itself(cam: Run)
     np.testing.assert_allclose(boxes_array(boxes), expected_N4, atol=1.6)
     summary = json.loads((cam.run_dir / "boxes" / "_SUCCESS").read_text())["summary"]
     assert (summary["images"], summary["without_foreground"], summary["unreadable"]) == (18, 0, 2)
-    assert RunDir(str(cam.run_dir)).stage("maps").summary() == {"images": 6}
+    assert RunDir(str(cam.run_dir)).stage("maps").summary() == {"parts": 2}
 
 
 @pytest.mark.parametrize(
@@ -161,25 +159,29 @@ def test_killed_before_it_claims_the_maps(cam: Run, cam_copy: Run) -> None:
 
 
 def test_boxes_are_complete_only_once_maps_are(begun: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(_: object) -> None:
-        raise KeyboardInterrupt
+    complete = StageDir.complete
 
-    monkeypatch.setattr("psol_ray.pipeline.boxes.complete_maps", killed)
+    def killed(stage: StageDir, *arguments: Any) -> None:
+        if stage.name == "maps":
+            raise KeyboardInterrupt
+        complete(stage, *arguments)
+
+    monkeypatch.setattr(StageDir, "complete", killed)
     assert begun.psol("boxes", *CAM) == 130
     assert len(written(begun, "boxes")) == len(written(begun, "maps")) == 2
     assert RunDir(str(begun.run_dir)).stage("boxes").made_by() is None
 
 
 @contextmanager
-def without_ray() -> Iterator[None]:
+def without_executor() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ray, "is_initialized", lambda: pytest.fail("looked for Ray"))
+        patch.setattr(Context, "executor", property(lambda _: pytest.fail("wanted to run something")))
         yield
 
 
 def test_nothing_of_ddt_matters(cam: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["--boxes.backbone", "no such", "--boxes.weights", "none", "--boxes.upsample", "nearest"]
-    with without_ray():
+    flags = ["--boxes.backbone", "no such", "--boxes.weights", "no such file", "--boxes.upsample", "nearest"]
+    with without_executor():
         assert cam.psol("boxes", *CAM, *flags, "--boxes.input_size", "7", "--boxes.precision", "bfloat16") == 0
     assert "complete already" in capsys.readouterr().out
 
@@ -190,9 +192,9 @@ def test_the_file_s_place_does_not_matter(begun: Run, tmp_path: Path, capsys: py
         # A joint network's: its boxes are not looked at.
         path.write_bytes(file_of([[0.25] * 4], num_classes=2))
     shutil.rmtree(begun.run_dir / "classifier")
-    assert begun.psol("boxes", *GRAD_CAM, "--boxes.classifier", str(first)) == 0
-    with without_ray():
-        assert begun.psol("boxes", *GRAD_CAM, "--boxes.classifier", second.as_uri()) == 0
+    assert begun.psol("boxes", *GRAD_CAM, "--boxes.class_maps.classifier", str(first)) == 0
+    with without_executor():
+        assert begun.psol("boxes", *GRAD_CAM, "--boxes.class_maps.classifier", second.as_uri()) == 0
     assert "complete already" in capsys.readouterr().out
     found = RunDir(str(begun.run_dir)).stage("boxes").require()
     assert set(found.config) == {"method", "threshold", "classifier", "weights_hash"}
@@ -208,7 +210,7 @@ def test_own_classifier_is_an_input(cam: Run) -> None:
 def test_another_threshold_draws_other_boxes_from_the_same_maps(
     cam: Run, cam_copy: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = [*CAM, "--boxes.threshold", "0.7"]
+    flags = [*CAM, "--boxes.class_maps.threshold", "0.7"]
     assert cam_copy.psol("boxes", *flags) == 2
     assert "threshold: 0.2 there, 0.7 now" in capsys.readouterr().err
     assert cam_copy.psol("boxes", *flags, "--overwrite") == 0
@@ -232,14 +234,14 @@ def test_ddt_knows_nothing_of_it(cam_copy: Run, capsys: pytest.CaptureFixture[st
     assert (cam_copy.run_dir / "maps" / "_SUCCESS").exists()
     assert read_maps(context_of(cam_copy)) is None
     found = RunDir(str(cam_copy.run_dir)).stage("boxes").require()
-    assert set(found.config) == {"backbone", "weights", "input_size", "upsample", "precision", "weights_hash"}
+    assert set(found.config) == {"method", "backbone", "weights", "input_size", "upsample", "precision"}
     capsys.readouterr()
-    with without_ray():
-        assert cam_copy.psol("boxes", "--boxes.threshold", "0.5") == 0
+    with without_executor():
+        assert cam_copy.psol("boxes") == 0
         assert "complete already" in capsys.readouterr().out
-        assert cam_copy.psol("boxes", "--boxes.classifier", "some.safetensors") == 2
+        assert cam_copy.psol("boxes", "--boxes.class_maps.classifier", "some.safetensors") == 2
     (told,) = capsys.readouterr().err.splitlines()
-    assert "beside boxes.method ddt, which has no use for one; set boxes.method to cam or grad_cam" in told
+    assert "beside boxes.method ddt, which has no use for them; set boxes.method to cam or grad_cam" in told
 
 
 def file_with(backbone: str) -> bytes:
@@ -250,7 +252,7 @@ def file_with(backbone: str) -> bytes:
 @pytest.mark.parametrize(
     ("make_file", "complaint"),
     [
-        pytest.param(None, "boxes.classifier: found no file '{path}', expected a model", id="missing"),
+        pytest.param(None, "boxes.class_maps.classifier: found no file '{path}', expected a model", id="missing"),
         pytest.param(lambda: b"\xff\xd8 photo", "'{path}': found a file of another program; ", id="foreign"),
         pytest.param(lambda: file_of([], 2)[:-9], "'{path}': found a file that is not whole (", id="cut short"),
         pytest.param(lambda: file_of([[0.25] * 4]), "'{path}': found a localizer, which knows no", id="localizer"),
@@ -272,8 +274,8 @@ def test_refuses_what_has_no_class_maps(
     path = tmp_path / "model.safetensors"
     if make_file is not None:
         path.write_bytes(make_file())
-    with without_ray():
-        assert begun.psol("boxes", *CAM, "--boxes.classifier", str(path)) == 2
+    with without_executor():
+        assert begun.psol("boxes", *CAM, "--boxes.class_maps.classifier", str(path)) == 2
     (told,) = capsys.readouterr().err.splitlines()
     assert complaint.format(path=path) in told
     assert not (begun.run_dir / "boxes").exists()
@@ -282,9 +284,9 @@ def test_refuses_what_has_no_class_maps(
 
 def test_refuses_a_localizer_beside_it(begun: Run, capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("boxes", "run"):
-        assert begun.psol(command, *CAM, "--boxes.localizer", "some.safetensors") == 2
+        assert begun.psol(command, *CAM, "--boxes.localizer.path", "some.safetensors") == 2
         (told,) = capsys.readouterr().err.splitlines()
-        assert told.startswith(f"psol {command}: boxes.method: found cam beside boxes.localizer 'some.safetensors', ")
+        assert told.startswith(f"psol {command}: boxes.localizer: found settings beside boxes.method cam, ")
 
 
 def test_wants_a_classifier_trained(begun: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,27 +301,29 @@ class TestWholeRun:
     @pytest.fixture
     def order(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done: list[str] = []
-        for name in ("index", "locate", "import_boxes", "predict", "score", "report"):
-            monkeypatch.setattr(f"psol_ray.pipeline.whole.{name}", lambda *_, name=name: done.append(name))
-        monkeypatch.setattr("psol_ray.pipeline.run.train_model", lambda _, name: done.append(name))
+        for name in ("index", "boxes", "predict"):
+            monkeypatch.setattr(f"psol_ray.pipeline.{name}.{name}", lambda *_, name=name: done.append(name))
+        for name in ("evaluate", "report"):
+            monkeypatch.setattr(f"psol_ray.pipeline.run.{name}", lambda *_, name=name: done.append(name))
+        monkeypatch.setattr("psol_ray.pipeline.train.train", lambda _, name: done.append(name))
         return done
 
     @pytest.mark.parametrize(
         ("flags", "expected"),
         [
-            pytest.param(CAM, ["index", "classifier", "locate", "localizer"], id="its own classifier first"),
+            pytest.param(CAM, ["index", "classifier", "boxes", "localizer"], id="its own classifier first"),
             pytest.param(
-                [*CAM, "--predict.models", "joint"], ["index", "classifier", "locate", "joint"], id="then a joint one"
+                [*CAM, "--predict.models", "joint"], ["index", "classifier", "boxes", "joint"], id="then a joint one"
             ),
             pytest.param(
-                [*GRAD_CAM, "--boxes.classifier", "a file"],
-                ["index", "locate", "localizer", "classifier"],
+                [*GRAD_CAM, "--boxes.class_maps.classifier", "a file"],
+                ["index", "boxes", "localizer", "classifier"],
                 id="another's classifier",
             ),
-            pytest.param([], ["index", "locate", "localizer", "classifier"], id="ddt"),
+            pytest.param([], ["index", "boxes", "localizer", "classifier"], id="ddt"),
             pytest.param(
-                [*CAM, "--source.path", ".", "--classifier.backbone", "mobilenetv3_small_050"],
-                ["index", "import_boxes", "localizer", "classifier"],
+                ["--boxes.method", "imported", "--boxes.imported.path", "."],
+                ["index", "boxes", "localizer", "classifier"],
                 id="somebody's boxes",
             ),
         ],
@@ -327,11 +331,12 @@ class TestWholeRun:
     def test_order(self, begun: Run, order: list[str], flags: list[str], expected: list[str]) -> None:
         unused = ["--boxes.backbone", "no such"] if flags else []
         assert begun.psol("run", *flags, *unused) == 0
-        assert order == [*expected, "predict", "score", "report"]
+        assert order == [*expected, "predict", "evaluate", "report"]
 
     def test_refuses_a_backbone_without_cam_before_anything_is_trained(
         self, begun: Run, order: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
+        shutil.rmtree(begun.run_dir / "classifier")
         assert begun.psol("run", *CAM, "--classifier.backbone", "mobilenetv3_small_050") == 2
         assert "boxes.method cam: backbone 'mobilenetv3_small_050': found layers" in capsys.readouterr().err
         assert order == []
@@ -339,8 +344,9 @@ class TestWholeRun:
     def test_refuses_a_folder_of_boxes_that_is_not_there_before_anything_is_done(
         self, begun: Run, order: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert begun.psol("run", "--source.path", "no such folder") == 2
-        assert "source.path: found no folder 'no such folder' on this machine" in capsys.readouterr().err
+        flags = ("--boxes.method", "imported", "--boxes.imported.path", "no such folder")
+        assert begun.psol("run", *flags) == 2
+        assert "boxes.imported.path: found no folder 'no such folder' on this machine" in capsys.readouterr().err
         assert order == []
 
 

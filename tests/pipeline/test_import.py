@@ -1,4 +1,4 @@
-"""`psol index` of wsolevaluation's metadata, and boxes that go out by `psol export` and come in by `psol import`."""
+"""`psol import`: another project's boxes, and those that `psol export` wrote, as the boxes of a run."""
 
 import csv
 import json
@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-import ray
 from PIL import Image
 
+from psol_ray.pipeline.context import Context
 from psol_ray.tables import CATALOG, RunDir
 
 from .conftest import Run, boxes_of
@@ -39,15 +39,25 @@ def metrics_of(run: Run) -> dict:
     return json.loads((run.run_dir / "metrics.json").read_text())
 
 
+def forbid_executor(patch: pytest.MonkeyPatch) -> None:
+    """Fail where a command asks for a cluster, or for a stand-in."""
+    patch.setattr(Context, "executor", property(lambda _: pytest.fail("asked for an executor")))
+
+
+def times_of(run: Run) -> dict[str, int]:
+    """When each part of its boxes was written."""
+    return {path.name: path.stat().st_mtime_ns for path in (run.run_dir / "boxes").glob("*.parquet")}
+
+
 @pytest.fixture(scope="module")
 def indexed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with nothing but a catalog, made without Ray; do not change it."""
-    folder = tmp_path_factory.mktemp("exchange")
+    folder = tmp_path_factory.mktemp("import")
     root = write_images(folder / "images", ["red", "blue"], train=3, val=2)
     data = {"root": str(root), "layout": "wsol", "metadata": str(write_metadata(folder / "metadata", root))}
     run = Run(write_config(folder, root, data=data), folder / "run", root)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("psol_ray.pipeline.index.connect", lambda *_: pytest.fail("looked for Ray"))
+        forbid_executor(patch)
         assert run.psol("index") == 0
     return run
 
@@ -59,7 +69,7 @@ def begun(indexed: Run, tmp_path: Path) -> Run:
 
 
 def import_csv(run: Run, folder: Path, *flags: str) -> int:
-    return run.psol("import", "--source.path", str(folder), "--source.format", "csv", *flags)
+    return run.psol("import", "--boxes.imported.path", str(folder), "--boxes.imported.format", "csv", *flags)
 
 
 def test_a_catalog_of_metadata(indexed: Run) -> None:
@@ -74,11 +84,14 @@ def test_a_catalog_of_metadata(indexed: Run) -> None:
 
 def test_imported_boxes_are_scored(begun: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert import_csv(begun, begun.root) == 0
-    assert "boxes: 6 training images, 4 test images, 0 without foreground, 0 unreadable" in capsys.readouterr().out
+    assert "boxes: 10 images, 0 without foreground, 0 unreadable" in capsys.readouterr().out
     made_by = json.loads((begun.run_dir / "boxes/_SUCCESS").read_text())
-    assert made_by["config"].keys() == {"imported", "boxes_hash"}
-    assert made_by["config"]["imported"] == "csv"
+    assert made_by["config"].keys() == {"method", "format", "boxes_hash"}
+    assert (made_by["config"]["method"], made_by["config"]["format"]) == ("imported", "csv")
     assert made_by["inputs"].keys() == {"catalog"}
+    assert (made_by["details"]["title"], made_by["details"]["method"]) == ("imported box", "imported")
+    folders = [name.split("/")[0] for name in boxes_of(begun)["image_id"].to_pylist()]
+    assert (folders.count("train"), folders.count("val")) == (6, 4)
     assert begun.psol("evaluate") == 0
     pseudo = metrics_of(begun)["pseudo_boxes"]
     assert (pseudo["train"]["gt_known"], pseudo["test"]["gt_known"]) == (1, 1)
@@ -88,14 +101,15 @@ def test_the_same_boxes_from_elsewhere_are_there_already(
     begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert import_csv(begun, begun.root) == 0
-    written = (begun.run_dir / "boxes/part-00000.parquet").stat().st_mtime_ns
+    written = times_of(begun)
+    assert written.keys() == {"part-blue.parquet", "part-red.parquet"}
     (tmp_path / "copy").mkdir()
     header, *rows = (begun.root / BOXES).read_text().splitlines()
     (tmp_path / "copy" / BOXES).write_text("\n".join([header, *rows[::-1]]))
-    monkeypatch.setattr(ray, "is_initialized", lambda: pytest.fail("looked for Ray"))
+    forbid_executor(monkeypatch)
     assert import_csv(begun, tmp_path / "copy") == 0
-    assert "boxes: complete already, 6 training images" in capsys.readouterr().out
-    assert (begun.run_dir / "boxes/part-00000.parquet").stat().st_mtime_ns == written
+    assert "boxes: complete already, 10 images" in capsys.readouterr().out
+    assert times_of(begun) == written
 
 
 def test_other_boxes_are_another_configuration(begun: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,7 +130,7 @@ def test_what_is_refused_leaves_no_trace(begun: Run, tmp_path: Path, capsys: pyt
     (told,) = capsys.readouterr().err.splitlines()
     assert told == (
         f"psol import: {tmp_path}: 2 images (val/blue/0.jpg, val/blue/1.jpg) of 4 test images without a box; add them,"
-        " or remove that split's boxes"
+        " list those that cannot be read in unreadable.csv, or remove that split's boxes"
     )
     assert not (begun.run_dir / "boxes").exists()
 
@@ -127,14 +141,15 @@ def test_a_catalog_comes_first(begun: Run, capsys: pytest.CaptureFixture[str]) -
     assert "found no complete catalog; run `psol index` first" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["wsol", "wsol_maps", "psol", "csv"])
+@pytest.mark.parametrize("name", ["wsol", "wsol_maps", "psol_json", "csv"])
 def test_out_and_in_again(begun: Run, tmp_path: Path, name: str) -> None:
     assert import_csv(begun, begun.root) == 0
     flags = ["--export.table", "boxes", "--export.format", name, "--export.out", str(tmp_path / "out")]
     assert begun.psol("export", *flags) == 0
     shutil.copytree(begun.run_dir / "catalog", tmp_path / "other/catalog")
     other = Run(begun.config, tmp_path / "other", begun.root)
-    assert other.psol("import", "--source.path", str(tmp_path / "out"), "--source.format", name) == 0
+    flags = ["--boxes.imported.path", str(tmp_path / "out"), "--boxes.imported.format", name]
+    assert other.psol("import", *flags) == 0
     assert other.psol("evaluate") == 0
     scored = [metrics_of(other)["pseudo_boxes"][split]["max_box_acc_v2"] for split in ("train", "test")]
     assert scored == [1, 1]
@@ -145,7 +160,7 @@ def test_out_and_in_again(begun: Run, tmp_path: Path, name: str) -> None:
 @pytest.mark.slow
 def test_a_localizer_learns_from_imported_boxes(begun: Run, cluster: str) -> None:
     assert cluster
-    boxes = ["--source.path", str(begun.root), "--source.format", "csv"]
+    boxes = ["--boxes.method", "imported", "--boxes.imported.path", str(begun.root)]
     assert begun.psol("run", *boxes, "--localizer.epochs", "1", "--predict.classifiers", "[]") == 0
     assert metrics_of(begun)["teacher"] == "imported box"
     assert metrics_of(begun)["pseudo_boxes"]["train"]["gt_known"] == 1
