@@ -54,13 +54,13 @@ def main() -> None:
     parser.add_argument("--against", help="run directory to compare with instead")
     parser.add_argument("--num-images", type=int, default=40, help="whole classes until there are so many")
     parser.add_argument("--out", required=True, help="JSON file to write")
-    parser.add_argument("--smoke", action="store_true", help="the first 12 images")
+    parser.add_argument("--smoke", action="store_true", help="the first 6 images")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         weights = arguments.weights or _random_weights(folder)
         catalog, ours, made_by = _of_run(arguments) if arguments.run else _of_worker(arguments, weights)
         theirs = _of_table(RunDir(arguments.against)) if arguments.against else _transcription(arguments, weights)
-        catalog = catalog.slice(0, 12) if arguments.smoke else catalog
+        catalog = catalog.slice(0, 6) if arguments.smoke else catalog
         metrics = _compare(catalog, ours, theirs)
     params = {"benchmark": "ddt_fidelity", **vars(arguments), "boxes": made_by}
     write_result(arguments.out, params, metrics)

@@ -61,7 +61,7 @@ def _parse() -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace, num_images: int, budget_mb: float | None) -> Json:
     params = {**vars(arguments), "num_images": num_images, "budget_mb": budget_mb}
-    run = run_fresh("ddt_memory", "one_class", params, keep_memory=True)
+    run = run_fresh("ddt_memory", "one_class", params, keep_memory=True, in_process=arguments.smoke)
     print(
         f"{num_images} images, budget {budget_mb} MB: {run['peak_mb']:.0f} MB at {run['images_per_s']:.0f} images/s",
         file=sys.stderr,

@@ -43,7 +43,7 @@ H200_CEILING = 989e12 / (2 * 61.4e9)
 TARGET_EFFICIENCY, TARGET_DRIVER_MS = 0.97, 5.0
 
 FULL_PLAN = Plan(4, 16, (16, 64), (1,), (1, 8, 32), 1000, 16, 1.0, killed=4)
-SMOKE_PLAN = Plan(2, 2, (2, 4), (1,), (1, 4), 40, 4, 0.25, killed=1)
+SMOKE_PLAN = Plan(2, 1, (2,), (1,), (1,), 20, 4, 0.1, killed=1)
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument(
         "--measured", help="result of ddt_throughput.py: rate and spread; without it, batches of 5 %% spread"
     )
-    parser.add_argument("--smoke", action="store_true", help="2 nodes of 2 GPUs, 40 classes")
+    parser.add_argument("--smoke", action="store_true", help="2 nodes of a GPU, 20 classes")
     arguments = parser.parse_args()
     plan = SMOKE_PLAN if arguments.smoke else FULL_PLAN
     measured = json.loads(Path(arguments.measured).read_text()) if arguments.measured else {}

@@ -91,16 +91,20 @@ def _run_all(of_engine: Json, of_peers: Json) -> Iterator[Json]:
         yield _run("engine_parts", "engine", of_engine)
     if of_peers["skip_peers"] or of_peers["backbone"] != "vgg16":
         return
-    for keep_memory in (False, True):
+    for keep_memory in (False,) if of_peers["smoke"] else (False, True):
         for part in PEERS:
             yield _run("peers", part, of_peers, keep_memory=keep_memory)
 
 
 def _run(module: str, part: str, params: Json, *, keep_memory: bool = True) -> Json:
-    result = {"part": part, "keeps_memory": keep_memory, **run_fresh(module, part, params, keep_memory=keep_memory)}
+    result = {"part": part, "keeps_memory": keep_memory, **_fresh(module, part, params, keep_memory)}
     told = result.get("skipped") or f"{result['images_per_s']:.2f} images/s"
     print(f"{part}{' (keeps memory)' if keep_memory else ''}: {told}", file=sys.stderr, flush=True)
     return result
+
+
+def _fresh(module: str, part: str, params: Json, keep_memory: bool) -> Json:
+    return run_fresh(module, part, params, keep_memory=keep_memory, in_process=params["smoke"])
 
 
 def _metrics(runs: list[Json]) -> Json:

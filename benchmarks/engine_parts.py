@@ -39,8 +39,17 @@ __all__ = ["MeasuredWorker", "Threads", "engine", "engine_in_process"]
 class MeasuredWorker:
     """DDT's worker, warm before its first job; what it has used since is in a file of `folder`."""
 
-    def __init__(self, make_worker: WorkerFactory, warm_up: Sequence[str], folder: str, resources: Resources) -> None:
+    def __init__(
+        self,
+        make_worker: WorkerFactory,
+        prepare: Callable[[Any], None] | None,
+        warm_up: Sequence[str],
+        folder: str,
+        resources: Resources,
+    ) -> None:
         worker: Any = make_worker(resources)
+        if prepare is not None:
+            prepare(worker)
         worker.stream.read(warm_up, _ignore)
         worker.stream.busy_s = worker.stream.waited_s = 0.0
         self._worker = worker
@@ -93,39 +102,52 @@ class _MeasuredRun(Context):
     """A run of `psol boxes` whose workers, here or on Ray, are measured ones."""
 
     params: Json | None = None
+    prepare: Callable[[Any], None] | None = None
 
     @cached_property
     def executor(self) -> Executor:
         """See `Context.executor`."""
         assert self.params is not None
-        return _Measuring(Threads() if self.params["in_process"] else super().executor, self.params)
+        return _Measuring(Threads() if self.params["in_process"] else super().executor, self.params, self.prepare)
 
 
 class _Measuring:
     """Passes everything on to another executor, with workers that measure."""
 
-    def __init__(self, executor: Executor, params: Json) -> None:
-        self._executor, self._params = executor, params
+    def __init__(self, executor: Executor, params: Json, prepare: Callable[[Any], None] | None) -> None:
+        self._executor, self._params, self._prepare = executor, params, prepare
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._executor, name)
 
     def run_parts(self, run: PartRun) -> None:
-        measured = partial(MeasuredWorker, run.make_worker, batches_of(self._params)[0], self._params["folder"])
+        first = batches_of(self._params)[0]
+        measured = partial(MeasuredWorker, run.make_worker, self._prepare, first, self._params["folder"])
         self._executor.run_parts(replace(run, make_worker=measured))
 
 
 def engine(params: Json) -> Json:
     """`psol boxes` itself, on a local Ray; `startup_s` is what comes before its first class."""
-    return _run(params, in_process=False)
+    # Late: without Ray, the engine in one process can be measured all the same.
+    import ray
+
+    try:
+        return _run(params, in_process=False)
+    finally:
+        ray.shutdown()
 
 
-def engine_in_process(params: Json) -> Json:
-    """The engine without Ray: one worker with two classes at a time, as an actor has them."""
-    return _run(params, in_process=True)
+def engine_in_process(params: Json, prepare: Callable[[Any], None] | None = None) -> Json:
+    """The engine without Ray: one worker with two classes at a time, as an actor has them.
+
+    Args:
+        params: see `ddt_throughput.py`.
+        prepare: is given DDT's worker before it begins, and may exchange its stream.
+    """
+    return _run(params, prepare, in_process=True)
 
 
-def _run(params: Json, *, in_process: bool) -> Json:
+def _run(params: Json, prepare: Callable[[Any], None] | None = None, *, in_process: bool) -> Json:
     run_dir, folder = (Path(tempfile.mkdtemp(dir=params["run_dir"])) for _ in range(2))
     shutil.copytree(Path(params["run_dir"]) / "catalog", run_dir / "catalog")
     config = Config(
@@ -136,7 +158,7 @@ def _run(params: Json, *, in_process: bool) -> Json:
     )
     params = {**params, "in_process": in_process, "folder": str(folder)}
     started = time.time()
-    boxes(_MeasuredRun(config, console=Console(stderr=True), params=params))
+    boxes(_MeasuredRun(config, console=Console(stderr=True), params=params, prepare=prepare))
     workers = [json.loads(file.read_text()) for file in folder.glob("*.json")]
     begun = min(worker["begun"] for worker in workers)
     images = sum(map(len, classes(params)))

@@ -15,21 +15,20 @@ import tempfile
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+
+from result import Json
 
 __all__ = ["peak_memory_mb", "reset_peak_memory", "run_fresh"]
 
-Json = dict[str, Any]
 
-HERE = Path(__file__).parent
-
-
-def run_fresh(module: str, function: str, params: Json, *, keep_memory: bool) -> Json:
-    """What the function returns; see above.
+def run_fresh(module: str, function: str, params: Json, *, keep_memory: bool, in_process: bool = False) -> Json:
+    """What the function returns; see above. With `in_process` it runs here, for a smoke test that has no time to lose.
 
     Raises:
         CalledProcessError: it raised; its traceback is on stderr.
     """
+    if in_process:
+        return _call(module, function, params)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     environment |= _keep_memory() if keep_memory else {}
     with tempfile.NamedTemporaryFile("r", suffix=".json") as answer:
@@ -59,15 +58,16 @@ def reset_peak_memory() -> float:
     return peak_memory_mb()
 
 
-def _main(module: str, function: str, answer: str) -> None:
+def _call(module: str, function: str, params: Json) -> Json:
     try:
-        result = getattr(import_module(module), function)(json.load(sys.stdin))
+        return getattr(import_module(module), function)(params)
     except ImportError as error:
-        result = {"skipped": str(error)}
-    Path(answer).write_text(json.dumps(result))
+        return {"skipped": str(error)}
 
 
-sys.path.insert(0, str(HERE.parent))
+def _main(module: str, function: str, answer: str) -> None:
+    Path(answer).write_text(json.dumps(_call(module, function, json.load(sys.stdin))))
+
 
 if __name__ == "__main__":
     _main(*sys.argv[1:])

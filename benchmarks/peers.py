@@ -148,6 +148,15 @@ def ray_data(params: Json) -> Json:
         for index, (paths, is_train) in enumerate(_class_files(params))
         for path, trains in zip(paths, is_train, strict=True)
     ]
+    try:
+        return _boxes_by_ray_data(rows, params)
+    finally:
+        ray.shutdown()
+
+
+def _boxes_by_ray_data(rows: list[Json], params: Json) -> Json:
+    import ray
+
     with tempfile.TemporaryDirectory() as folder:
         diary = Path(folder) / "actor"
         boxes = (

@@ -35,7 +35,9 @@ def main() -> None:
         run = str(Path(arguments.run).resolve()) if arguments.run else _make_run(arguments, folder)
         for backbone in arguments.backbones.split(","):
             params = {**vars(arguments), "run": run, "backbone": backbone}
-            results[backbone] = _ratios(run_fresh("train_loaders", "measure", params, keep_memory=True))
+            results[backbone] = _ratios(
+                run_fresh("train_loaders", "measure", params, keep_memory=True, in_process=arguments.smoke)
+            )
             print(f"{backbone}: {results[backbone]['dali']['images_per_s']:.2f} images/s", file=sys.stderr, flush=True)
     metrics = {"backbones": results, "targets_dali_over_mock": TARGETS, "load_average_before": load}
     write_result(arguments.out, {"benchmark": "train_throughput", **vars(arguments)}, metrics)

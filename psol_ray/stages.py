@@ -4,8 +4,12 @@ Names and sentences alone: everything else of a command is imported once it is c
 """
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-__all__ = ["COMMANDS", "STAGES", "Argument", "Command", "Stage"]
+__all__ = ["COMMANDS", "STAGES", "Argument", "Command", "ModelName", "Stage"]
+
+ModelName = Literal["localizer", "classifier", "joint"]
+"""What can be trained: a network for boxes, one for classes, or one for both."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Command:
     overwrites: bool = False
 
 
-_NETWORKS = ("localizer", "classifier", "joint")
+_NETWORKS: tuple[ModelName, ...] = get_args(ModelName)
 
 _ALL = (
     Command(

@@ -48,14 +48,13 @@ def test_settings_are_accepted_and_name_real_backbones(name: str, layout: str) -
         assert find_backbone(section.backbone).name == section.backbone
 
 
-@pytest.mark.parametrize("file", sorted(JOBS.glob("*.yaml")), ids=lambda file: file.stem)
-def test_one_file_of_settings_serves_every_command(file: Path) -> None:
-    with_settings = [command for command in COMMANDS.values() if command.sections]
-    assert len(with_settings) > 5
-    for command in with_settings:
-        argument = ["localizer"] if command.argument else []
-        config = parse([command.name, *argument, "--config", str(file)]).config
-        assert config == parse(["run", "--config", str(file)]).config
+def test_one_file_of_settings_serves_every_command() -> None:
+    file = str(JOBS / "cub_laptop.yaml")
+    expected = parse(["run", "--config", file]).config
+    for command in COMMANDS.values():
+        if command.sections:
+            argument = ["localizer"] if command.argument else []
+            assert parse([command.name, *argument, "--config", file]).config == expected
 
 
 def test_ray_accepts_the_cluster_file() -> None:

@@ -1,9 +1,10 @@
 """Asks the autoscaler for nodes, where there is one, and sees whether it brings them.
 
 Ray has no public way to ask whether a cluster has an autoscaler, or which nodes it could bring: `get_cluster_config`,
-which Ray Data and Ray Train ask, is filled in on Anyscale alone. What there is, is the report that `ray status` prints.
-Every head runs Ray's monitor, which writes it each 5 s: without an autoscaler every node is there a type of its own,
-`node_` and its id; with one, types have the names of the cluster file, and the report says what is being started.
+which Ray Data and Ray Train ask, is filled in on Anyscale alone. What there is, is what `ray status` prints, which each
+head's monitor writes every 5 s. `ray up` and KubeRay start the autoscaler's second version, which reports to the GCS;
+`ray start` and `ray.init` the first, in the internal key-value store. With an autoscaler, nodes have the types that the
+cluster file names; without one they have none, or the first version gives each a type of its own, `node_` and its id.
 
 Demand is made of placement groups that wait. They end with their job, even one that is killed; a call of
 `ray.autoscaler.sdk.request_resources` would hold nodes until somebody takes it back, and overwrite other jobs' calls.
@@ -14,11 +15,14 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
+from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply  # type: ignore[attr-defined]
 from ray.experimental.internal_kv import _internal_kv_get
+from ray.util import client
 from ray.util.placement_group import placement_group, remove_placement_group
 
 from psol_ray.errors import UserError
@@ -28,6 +32,7 @@ __all__ = ["Demand", "bring_node", "has_autoscaler"]
 _REPORT_KEY = "__autoscaling_status"
 _NO_TYPE = re.compile(r"node_[0-9a-f]{56}")
 _POLL_SECONDS = 0.5
+_PATIENCE_SECONDS = 10
 # The first report may be older than the demand, and the second may have been made while the demand arrived.
 _REPORTS = 4
 # A monitor that is silent for so long has died. It also is while it starts nodes, one after the other.
@@ -39,22 +44,50 @@ _without_gpus: set[str] = set()
 
 @dataclass(frozen=True)
 class _Report:
-    """What the autoscaler says of itself; `pending` holds the resources of all nodes that are being started."""
+    """What the autoscaler says of itself.
 
-    written_at: float = 0.0
+    `number` differs from report to report; `starting` holds the resources of the nodes that are being started, as far
+    as they are known; `infeasible` the bundles for which it has no nodes.
+    """
+
+    number: float = 0.0
     has_types: bool = False
-    pending: Mapping[str, float] = field(default_factory=dict)
+    starting: frozenset[str] = frozenset()
+    infeasible: tuple[Mapping[str, float], ...] = ()
+
+    def is_starting(self, bundle: Mapping[str, float]) -> bool:
+        return self.starting.issuperset(bundle) and bundle not in self.infeasible
 
 
 def _read_report() -> _Report:
     text = _internal_kv_get(_REPORT_KEY)
-    found = json.loads(text) if text else {}
-    report = found.get("autoscaler_report")
-    if not report:
+    if text:
+        return _parse_first_version(json.loads(text))
+    if client.ray.is_connected():  # where the GCS cannot be reached
         return _Report()
+    status = GcsClient(address=ray.get_runtime_context().gcs_address).get_cluster_status(timeout_s=_PATIENCE_SECONDS)
+    return _parse_second_version(GetClusterStatusReply.FromString(status))
+
+
+def _parse_first_version(status: Mapping[str, Any]) -> _Report:
+    report = status.get("autoscaler_report") or {}
     types = (report.get("node_type_mapping") or {}).values()
     has_types = any(not _NO_TYPE.fullmatch(name) for name in types)
-    return _Report(found["time"], has_types, report.get("pending_resources") or {})
+    return _Report(status["time"], has_types, frozenset(report.get("pending_resources") or ()))
+
+
+def _parse_second_version(status: GetClusterStatusReply) -> _Report:
+    state = status.autoscaling_state
+    has_types = any(node.ray_node_type_name for node in status.cluster_resource_state.node_states)
+    # It does not say what the nodes have that it is starting.
+    is_starting = bool(state.pending_instances or state.pending_instance_requests)
+    infeasible = tuple(
+        dict(request.resources_bundle)
+        for group in state.infeasible_gang_resource_requests
+        for request in group.requests
+    )
+    starting = frozenset(("CPU", "GPU") if is_starting else ())
+    return _Report(state.last_seen_cluster_resource_state_version, has_types, starting, infeasible)
 
 
 def has_autoscaler() -> bool:
@@ -90,10 +123,11 @@ def bring_node(resource: str, is_there: Callable[[], bool]) -> bool:
     cluster = ray.get_runtime_context().gcs_address
     if resource == "GPU" and cluster in _without_gpus:
         return False
-    demand = Demand({"CPU": 1, resource: 1})
+    bundle = {"CPU": 1, resource: 1}
+    demand = Demand(bundle)
     demand.ask(1)
     try:
-        found = _wait(resource, is_there)
+        found = _wait(resource, bundle, is_there)
     finally:
         demand.ask(0)
     if resource == "GPU" and not found:
@@ -101,13 +135,13 @@ def bring_node(resource: str, is_there: Callable[[], bool]) -> bool:
     return found
 
 
-def _wait(resource: str, is_there: Callable[[], bool]) -> bool:
+def _wait(resource: str, bundle: Mapping[str, float], is_there: Callable[[], bool]) -> bool:
     reports, seen, seen_at, is_announced = 0, _read_report(), time.monotonic(), False
     while not is_there():
         report = _read_report()
-        if report.written_at != seen.written_at:
+        if report.number != seen.number:
             seen, seen_at, reports = report, time.monotonic(), reports + 1
-        if report.pending.get(resource):
+        if report.is_starting(bundle):
             reports = 0
             if not is_announced:
                 print(f"Waiting for a machine with a {resource}, which the autoscaler is starting ...", file=sys.stderr)

@@ -20,7 +20,8 @@ __all__ = ["WorkerPlan", "check_nodes", "connect", "find_nodes", "plan_workers"]
 # Ray itself tries for more than a minute.
 _KNOCK_SECONDS = 5.0
 _NOT_ADDRESSES = ("auto", "local")
-# Ray gives a node 30 s to start, which a busy machine may need for importing alone, and has no setting for it.
+# Ray gives a node 30 s to start, and its agents 15 s of those, which a busy machine may need for importing alone; it
+# has no setting for either.
 _ATTEMPTS = 3
 _SECONDS_BETWEEN_ATTEMPTS = 5.0
 

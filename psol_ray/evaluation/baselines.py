@@ -1,4 +1,4 @@
-"""What boxes score that have not seen the image: a method must be above these to have learned anything.
+"""Score boxes that have not seen the image: a method must be above these to have learned anything.
 
 The search stretches every image to the unit square: IoU stays the same, and the overlaps along x and y of all
 candidates can be had apart and multiplied. Shape suffixes: N images, M ground-truth boxes, K of one image, I and J
@@ -26,7 +26,7 @@ _IMAGES_AT_ONCE = 256  # keeps what is compared at once in the processor's cache
 
 
 def baselines(images: pa.Table, protocol: ScoringProtocol | None = None) -> dict[str, Any]:
-    """GT-known accuracy of the whole image and of the best box that is the same fractions of every image.
+    """Score the whole image (GT-known) and the best box that is the same fractions of every image.
 
     Args:
         images: rows of a catalog; those without ground truth do not count.
@@ -44,14 +44,14 @@ def baselines(images: pa.Table, protocol: ScoringProtocol | None = None) -> dict
 
 
 def whole_image_score(images: pa.Table, protocol: ScoringProtocol | None = None) -> float | None:
-    """GT-known accuracy of the whole image, or crop; None where no image has ground truth."""
+    """Score the whole image, or crop, by GT-known accuracy; None where no image has ground truth."""
     return _score(images, _WHOLE, protocol or ScoringProtocol())
 
 
 def best_constant_box(
     images: pa.Table, protocol: ScoringProtocol | None = None
 ) -> tuple[NDArray[np.float64] | None, float | None]:
-    """The best box found that is the same fractions of every image, and its GT-known accuracy on all of them.
+    """Search the best box that is the same fractions of every image, by its GT-known accuracy on all of them.
 
     It is chosen on the images that it is scored on, and so above any constant box chosen elsewhere. Every box on a
     grid of 0.1 is tried, then the best of them and the median ground-truth box are moved uphill in steps down to 0.01.

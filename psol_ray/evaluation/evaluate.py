@@ -62,14 +62,14 @@ def evaluate(
         "mean_of_classes": nested(test.names, test.mean_of_classes()),
         "intervals": {
             **nested(names, np.concatenate([train.intervals(), test.intervals()], axis=1)),
-            "mean_of_classes": nested(test.names, by_class.mean_2F),
+            "mean_of_classes": nested(test.names, by_class.mean_2M),
         },
         "baselines": baselines(of_split(catalog, TEST), protocol),
         "coordinates": "original" if protocol.crop_share is None else "crop",
         "crop_share": protocol.crop_share,
         "iou_rule": "above" if protocol.above else "at_least",
     }
-    return Evaluation(scores, metrics, _class_table(test, by_class.classes_2CF), _remarks(scores))
+    return Evaluation(scores, metrics, _class_table(test, by_class.classes_2CM), _remarks(scores))
 
 
 def _count(scores: pa.Table) -> dict[str, int]:

@@ -68,8 +68,8 @@ def check_repeated(table: pa.Table, name: str) -> None:
     ids = table.column("image_id")
     if pc.count_distinct(ids).as_py() == len(table):
         return
-    found = pc.value_counts(ids)
-    repeated = pa.table({"image_id": found.field("values")}).filter(pc.greater(found.field("counts"), 1))
+    counts = pc.value_counts(ids)
+    repeated = pa.table({"image_id": counts.field("values")}).filter(pc.greater(counts.field("counts"), 1))
     raise UserError(f"{name}: {count_images(repeated)} more than once; each image has one row")
 
 
@@ -93,8 +93,8 @@ def check_bad_boxes(table: pa.Table, unreadable_N: NDArray[np.bool_], name: str)
     boxes_N4 = boxes_array(table)
     lost_N = ~unreadable_N & ~np.isfinite(boxes_N4).all(axis=1)
     check_rows(table, lost_N, name, "readable, but with a box that is not finite; only an unreadable one is NaN")
-    found_N = unreadable_N & ~np.isnan(boxes_N4).all(axis=1)
-    check_rows(table, found_N, name, "unreadable, and yet with a box; that of an unreadable image is NaN")
+    boxed_N = unreadable_N & ~np.isnan(boxes_N4).all(axis=1)
+    check_rows(table, boxed_N, name, "unreadable, and yet with a box; that of an unreadable image is NaN")
 
 
 def check_bad_truth(images: pa.Table, truth: GroundTruth) -> None:

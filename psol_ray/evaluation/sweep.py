@@ -8,7 +8,7 @@ off at the right and lower border and adds one to every side), and compared in p
 Not imported by `psol_ray.evaluation`: nothing else there needs OpenCV.
 
 Shape suffixes: N images, T thresholds, B boxes of an image at all thresholds, M its ground-truth boxes, F = A x T
-columns, those of A rules after one another, R resamples, 22 = (low, high) of two figures, 4 = (x0, y0, x1, y1).
+columns, those of A rules after one another, R resamples, 22 = (low, high) of two metrics, 4 = (x0, y0, x1, y1).
 """
 
 from typing import Any, NamedTuple
@@ -136,9 +136,9 @@ def _find_contours(map_hw: NDArray[np.float32]) -> _Contours:
     boxes: list[NDArray[np.float64]] = []
     first, largest, count = [], [], 0
     for threshold in THRESHOLDS:
-        found = contour_boxes(levels_HW, threshold)
+        contours = contour_boxes(levels_HW, threshold)
         first.append(count)
-        largest.append(count + found.largest)
-        boxes.append(found.boxes_B4 if len(found.boxes_B4) else np.array([_NO_BOX], np.float64))
+        largest.append(count + contours.largest)
+        boxes.append(contours.boxes_B4 if len(contours.boxes_B4) else np.array([_NO_BOX], np.float64))
         count += len(boxes[-1])
     return _Contours(np.concatenate(boxes) / _SIDE, np.array(first), np.array(largest))

@@ -16,7 +16,8 @@ class InferenceSettings:
     precision: Precision = "auto"
     """Precision of the network that draws boxes; auto is bfloat16 where the device has units for it."""
     batch_size: PositiveInt | None = None
-    """Images in a forward pass of the network that draws boxes; null is 64 on a GPU and 8 on a CPU, where more only take memory."""
+    """Images in a forward pass of the network that draws boxes; null is 64 on a GPU and 8 on a CPU, where
+    more only take memory."""
     compile: bool = False
     """Compile DDT's network when a worker starts. Worth trying on a GPU; on a CPU it gains next to nothing."""
     decode_threads: PositiveInt | None = None

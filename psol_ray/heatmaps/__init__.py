@@ -1,6 +1,8 @@
 """Maps of an image's heat to boxes: the largest component above a threshold, and its extent."""
 
-from psol_ray.heatmaps.boxes import Upsample, heat_to_boxes
-from psol_ray.heatmaps.components import HeatBoxes
+from typing import Literal
 
-__all__ = ["HeatBoxes", "Upsample", "heat_to_boxes"]
+__all__ = ["Upsample"]
+
+Upsample = Literal["bilinear", "nearest"]
+"""Whether a map is upsampled before it is thresholded (the paper), or its mask enlarged after (the authors' code)."""

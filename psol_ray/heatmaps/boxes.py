@@ -4,17 +4,14 @@ The paper upsamples the heat and thresholds it (`bilinear`); the authors' code t
 the mask (`nearest`).
 """
 
-from typing import Literal
-
 import numpy as np
 import torch
 
+from psol_ray.heatmaps import Upsample
 from psol_ray.heatmaps.bilinear import largest_upsampled_components
 from psol_ray.heatmaps.components import HeatBoxes, largest_components
 
 __all__ = ["HeatBoxes", "Upsample", "heat_to_boxes"]
-
-Upsample = Literal["bilinear", "nearest"]
 
 # Maps taken at once: more spread numpy's overhead over more maps, fewer keep its intermediates in the CPU's cache.
 _SLICE = 32

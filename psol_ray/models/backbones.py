@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from psol_ray.errors import UserError
+from psol_ray.geometry.crops import PAPER_CROP_SHARE
 from psol_ray.models.libraries import load_timm, load_torchvision
 
 __all__ = ["TORCHVISION", "Backbone", "find_backbone"]
@@ -39,7 +40,7 @@ class Backbone:
     std: Triple = IMAGENET_STD
     pooled_by_gap: bool = False  # drop the whole classifier and average the feature map instead (VGG-GAP)
     torchvision_name: str | None = None
-    crop_share: float = 224 / 256  # side of the centre crop in evaluation, of the image's
+    crop_share: float = PAPER_CROP_SHARE  # side of the centre crop in evaluation, of the image's
 
 
 def _torchvision(name: str, architecture: str, **needs: object) -> Backbone:

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, and multiply-adds of an image (Table 2)."""
+"""Count what a network costs: parameters, and multiply-adds of an image (Table 2)."""
 
 from functools import cache
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class Cost(NamedTuple):
 
 @cache
 def cost(backbone: str, num_boxes: int, num_classes: int | None, input_size: int | None = None) -> Cost:
-    """Counted on shapes alone, without memory or arithmetic; for the arguments see `PsolNetwork`.
+    """Count on shapes alone, without memory or arithmetic; for the arguments see `PsolNetwork`.
 
     Args:
         input_size: side of the input in pixels; None is the backbone's own.

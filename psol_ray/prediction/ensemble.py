@@ -13,9 +13,9 @@ from psol_ray.errors import UserError
 from psol_ray.models.saved import NetworkFile
 from psol_ray.models.weights_id import identify_weights
 from psol_ray.prediction.settings import PredictConfig
+from psol_ray.stages import ModelName
 from psol_ray.tables import RunDir
 from psol_ray.tables.file_names import BEST_FILE, MODEL_FILE
-from psol_ray.training.settings import ModelName
 
 if TYPE_CHECKING:
     from psol_ray.models.backbones import Backbone
@@ -70,10 +70,10 @@ def check_known(config: PredictConfig) -> None:
     from psol_ray.models.backbones import find_backbone
 
     if config.localizer is not None:
-        _from_file("predict.localizer", config.localizer)
+        _check_whole(_from_file("predict.localizer", config.localizer))
     for name in config.classifiers:
         if _is_file(name):
-            _from_file("predict.classifiers", name)
+            _check_whole(_from_file("predict.classifiers", name))
         elif name != _OWN:
             find_backbone(name.partition("=")[0])
 
@@ -124,10 +124,12 @@ class Ensemble:
         """The networks.
 
         Raises:
-            UserError: a published one cannot be had, or does not know the catalog's classes.
+            UserError: a file is cut short, or a published network cannot be had or does not know the catalog's classes.
         """
         from psol_ray.models.backbones import find_backbone
 
+        for member in (self.boxes, *self.classes):
+            _check_whole(member)
         share = find_backbone(self.boxes.backbone).crop_share
         localizer = _trained(self.boxes, self.config.view, share)
         classifiers = [self._load_classifier(each) for each in self.classes]
@@ -172,6 +174,12 @@ def _pretrained(backbone: Backbone, weights: str, class_names: Sequence[str], vi
     columns = imagenet_columns(class_names)
     state = load_classifier_state(backbone, weights)
     return PretrainedNetwork(backbone.name, state, columns, _view(view, backbone.input_size, backbone.crop_share))
+
+
+def _check_whole(member: _Member) -> None:
+    """Raise a UserError for a file that is cut short: here, and not in every worker."""
+    if member.file is not None:
+        member.file.load()
 
 
 def _view(name: Any, input_size: int, crop_share: float) -> View:

@@ -7,7 +7,9 @@ from jsonargparse.typing import PositiveInt
 
 from psol_ray.models.precision import Precision
 
-__all__ = ["PredictConfig"]
+__all__ = ["PredictConfig", "ViewName"]
+
+ViewName = Literal["whole", "center", "ten"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class PredictConfig:
     BACKBONE=WEIGHTS, a published one."""
     view: Literal["whole", "center"] = "whole"
     """What the localizer sees of an image: all of it, or its middle, 224/256 of a side (Inception: 299/320)."""
-    class_view: Literal["whole", "center", "ten"] | None = None
+    class_view: ViewName | None = None
     """What classifiers see of an image; ten is corners and middle, and these mirrored. Null is the localizer's view."""
     precision: Precision = "auto"
     """Precision of the networks that predict; auto is bfloat16 where the device has units for it."""

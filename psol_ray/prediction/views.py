@@ -1,19 +1,16 @@
 """What a network sees of an image: all of it, its middle, or ten crops; and where that lies in the image (Sec. 4.1)."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from psol_ray.geometry.boxes import fractions_to_xyxy
+from psol_ray.geometry.crops import PAPER_CROP_SHARE
+from psol_ray.prediction.settings import ViewName
 
 __all__ = ["View"]
-
-_PAPERS_SHARE = 224 / 256
-
-ViewName = Literal["whole", "center", "ten"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class View:
             crop_share: side of a crop as a share of the image's, where it is not whole.
         """
         if name == "ten" and crop_share == 1:
-            crop_share = _PAPERS_SHARE  # of a network that is evaluated on whole images there would be but one crop
+            crop_share = PAPER_CROP_SHARE  # of a network that is evaluated on whole images there would be but one crop
         return cls(size, size if name == "whole" else round(size / crop_share), name == "ten")
 
     @property

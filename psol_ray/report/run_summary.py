@@ -123,18 +123,15 @@ class RunSummary:
         """List the networks of a row of Table 2, each once."""
         num_classes = pc.max(self.scores.column("label")).as_py() + 1
         config, (_, classifiers) = self.made_by["predictions"].config, self._networks()
-        specs = [self._trained(name, num_classes) for name in dict.fromkeys([config["localizer"], *self._own()])]
-        specs += [
-            NetworkSpec(network["backbone"], 0, _PUBLISHED_CLASSES, network["input_size"])
-            for network, name in zip(classifiers, config["classifiers"], strict=True)
-            if name not in STAGES
-        ]
-        return specs
-
-    def _own(self) -> list[str]:
-        """The classifiers that this run has trained."""
-        names = self.made_by["predictions"].config["classifiers"]
-        return [name for name in names if isinstance(name, str) and name in STAGES]
+        specs = [self._trained(config["localizer"], num_classes)]
+        for name, network in zip(config["classifiers"], classifiers, strict=True):
+            if name in ("classifier", "joint"):
+                specs.append(self._trained(name, num_classes))
+            else:
+                # From a file, which is known by a hash, or a published one, which is by its weights.
+                known = num_classes if isinstance(name, str) else _PUBLISHED_CLASSES
+                specs.append(NetworkSpec(network["backbone"], 0, known, network["input_size"]))
+        return list(dict.fromkeys(specs))
 
     def _trained(self, name: str, num_classes: int) -> NetworkSpec:
         config = self.made_by[name].config

@@ -72,10 +72,10 @@ _LINES = (
 
 def dig(metrics: Mapping[str, Any], path: str) -> Any:
     """What stands at `a.b.c`, or None where any of it is absent."""
-    found: Any = metrics
+    value: Any = metrics
     for key in path.split("."):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def how_scored(metrics: Mapping[str, Any]) -> str:
@@ -114,8 +114,8 @@ def _has_line(metrics: Mapping[str, Any], path: str) -> bool:
 
 
 def _ends(metrics: Mapping[str, Any], path: str) -> tuple[float, float] | None:
-    found = dig(metrics, f"intervals.{path}")
-    return None if found is None else (found[0], found[1])
+    interval = dig(metrics, f"intervals.{path}")
+    return None if interval is None else (interval[0], interval[1])
 
 
 def counts(metrics: Mapping[str, Any]) -> str:

@@ -78,10 +78,10 @@ MAPS = pa.schema(
     ]
 )
 
-# What metrics.json, per_class.csv, the page and the paper's tables are made from. Training images come first; in a split
-# images are ordered by label, then by image_id. IoUs are with the best of the image's ground-truth boxes: null where the
-# image has none or no box was made for it, 0 where it could not be read. They are not rounded, so at a tie ask
-# `pseudo_right` and `predicted_right`, which are.
+# What metrics.json, per_class.csv, the page and the paper's tables are made from. Training images come first; in a
+# split, images are ordered by label, then by image_id. IoUs are with the best of the image's ground-truth boxes: null
+# where the image has none or no box was made for it, 0 where it could not be read. They are not rounded, so at a tie
+# ask `pseudo_right` and `predicted_right`, which are.
 SCORES = pa.schema(
     [
         ("image_id", pa.string()),

@@ -14,11 +14,9 @@ from jsonargparse.typing import (
 
 from psol_ray.models.precision import Precision
 from psol_ray.models.weights_id import identify_weights
+from psol_ray.stages import ModelName
 
 __all__ = ["ModelName", "TrainConfig"]
-
-ModelName = Literal["localizer", "classifier", "joint"]
-"""What can be trained: a network for boxes, one for classes, or one for both."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FakeMultiNodeProvider
 from ray.util import get_node_ip_address
 
 __all__ = ["AutoscaledCluster", "autoscaled_cluster", "kill_tree"]
@@ -35,7 +36,7 @@ _LISTS = (
 class AutoscaledCluster:
     """A head that lends no CPU, and an autoscaler that starts nodes of some types, each at most once.
 
-    `ray.cluster_utils.AutoscalingCluster` needs a file that wheels lack, and stops every Ray on the machine.
+    Not `ray.cluster_utils.AutoscalingCluster`, which needs a file that wheels lack, and stops every Ray on the machine.
     """
 
     def __init__(self, folder: Path, types: Mapping[str, Mapping[str, float]]) -> None:
@@ -71,7 +72,16 @@ class AutoscaledCluster:
             "max_workers": len(types),
             "idle_timeout_minutes": 10,
             "upscaling_speed": 1,
-            "provider": {"type": "fake_multinode", "gcs_address": self.address},
+            "provider": {
+                # `fake_multinode` by its long name: the short one needs a file that wheels lack.
+                "type": "external",
+                "module": f"{FakeMultiNodeProvider.__module__}.{FakeMultiNodeProvider.__name__}",
+                "disable_node_updaters": True,
+                "disable_launch_config_check": True,
+                "gcs_address": self.address,
+                "launch_multiple": True,
+                "head_node_id": FAKE_HEAD_NODE_ID,
+            },
             "available_node_types": {"ray.head.default": head, **workers},
             "head_node_type": "ray.head.default",
             "auth": {},
@@ -89,8 +99,17 @@ class AutoscaledCluster:
         # A machine where somebody has made a token would give this cluster one.
         env = {**os.environ, "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_AUTH_MODE": "disabled"}
         if "--head" in arguments:
-            env["RAY_FAKE_CLUSTER"] = "1"
+            # As `ray up` starts a head: the autoscaler's second version.
+            env |= {
+                "RAY_FAKE_CLUSTER": "1",
+                "RAY_enable_autoscaler_v2": "1",
+                "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID,
+                "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
+                "RAY_NODE_TYPE_NAME": "ray.head.default",
+            }
         command = [_RAY, "start", "--block", "--disable-usage-stats", "--min-worker-port=0", "--max-worker-port=0"]
+        # A node waits 15 s for its agents to say which ports they have taken, and dies if they need longer.
+        command += [f"--{name}-port={_free_port()}" for name in ("dashboard-agent-grpc", "runtime-env-agent")]
         log = self._folder / f"ray-{len(self._processes)}.log"
         with log.open("w") as output:
             process = subprocess.Popen([*command, *arguments], env=env, stdout=output, stderr=subprocess.STDOUT)

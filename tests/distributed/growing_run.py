@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
+from psol_ray.distributed.cluster import WorkerPlan, connect, find_nodes, plan_workers
 from psol_ray.distributed.pool import PoolStats, run_pool
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.slots import scheduling_strategy
@@ -82,6 +82,9 @@ def main(folder: Path) -> None:
                 kill_tree(stranger)
 
         found["unasked"] = run(everything, folder / "unasked", num_jobs=12, num_nodes=3, on_done=kill_stranger)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while len(find_nodes()) > 2 and time.monotonic() < deadline:
+            time.sleep(0.5)
         found["in the end"] = plan_workers(ClusterConfig()).num_workers
         ray.shutdown()
     print(json.dumps(found))

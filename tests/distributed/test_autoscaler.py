@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import pytest
+from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
 
 from psol_ray.distributed import autoscaler
 from psol_ray.distributed.autoscaler import Demand, bring_node, has_autoscaler
@@ -10,7 +11,8 @@ from psol_ray.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
-NOTHING: dict[str, float] = {}
+NOTHING: tuple[str, ...] = ()
+CPU, GPU = ("CPU",), ("CPU", "GPU")
 
 
 @pytest.fixture(autouse=True)
@@ -19,15 +21,58 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autoscaler, "_POLL_SECONDS", 0.01)
 
 
-def write_reports(monkeypatch: pytest.MonkeyPatch, pending: Iterable[dict[str, float]]) -> None:
+def write_reports(monkeypatch: pytest.MonkeyPatch, starting: Iterable[tuple[str, ...]]) -> None:
     """Reports, each later than the one before; the last stays."""
-    reports = [autoscaler._Report(float(at), True, what) for at, what in enumerate(pending)]
+    reports = [autoscaler._Report(number, True, frozenset(what)) for number, what in enumerate(starting)]
     monkeypatch.setattr(autoscaler, "_read_report", lambda: reports.pop(0) if len(reports) > 1 else reports[0])
 
 
 def test_a_ray_that_was_started_here_has_no_autoscaler() -> None:
     """Its head runs Ray's monitor all the same."""
     assert not has_autoscaler()
+
+
+def test_before_the_first_report_there_is_no_autoscaler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The GCS is asked, and its real answer says that nodes have no types."""
+    monkeypatch.setattr(autoscaler, "_internal_kv_get", lambda _: None)
+    assert not has_autoscaler()
+
+
+@pytest.mark.parametrize(
+    ("types", "starting", "expected"),
+    [
+        pytest.param({"id": "head"}, {"CPU": 4, "GPU": 2}, (True, {"CPU", "GPU"}), id="it starts a node"),
+        pytest.param({"id": "head"}, {}, (True, set()), id="it starts none"),
+        pytest.param({"id": "node_" + 28 * "a8"}, {}, (False, set()), id="nodes have no types"),
+        pytest.param({"id": "node_" + 28 * "a8", "other": "gpu"}, {}, (True, set()), id="one joined by hand"),
+    ],
+)
+def test_the_first_version_is_understood(
+    types: dict[str, str], starting: dict[str, int], expected: tuple[bool, set[str]]
+) -> None:
+    """Reports as a real one of Ray 2.60, with what is not used left out."""
+    report = {"active_nodes": {}, "pending_launches": {}, "pending_resources": starting, "node_type_mapping": types}
+    found = autoscaler._parse_first_version({"time": 1795692586.8, "autoscaler_report": report})
+    assert (found.has_types, found.starting) == expected
+    assert found.number == 1795692586.8
+    assert found.is_starting({"CPU": 1, "GPU": 1}) == bool(starting)
+
+
+def test_a_first_version_that_has_just_been_started_says_nothing() -> None:
+    assert not autoscaler._parse_first_version({"time": 1.0, "autoscaler_report": None}).has_types
+
+
+def test_the_second_version_says_for_which_bundles_it_has_no_nodes() -> None:
+    status = GetClusterStatusReply()
+    status.autoscaling_state.pending_instances.add(ray_node_type_name="cpu")
+    bundle = status.autoscaling_state.infeasible_gang_resource_requests.add().requests.add().resources_bundle
+    bundle["CPU"], bundle["GPU"] = 1, 1
+    found = autoscaler._parse_second_version(status)
+    assert not found.has_types
+    assert not found.is_starting({"CPU": 1, "GPU": 1})
+    assert found.is_starting({"CPU": 1})
+    status.cluster_resource_state.node_states.add(ray_node_type_name="head")
+    assert autoscaler._parse_second_version(status).has_types
 
 
 def test_a_demand_that_cannot_be_met_waits_and_is_withdrawn() -> None:
@@ -49,7 +94,7 @@ def test_a_demand_that_cannot_be_met_waits_and_is_withdrawn() -> None:
 def test_a_node_that_is_being_started_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_reports(monkeypatch, [NOTHING, NOTHING, *[{"CPU": 4, "GPU": 1}] * 20])
+    write_reports(monkeypatch, [NOTHING, NOTHING, *[GPU] * 20])
     calls = iter(range(30))
     assert bring_node("GPU", lambda: next(calls) == 15)
     complaint = capsys.readouterr().err
@@ -59,7 +104,7 @@ def test_a_node_that_is_being_started_is_waited_for(
 def test_an_autoscaler_without_gpus_is_asked_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_reports(monkeypatch, [NOTHING, NOTHING, {"CPU": 4}, {"CPU": 4}, NOTHING, NOTHING, NOTHING])
+    write_reports(monkeypatch, [NOTHING, NOTHING, CPU, CPU, NOTHING, NOTHING, NOTHING])
     assert not bring_node("GPU", lambda: False)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(autoscaler, "_read_report", lambda: pytest.fail("asked again"))
@@ -67,7 +112,7 @@ def test_an_autoscaler_without_gpus_is_asked_once(
 
 
 def test_a_node_that_never_joins_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    write_reports(monkeypatch, [NOTHING, {"GPU": 1.0}, {"GPU": 1.0}, *[NOTHING] * 9])
+    write_reports(monkeypatch, [NOTHING, GPU, GPU, *[NOTHING] * 9])
     with pytest.raises(UserError, match="began to start a machine with a GPU, and none has joined the cluster"):
         bring_node("GPU", lambda: False)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import ray
+import yaml
 
 from psol_ray.distributed import cluster as module
 from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
@@ -228,3 +229,11 @@ def test_refuses_more_workers_for_training_than_there_are(lend: Callable[[list[N
 def test_ray_train_is_asked_for_gpus_only_where_there_are_some() -> None:
     assert WorkerPlan(2, 4, 1).resources() == {"CPU": 4, "GPU": 1}
     assert WorkerPlan(2, 4, 0).resources() == {"CPU": 4}
+
+
+def test_the_head_of_the_cluster_file_lends_no_cpu() -> None:
+    """Else a run that begins while the first GPU boots would work on it."""
+    cluster = yaml.safe_load((Path(__file__).parents[2] / "cluster.yaml").read_text())
+    types = cluster["available_node_types"]
+    assert types[cluster["head_node_type"]]["resources"] == {"CPU": 0}
+    assert sum(kind.get("max_workers", 0) for kind in types.values()) == cluster["max_workers"]

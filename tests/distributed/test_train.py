@@ -33,8 +33,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
                 if outcome is not None:
                     raise outcome
 
-        monkeypatch.setattr(module, "_make_trainer", lambda _: Attempt())
-        module.train(None, max_failures)  # type: ignore[arg-type]
+        monkeypatch.setattr(module, "_make_trainer", lambda *_: Attempt())
+        module.train(None, WorkerPlan(1, 1, 0), None, max_failures)  # type: ignore[arg-type]
         return attempts
 
     return run
@@ -56,7 +56,7 @@ def test_one_more_is_a_sentence(run: Any, allowed: int) -> None:
         run([FAULT] * 9, allowed)
 
 
-def test_what_only_the_user_can_mend_is_not_tried_again(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_only_the_user_can_fix_is_not_tried_again(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UserError, match="lower the rate"):
         run([Fails(UserError("lower the rate"))] * 9, 3)
     assert "going on" not in capsys.readouterr().err

@@ -8,11 +8,7 @@ from psol_ray.models import lite0
 from psol_ray.models.backbones import IMAGENET_MEAN, IMAGENET_STD, find_backbone
 from psol_ray.models.features import FeatureExtractor, Normalize, compiled
 from psol_ray.models.weights import load_state
-
-
-def pictures(number: int, size: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (number, size, size, 3), dtype=torch.uint8, generator=generator)
+from synthetic.networks import pictures
 
 
 @pytest.fixture(scope="module")

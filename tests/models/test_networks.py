@@ -11,6 +11,7 @@ SIDE_BRANCH = "inception_v3"
 
 
 def pictures(number: int, size: int) -> torch.Tensor:
+    """On the device of the context, which may be `meta`."""
     return torch.randint(0, 256, (number, size, size, 3), dtype=torch.uint8)
 
 

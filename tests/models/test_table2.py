@@ -28,6 +28,7 @@ NUM_CLASSES = {"vgg16": 1000, "vgg_gap": 200, "inception_v3": 1000, "resnet50": 
 TABLE_2 = [
     (row["backbone"], row["method"].removeprefix("PSOL-"), float(row["parameters"]), float(row["flops"]))
     for row in yaml.safe_load((files("psol_ray.report") / "paper.yaml").read_text())["tables"][1]["rows"]
+    if row["method"].startswith("PSOL-")
 ]
 
 # Where ours is another figure than the printed one: ours to the last unit.

@@ -16,7 +16,7 @@ from psol_ray.cli.parse import parse
 from psol_ray.generators.class_maps.boxes import min_max
 from psol_ray.generators.class_maps.maps import ActivationMaps
 from psol_ray.geometry.boxes import scale
-from psol_ray.heatmaps import heat_to_boxes
+from psol_ray.heatmaps.boxes import heat_to_boxes
 from psol_ray.images.decoder import make_decoder
 from psol_ray.models.saved import SavedNetwork
 from psol_ray.pipeline.context import Context

@@ -1,4 +1,4 @@
-"""`psol report --tables`: runs beside the paper's figures."""
+"""`psol paper-tables`: runs beside the paper's figures."""
 
 from pathlib import Path
 
@@ -11,11 +11,12 @@ from .conftest import Run
 from .networks import file_of
 
 
-def of_data_set(run: Run, layout: str) -> str:
-    """The run, as if its images were of a data set that the paper has."""
+def of_data_set(run: Run, layout: str, *flags: str) -> str:
+    """The run, scored as if its images were of a data set that the paper has."""
     for name in ("catalog/_SUCCESS", "catalog/_STARTED"):
         path = run.run_dir / name
         path.write_text(path.read_text().replace('"layout": "folder"', f'"layout": "{layout}"'))
+    assert run.psol("evaluate", *flags) == 0
     return str(run.run_dir)
 
 
@@ -27,10 +28,9 @@ def rows_of(printed: str, number: int) -> list[list[str]]:
 
 
 def test_a_run_has_its_figures_in_the_tables_it_belongs_to(copy: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert copy.psol("evaluate", "--evaluate.coordinates", "crop", "--evaluate.iou_rule", "above") == 0
-    run_dir = of_data_set(copy, "cub")
+    run_dir = of_data_set(copy, "cub", "--evaluate.coordinates", "crop", "--evaluate.iou_rule", "above")
     capsys.readouterr()
-    assert main(["report", "--tables", run_dir]) == 0
+    assert main(["paper-tables", run_dir]) == 0
     printed = capsys.readouterr().out
     (boxes,) = [row for row in rows_of(printed, 1) if row[1] == "ours [1]"]
     assert boxes[0] == "DDT, test_resnet"
@@ -56,9 +56,10 @@ def test_a_transferred_localizer_stands_in_table_3(
     (other / "model.safetensors").write_bytes(file_of([[0.25, 0.25, 0.5, 0.5]]))
     run = Run(whole.config, tmp_path / "transfer", whole.root)
     assert run.psol("transfer", "--predict.localizer", str(other / "model.safetensors")) == 0
+    run_dirs = [of_data_set(copy, "cub"), of_data_set(run, "imagenet")]
     capsys.readouterr()
-    assert main(["report", "--tables", of_data_set(copy, "cub"), of_data_set(run, "imagenet")]) == 0
-    ((name, whose, of_cub, of_imagenet),) = rows_of(capsys.readouterr().out, 3)
+    assert main(["paper-tables", *run_dirs]) == 0
+    *_, (name, whose, of_cub, of_imagenet) = rows_of(capsys.readouterr().out, 3)
     assert (name, whose, of_cub) == ("from other, test_efficientnet", "ours [1]", DASH)
     assert 0 <= float(of_imagenet) <= 100
 
@@ -68,14 +69,13 @@ def test_a_transferred_localizer_stands_in_table_3(
     [
         (["{run}"], "found data of layout folder, expected cub or imagenet; leave it out"),
         (["{tmp}/none"], "found no complete catalog, expected the run_dir of a run; give another one"),
-        ([], "expected --tables and run directories alone"),
-        (["{run}", "--run_dir", "x"], "expected --tables and run directories alone"),
+        ([], "expected one or more run directories"),
     ],
 )
 def test_runs_that_are_none(
     whole: Run, tmp_path: Path, arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = [argument.format(run=whole.run_dir, tmp=tmp_path) for argument in arguments]
-    assert main(["report", "--tables", *names]) == 2
+    assert main(["paper-tables", *names]) == 2
     (told,) = capsys.readouterr().err.splitlines()
     assert complaint in told

@@ -11,7 +11,8 @@ import torch
 
 from psol_ray.images.decoder import DecodedBatch
 from psol_ray.models.networks import Outputs
-from psol_ray.prediction.predict import Eye, Predictor
+from psol_ray.prediction.networks import NetworkView
+from psol_ray.prediction.predict import Predictor
 from psol_ray.prediction.views import View
 from psol_ray.tables import BOXES, CATALOG, PREDICTIONS
 from psol_ray.tables.schemas import boxes_array
@@ -65,9 +66,9 @@ WHOLE = View.make("whole", 2, 1)
 
 def make_predictor(localizer: Any, *classifiers: Any, decoder: Decoder | None = None) -> Predictor:
     """Of networks that see whole images of 2 x 2 pixels."""
-    eyes = [Eye(network, WHOLE) for network in (localizer, *classifiers)]
+    views = [NetworkView(network, WHOLE) for network in (localizer, *classifiers)]
     decoders = {2: decoder or Decoder()}
-    return Predictor(eyes[0], eyes[1:], decoders, batch_size=2, autocast=contextlib.nullcontext)
+    return Predictor(views[0], views[1:], decoders, batch_size=2, autocast=contextlib.nullcontext)
 
 
 def test_boxes_are_in_pixels_and_inside_the_image() -> None:
@@ -107,8 +108,8 @@ def test_networks_that_see_squares_of_one_size_decode_once() -> None:
         images_of(3), ["1", "2", "3"], lambda _: None
     )
     assert small.batches == [2, 1]
-    eyes = Eye(box_of, WHOLE), [Eye(class_of(9), View.make("whole", 4, 1))]
-    predictor = Predictor(*eyes, {2: small, 4: large}, batch_size=2, autocast=contextlib.nullcontext)
+    views = NetworkView(box_of, WHOLE), [NetworkView(class_of(9), View.make("whole", 4, 1))]
+    predictor = Predictor(*views, {2: small, 4: large}, batch_size=2, autocast=contextlib.nullcontext)
     predictor.predict(images_of(1), ["1"], lambda _: None)
     assert (small.batches, large.batches) == ([2, 1, 1], [1])
 
@@ -194,9 +195,9 @@ def test_of_several_classifiers_probabilities_are_averaged_and_not_logits() -> N
 
 
 def test_a_classifier_of_more_classes_has_only_those_of_the_catalog() -> None:
-    classifier = Eye(says(0.1, 0.2, 0.3, 0.4), WHOLE, columns=[3, 0])
+    classifier = NetworkView(says(0.1, 0.2, 0.3, 0.4), WHOLE, columns=[3, 0])
     predictor = Predictor(
-        Eye(box_of, WHOLE), [classifier], {2: Decoder()}, batch_size=2, autocast=contextlib.nullcontext
+        NetworkView(box_of, WHOLE), [classifier], {2: Decoder()}, batch_size=2, autocast=contextlib.nullcontext
     )
     (row,) = predictor.predict(images_of(1), ["1"], lambda _: None).to_pylist()
     assert row["top_labels"] == [0, 1]
@@ -211,8 +212,8 @@ def test_ten_crops_are_averaged_and_the_box_is_that_of_the_middle() -> None:
         # The first two crops are sure of class 0, the other eight of class 1.
         return says(*((0.9, 0.1) if len(seen) <= 2 else (0.2, 0.8)))(images_NHWC)
 
-    eyes = Eye(box_of, View.make("center", 2, 0.5)), [Eye(classify, View.make("ten", 2, 0.5))]
-    predictor = Predictor(*eyes, {4: Decoder(4)}, batch_size=2, autocast=contextlib.nullcontext)
+    views = NetworkView(box_of, View.make("center", 2, 0.5)), [NetworkView(classify, View.make("ten", 2, 0.5))]
+    predictor = Predictor(*views, {4: Decoder(4)}, batch_size=2, autocast=contextlib.nullcontext)
     (row,) = predictor.predict(images_of(1), ["10"], lambda _: None).to_pylist()
     assert len(seen) == 10
     assert {images.shape for images in seen} == {(1, 2, 2, 3)}

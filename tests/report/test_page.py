@@ -149,7 +149,7 @@ def test_the_page_says_of_which_coordinates_its_scores_are(small_run: Run) -> No
 
 
 def test_pictures_are_judged_as_the_scores_are(run: Run) -> None:
-    """In the crop of 60 by 30 of 80 by 40 pixels the tie becomes 0.42, and outside of it nothing is right."""
+    """In a crop of 60 by 30 of the 80 by 40 pixels the tie becomes a third, and outside of it nothing is right."""
     run.add("tie.png", size=(80, 40), gt=[(0, 0, 20, 40)], pseudo=(0, 0, 20, 40), localizer=(0, 0, 40, 40))
     run.add("out.png", size=(80, 40), gt=[(0, 0, 9, 9)], pseudo=(0, 0, 9, 9), localizer=(0, 0, 9, 9))
     assert "localizer 0.50 ✓" in run.page().text("gallery")

@@ -4,8 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from psol_ray.tables import BOXES, CATALOG, PREDICTIONS
-from psol_ray.tables.schemas import box_columns, boxes_array
+from psol_ray.tables.schemas import BOXES, CATALOG, MAPS, PREDICTIONS, SCORES, box_columns, boxes_array
 
 
 @pytest.mark.parametrize(
@@ -27,5 +26,5 @@ def test_box_columns_there_and_back(boxes: list[list[float]]) -> None:
 
 
 def test_every_table_is_keyed_by_image_id() -> None:
-    assert {schema.field("image_id").type for schema in (CATALOG, BOXES, PREDICTIONS)} == {pa.string()}
-    assert {schema.names[0] for schema in (CATALOG, BOXES, PREDICTIONS)} == {"image_id"}
+    assert {schema.field("image_id").type for schema in (CATALOG, BOXES, MAPS, PREDICTIONS, SCORES)} == {pa.string()}
+    assert {schema.names[0] for schema in (CATALOG, BOXES, MAPS, PREDICTIONS, SCORES)} == {"image_id"}

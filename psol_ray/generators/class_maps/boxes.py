@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
 from psol_ray.geometry.boxes import scale
-from psol_ray.heatmaps import heat_to_boxes
+from psol_ray.heatmaps.boxes import heat_to_boxes
 from psol_ray.images.batches import decode_ahead, has_size
 from psol_ray.images.decoder import Decoder
 from psol_ray.tables.boxes_table import boxes_table, image_sizes

@@ -1,13 +1,12 @@
 """Settings of Deep Descriptor Transformation."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from jsonargparse.typing import PositiveInt
 
-__all__ = ["DdtSettings", "Upsample"]
+from psol_ray.heatmaps import Upsample
 
-Upsample = Literal["bilinear", "nearest"]
+__all__ = ["DdtSettings"]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from psol_ray.generators.class_maps.boxes import MapLocator, min_max
 from psol_ray.images.decoder import DecodedBatch
 from psol_ray.tables import BOXES, CATALOG, MAPS
 from psol_ray.tables.schemas import boxes_array
+from synthetic.tables import catalog_of, image
 
 SIDE = 40
 # A hill of two columns and two rows, one of which is half as high, above a floor of -10.
@@ -36,11 +37,7 @@ def drawn(images_NHWC: torch.Tensor, labels_N: torch.Tensor) -> torch.Tensor:
 
 
 def images_of(count: int, **columns: list[object]) -> pa.Table:
-    rows = [
-        {"image_id": str(i), "label": 0, "class_name": "a", "split": "test", "width": 80, "height": 160, "gt_boxes": []}
-        for i in range(count)
-    ]
-    table = pa.Table.from_pylist(rows, schema=CATALOG)
+    table = catalog_of(*(image(str(i), width=80, height=160) for i in range(count)))
     for name, values in columns.items():
         index = CATALOG.get_field_index(name)
         table = table.set_column(index, CATALOG.field(index), pa.array(values, CATALOG.field(index).type))

@@ -9,6 +9,7 @@ from psol_ray.generators.class_maps.maps import ActivationMaps
 from psol_ray.models.backbones import TORCHVISION, find_backbone
 from psol_ray.models.networks import PsolNetwork
 from psol_ray.models.saved import SavedNetwork
+from synthetic.networks import pictures
 
 LABELS_N = torch.tensor([1, 4])
 
@@ -23,11 +24,6 @@ def network_of(name: str, size: int) -> tuple[SavedNetwork, PsolNetwork]:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     return saved, network
-
-
-def pictures(size: int, number: int = 2) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (number, size, size, 3), dtype=torch.uint8, generator=generator)
 
 
 def by_hand() -> tuple[SavedNetwork, PsolNetwork]:
@@ -72,7 +68,7 @@ def test_map_by_hand(method: str, label: int, expected: list[list[float]]) -> No
 @pytest.mark.parametrize("name", ["vgg_gap", "resnet50", "tf_efficientnet_lite0"])
 def test_cam_is_the_weighed_map_and_grad_cam_its_positive_part(name: str) -> None:
     saved, network = network_of(name, 96)
-    images_NHWC = pictures(96)
+    images_NHWC = pictures(2, 96)
     cam_Nhw = ActivationMaps(saved, network, "cam")(images_NHWC, LABELS_N)
     # What the class head makes of the map's mean is the mean of CAM, and the bias.
     with torch.no_grad():
@@ -90,7 +86,7 @@ def test_cam_is_the_weighed_map_and_grad_cam_its_positive_part(name: str) -> Non
 def test_gradients_are_those_of_the_whole_network(name: str) -> None:
     size, side = (139, 3) if name == "inception_v3" else (64, 2)
     saved, network = network_of(name, size)
-    images_NHWC = pictures(size)
+    images_NHWC = pictures(2, size)
     maps = ActivationMaps(saved, network, "grad_cam")
     found = maps(images_NHWC, LABELS_N)
     assert found.shape == (2, side, side)
@@ -114,7 +110,7 @@ def test_gradients_are_those_of_the_whole_network(name: str) -> None:
 @pytest.mark.parametrize("name", ["inception_v3", "densenet161"])
 def test_cam_exists_where_the_map_is_averaged(name: str) -> None:
     saved, network = network_of(name, 139)
-    assert ActivationMaps(saved, network, "cam")(pictures(139), LABELS_N).std() > 0
+    assert ActivationMaps(saved, network, "cam")(pictures(2, 139), LABELS_N).std() > 0
 
 
 @pytest.mark.parametrize("name", ["vgg16", "mobilenetv3_small_050", "convnext_atto"])
@@ -122,7 +118,7 @@ def test_cam_is_refused_where_layers_follow_the_map(name: str) -> None:
     saved, network = network_of(name, 64)
     with pytest.raises(UserError, match=f"'{name}': found layers between .* use grad_cam, or .* vgg_gap"):
         ActivationMaps(saved, network, "cam")
-    assert ActivationMaps(saved, network, "grad_cam")(pictures(64), LABELS_N).shape == (2, 2, 2)
+    assert ActivationMaps(saved, network, "grad_cam")(pictures(2, 64), LABELS_N).shape == (2, 2, 2)
 
 
 @pytest.mark.parametrize("name", ["test_vit", "swin_tiny_patch4_window7_224"])
@@ -136,9 +132,9 @@ def test_networks_without_a_map_are_refused(name: str, method: str) -> None:
 def test_nothing_is_kept_of_the_layers_before_the_map() -> None:
     saved, network = network_of("test_resnet", 64)
     maps = ActivationMaps(saved, network, "grad_cam")
-    found = maps(pictures(64), LABELS_N)
+    found = maps(pictures(2, 64), LABELS_N)
     assert not found.requires_grad
     assert not network.training
     assert all(parameter.grad is None for parameter in network.parameters())
     # Dropout and batch statistics off, and no image depends on another.
-    torch.testing.assert_close(maps(pictures(64)[1:], LABELS_N[1:]), found[1:], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(maps(pictures(2, 64)[1:], LABELS_N[1:]), found[1:], rtol=1e-4, atol=1e-5)

@@ -16,6 +16,7 @@ from psol_ray.generators.ddt.passes import Accept, Read
 from psol_ray.heatmaps.boxes import Upsample
 from psol_ray.tables import BOXES
 from psol_ray.tables.schemas import boxes_array
+from synthetic.tables import class_images
 
 SIZE = 32
 Extract = Callable[[torch.Tensor], torch.Tensor]
@@ -35,16 +36,7 @@ def extract(images_NHWC: torch.Tensor) -> torch.Tensor:
 
 
 def catalog(splits: Sequence[str]) -> pa.Table:
-    return pa.table(
-        {
-            "image_id": [f"{i}.jpg" for i in range(len(splits))],
-            "label": pa.array([7] * len(splits), pa.int32()),
-            "class_name": ["seven"] * len(splits),
-            "split": list(splits),
-            "width": pa.array([400] * len(splits), pa.int32()),
-            "height": pa.array([200] * len(splits), pa.int32()),
-        }
-    )
+    return class_images(splits, label=7, class_name="seven", size=(400, 200))
 
 
 def reader(

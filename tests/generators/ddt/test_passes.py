@@ -12,16 +12,13 @@ from hypothesis import strategies as st
 
 from psol_ray.generators.ddt.moments import Component
 from psol_ray.generators.ddt.passes import CHUNK, Accept, ClassMoments, Read, measure, project, project_kept
+from synthetic.tables import class_images
 
 SHAPE = (2, 3, 5)  # h, w, C
 
 
 def features(number: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(size=(number, *SHAPE)).astype(np.float32))
-
-
-def catalog(splits: Sequence[str]) -> pa.Table:
-    return pa.table({"split": list(splits), "width": [9] * len(splits)})
 
 
 def reader(map_Nhwc: torch.Tensor, ok_N: np.ndarray, cuts: Sequence[int] = ()) -> Read:
@@ -38,7 +35,7 @@ def reader(map_Nhwc: torch.Tensor, ok_N: np.ndarray, cuts: Sequence[int] = ()) -
 def test_where_batches_end_changes_no_digit(data: st.DataObject) -> None:
     number = data.draw(st.integers(1, 3 * CHUNK + 5), "number")
     rng = np.random.default_rng(data.draw(st.integers(0, 99), "seed"))
-    images = catalog(["train" if is_train else "test" for is_train in rng.random(number) < 0.8])
+    images = class_images(["train" if is_train else "test" for is_train in rng.random(number) < 0.8])
     map_Nhwc, ok_N = features(number), rng.random(number) < 0.9
     cuts = data.draw(st.lists(st.integers(0, number), max_size=9), "cuts")
     whole, kept = measure(images, reader(map_Nhwc, ok_N), np.inf)
@@ -60,7 +57,7 @@ def test_where_batches_end_changes_no_digit(data: st.DataObject) -> None:
 def test_pieces_cut_between_chunks_merge_to_the_whole(piece: int) -> None:
     number = 3 * CHUNK + 9
     map_Nhwc, ok_N = features(number), np.arange(number) % 7 > 0
-    images = catalog(["train"] * 150 + ["test"] * (number - 150))
+    images = class_images(["train"] * 150 + ["test"] * (number - 150))
     whole, _ = measure(images, reader(map_Nhwc, ok_N), 0)
     merged = ClassMoments.empty(SHAPE[-1])
     for start in range(0, number, piece):
@@ -74,7 +71,7 @@ def test_pieces_cut_between_chunks_merge_to_the_whole(piece: int) -> None:
 
 def test_test_images_count_only_where_no_training_image_could_be_read() -> None:
     map_Nhwc = features(6)
-    images = catalog(["train", "train", "train", "test", "test", "test"])
+    images = class_images(["train", "train", "train", "test", "test", "test"])
     for ok, used in (([1, 1, 0, 1, 1, 1], [0, 1]), ([0, 0, 0, 0, 1, 1], [4, 5])):
         moments, _ = measure(images, reader(map_Nhwc, np.array(ok, bool)), 0)
         component = moments.component()
@@ -84,12 +81,12 @@ def test_test_images_count_only_where_no_training_image_could_be_read() -> None:
 
 
 def test_nothing_readable_has_no_component() -> None:
-    moments, _ = measure(catalog(["train"] * 3), reader(features(3), np.zeros(3, bool)), np.inf)
+    moments, _ = measure(class_images(["train"] * 3), reader(features(3), np.zeros(3, bool)), np.inf)
     assert moments.component() is None
 
 
 def test_image_without_a_size_counts_as_unreadable() -> None:
-    images = catalog(["train"] * 3).set_column(1, "width", pa.array([9, 0, 9]))
+    images = class_images(["train"] * 3).set_column(4, "width", pa.array([9, 0, 9]))
     _, kept = measure(images, reader(features(3), np.ones(3, bool)), np.inf)
     assert kept is not None
     assert project_kept(kept, Component(torch.zeros(5), torch.ones(5), 1.0)).ok_N.tolist() == [True, False, True]
@@ -97,7 +94,7 @@ def test_image_without_a_size_counts_as_unreadable() -> None:
 
 def test_kept_features_are_a_copy_of_the_networks() -> None:
     map_Nhwc = features(4).to(torch.bfloat16)
-    _, kept = measure(catalog(["train"] * 4), reader(map_Nhwc, np.ones(4, bool)), np.inf)
+    _, kept = measure(class_images(["train"] * 4), reader(map_Nhwc, np.ones(4, bool)), np.inf)
     assert kept is not None
     assert kept[0].map_Nhwc.dtype == torch.bfloat16  # half the memory
     expected = map_Nhwc.clone()

@@ -1,6 +1,6 @@
 """Which rule for the sign of DDT's component picks the side that locates better.
 
-    python experiments/sign_rule/measure.py --data FOLDER --weights vgg16_features.safetensors --out FILE.json
+    python experiments/sign_rule/sign_rules.py --data FOLDER --weights vgg16_features.safetensors --out FILE.json
 
 A case is a class and a draw of images for its component. The truth of a case is the sign whose boxes reach the higher
 GT-Known (IoU 0.5) on all of the class's images with true boxes; where the signs differ by fewer than two images the

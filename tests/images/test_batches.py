@@ -1,0 +1,61 @@
+"""Batches that are decoded ahead, and rows that have a size."""
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from psol_ray.images.batches import decode_ahead, has_size
+from synthetic.tables import catalog_of, image
+
+
+@pytest.mark.parametrize(
+    ("number", "batch_size", "sizes"),
+    [(0, 4, []), (1, 4, [1]), (4, 4, [4]), (9, 4, [4, 4, 1]), (3, 1, [1, 1, 1])],
+)
+def test_all_files_come_in_order_in_batches_of_which_the_last_may_be_smaller(
+    number: int, batch_size: int, sizes: list[int]
+) -> None:
+    paths = [f"{i}.jpg" for i in range(number)]
+    batches = list(decode_ahead(paths, list, batch_size))
+    assert [len(decoded) for _, decoded in batches] == sizes
+    assert [path for _, decoded in batches for path in decoded] == paths
+    assert [paths[rows] for rows, _ in batches] == [decoded for _, decoded in batches]
+    # Where a batch ends is known of the rows alone: the last one's stop is the number of images done.
+    assert [rows.stop for rows, _ in batches] == [sum(sizes[: i + 1]) for i in range(len(sizes))]
+
+
+def test_files_are_decoded_ahead_in_another_thread() -> None:
+    decoded_by: list[threading.Thread] = []
+    second = threading.Event()
+
+    def decode(paths: Sequence[str]) -> Sequence[str]:
+        decoded_by.append(threading.current_thread())
+        if paths[0] == "b":
+            second.set()
+        return paths
+
+    batches = decode_ahead(["a", "b", "c"], decode, 1)
+    next(batches)
+    assert second.wait(5)  # while this one is worked on
+    assert [decoded for _, decoded in batches] == [["b"], ["c"]]
+    assert threading.current_thread() not in decoded_by
+
+
+def test_what_the_decoder_raises_is_raised_after_the_batches_before() -> None:
+    def decode(paths: Sequence[str]) -> Sequence[str]:
+        if "bad" in paths:
+            raise OSError("no driver")
+        return paths
+
+    batches = decode_ahead(["a", "b", "bad"], decode, 2)
+    assert next(batches) == (slice(0, 2), ["a", "b"])
+    with pytest.raises(OSError, match="no driver"):
+        next(batches)
+
+
+def test_an_image_whose_header_could_not_be_read_has_no_size() -> None:
+    catalog = catalog_of(image("a"), image("b", width=0, height=0), image("c"))
+    assert has_size(catalog).tolist() == [True, False, True]
+    assert has_size(catalog).dtype == bool
+    assert has_size(catalog.slice(1, 1)).tolist() == [False]

@@ -1,0 +1,172 @@
+"""What CONTRIBUTING.md says is all there is to do, is: its blocks, put into a copy of the package, run."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pipeline.trees import cut_short, write_config, write_images
+
+from psol_ray.tables import BOXES, CATALOG, RunDir
+from psol_ray.tables.schemas import OK, UNREADABLE
+
+ROOT = Path(__file__).parents[1]
+_BLOCK = re.compile(
+    r"^```python\n# (?P<file>\S+\.py)(?:, (?P<how>below|in place of) `(?P<line>[^\n]*)`)?\n(?P<code>.*?)^```$",
+    re.M | re.S,
+)
+
+
+def _sections() -> dict[str, str]:
+    """What is to be added, and the text that says how."""
+    return dict(re.findall(r"^### \.\.\. (.*?)\n(.*?)(?=^###|\Z)", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S))
+
+
+def _add(section: str, folder: Path) -> list[str]:
+    """Do what the blocks of a section say, in a copy of the package; returns the files that are there now."""
+    blocks = list(_BLOCK.finditer(section))
+    for block in blocks:
+        path, line = folder / block["file"], block["line"]
+        if line is None:
+            assert not path.exists(), path
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(block["code"])
+            continue
+        lines = path.read_text().splitlines(keepends=True)
+        [index] = [index for index, there in enumerate(lines) if there.startswith(line)]
+        lines[index : index + 1] = [*([lines[index]] if block["how"] == "below" else []), block["code"]]
+        path.write_text("".join(lines))
+    return [block["file"] for block in blocks]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of the package with an addition, images and a configuration."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yaml"
+
+    @property
+    def run_dir(self) -> RunDir:
+        return RunDir(str(self.folder / "run"))
+
+    def psol(self, *arguments: str) -> str:
+        """Run the copy's command in a process of its own; returns what it prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "psol_ray.cli", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(self.folder), "COLUMNS": "200"},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def _copy_with(addition: str, folder: Path) -> Copy:
+    shutil.copytree(ROOT / "psol_ray", folder / "psol_ray", ignore=shutil.ignore_patterns("__pycache__"))
+    files = _add(_sections()[addition], folder)
+    assert files
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--config", ROOT / "pyproject.toml", *files], cwd=folder
+    )
+    assert done.returncode == 0
+    root = write_images(folder / "images", ["red", "blue"], train=3, val=2)
+    cut_short(root / "train/red/1.jpg")
+    write_config(folder, root)
+    return Copy(folder)
+
+
+def test_every_addition_is_tried() -> None:
+    assert list(_sections()) == [
+        "a generator of pseudo boxes",
+        "a layout of images",
+        "a format of boxes",
+        "a stage",
+        "a metric",
+    ]
+
+
+@pytest.mark.parametrize("address", ["in-process", pytest.param("null", marks=pytest.mark.slow)])
+def test_a_generator_that_follows_the_example_draws_boxes(tmp_path: Path, address: str) -> None:
+    copy = _copy_with("a generator of pseudo boxes", tmp_path)
+    config = ("--config", str(copy.config))
+    copy.psol("index", *config)
+    flags = ("--boxes.method", "contrast", "--cluster.address", address)
+    assert "10 images" in copy.psol("boxes", *config, *flags)
+    stage = copy.run_dir.stage("boxes")
+    boxes = stage.read(BOXES)
+    status = dict(zip(boxes["image_id"].to_pylist(), boxes["status"].to_pylist(), strict=True))
+    assert status.pop("train/red/1.jpg") == UNREADABLE
+    assert len(status) == 9
+    assert set(status.values()) == {OK}
+    made_by = stage.require()
+    assert made_by.config == {"method": "contrast", "least": 30.0}
+    assert made_by.details["title"] == "contrast"
+
+
+def test_the_help_shows_the_settings_of_a_generator_that_follows_the_example(tmp_path: Path) -> None:
+    copy = _copy_with("a generator of pseudo boxes", tmp_path)
+    shown = copy.psol("boxes", "--help")
+    assert "--boxes.contrast.least LEAST" in shown
+    assert "in grey levels. (a number above 0; default: 30.0)" in " ".join(shown.split())
+
+
+def test_a_layout_that_follows_the_example_lists_images(tmp_path: Path) -> None:
+    copy = _copy_with("a layout of images", tmp_path)
+    root = tmp_path / "flat"
+    root.mkdir()
+    for name, number in (("red", 0), ("red", 2), ("blue", 0)):
+        shutil.copy(tmp_path / f"images/train/{name}/{number}.jpg", root / f"{name}_{number}.jpg")
+    copy.psol("index", "--config", str(copy.config), "--data.root", str(root), "--data.layout", "flat")
+    catalog = copy.run_dir.stage("catalog").read(CATALOG)
+    assert catalog["image_id"].to_pylist() == ["blue_0.jpg", "red_0.jpg", "red_2.jpg"]
+    assert catalog["label"].to_pylist() == [0, 1, 1]
+    assert min(catalog["width"].to_pylist()) > 0
+
+
+def test_a_format_that_follows_the_example_reads_what_it_writes(tmp_path: Path) -> None:
+    copy = _copy_with("a format of boxes", tmp_path)
+    boxes = tmp_path / "images/boxes.csv"
+    config = ("--config", str(copy.config))
+    copy.psol("index", *config)
+    copy.psol("import", *config, "--boxes.imported.path", str(boxes.parent))
+    first = copy.run_dir.stage("boxes").read(BOXES)
+    exported = str(tmp_path / "exported")
+    copy.psol("export", *config, "--export.table", "boxes", "--export.format", "jsonl", "--export.out", exported)
+    given = ("--boxes.imported.format", "jsonl", "--boxes.imported.path", exported)
+    copy.psol("import", *config, *given, "--overwrite")
+    assert repr(copy.run_dir.stage("boxes").read(BOXES).to_pydict()) == repr(first.to_pydict())
+
+
+def test_a_stage_that_follows_the_example_makes_its_table_once(tmp_path: Path) -> None:
+    copy = _copy_with("a stage", tmp_path)
+    config = ("--config", str(copy.config))
+    copy.psol("index", *config)
+    assert "10 images" in copy.psol("areas", *config)
+    assert "complete already" in copy.psol("areas", *config)
+    table = pq.read_table(tmp_path / "run/areas/part-00000.parquet").replace_schema_metadata(None)
+    assert table.schema == pa.schema([("image_id", pa.string()), ("pixels", pa.int32())])
+    assert "areas" in copy.psol("--help")
+
+
+def test_a_metric_that_follows_the_example_is_scored_and_shown(tmp_path: Path) -> None:
+    copy = _copy_with("a metric", tmp_path)
+    config = ("--config", str(copy.config))
+    copy.psol("index", *config)
+    copy.psol("import", *config, "--boxes.imported.path", str(tmp_path / "images"))
+    copy.psol("evaluate", *config)
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["pseudo_boxes"]["test"]["iou_90"] == 1
+    assert metrics["intervals"]["pseudo_boxes"]["test"]["iou_90"] == [1, 1]
+    assert "pseudo_boxes.test.iou_90" in (tmp_path / "run/per_class.csv").read_text()
