@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo install test lint clean
+.PHONY: demo install test clean
 
 demo: $(INSTALLED)  ## install everything and run Algorithm 1 whole on images the project makes itself
 	$(BIN)/psol run --config jobs/demo.yaml
@@ -16,15 +16,17 @@ $(INSTALLED): setup.cfg constraints.txt
 	@echo "Installing into $(VENV): about 6 GB with the GPU builds of torch and DALI ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$$(sed -n 's/^uv==//p' constraints.txt)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[test]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[demo,test]'
 	@touch $@
 
-test: $(INSTALLED)  ## lint, types, layers, and every test
+test: $(INSTALLED)  ## lint, types, layers and every test; at the end what was skipped and why, and how long all took
+	@date +%s > $(VENV)/.test_started
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+	@took=$$(( $$(date +%s) - $$(cat $(VENV)/.test_started) )); echo "make test took $$(( took / 60 )) min $$(( took % 60 )) s"
 
 clean:
 	rm -rf $(VENV) runs

@@ -46,24 +46,30 @@ def _add(section: str, folder: Path) -> list[str]:
     return [block["file"] for block in blocks]
 
 
+# One process for all: each takes seconds to import what it needs.
+_RUN = """
+import shlex, sys
+from psol_ray.cli import main
+for line in sys.argv[1:]:
+    command, *flags = shlex.split(line)
+    assert main([command, "--config", "config.yaml", *flags]) == 0
+"""
+
+
 @dataclass(frozen=True)
 class Copy:
     """A copy of the package with an addition, images and a configuration."""
 
     folder: Path
 
-    @property
-    def config(self) -> Path:
-        return self.folder / "config.yaml"
+    def table(self, stage: str, schema: pa.Schema, run_dir: str = "run") -> pa.Table:
+        """A complete table of a run."""
+        return RunDir(str(self.folder / run_dir)).stage(stage).read(schema)
 
-    @property
-    def run_dir(self) -> RunDir:
-        return RunDir(str(self.folder / "run"))
-
-    def psol(self, *arguments: str) -> str:
-        """Run the copy's command in a process of its own; returns what it prints."""
+    def psol(self, *lines: str) -> str:
+        """Run the copy's commands, one after the other, in a process of their own; returns what they print."""
         done = subprocess.run(
-            [sys.executable, "-m", "psol_ray.cli", *arguments],
+            [sys.executable, "-c", _RUN, *lines],
             capture_output=True,
             text=True,
             cwd=self.folder,
@@ -74,7 +80,8 @@ class Copy:
 
 
 def _copy_with(addition: str, folder: Path) -> Copy:
-    shutil.copytree(ROOT / "psol_ray", folder / "psol_ray", ignore=shutil.ignore_patterns("__pycache__"))
+    # With what Python has compiled, which keeps its value as long as the times of the files do.
+    shutil.copytree(ROOT / "psol_ray", folder / "psol_ray")
     files = _add(_sections()[addition], folder)
     assert files
     done = subprocess.run(
@@ -100,24 +107,20 @@ def test_every_addition_is_tried() -> None:
 @pytest.mark.parametrize("address", ["in-process", pytest.param("null", marks=pytest.mark.slow)])
 def test_a_generator_that_follows_the_example_draws_boxes(tmp_path: Path, address: str) -> None:
     copy = _copy_with("a generator of pseudo boxes", tmp_path)
-    config = ("--config", str(copy.config))
-    copy.psol("index", *config)
-    flags = ("--boxes.method", "contrast", "--cluster.address", address)
-    assert "10 images" in copy.psol("boxes", *config, *flags)
-    stage = copy.run_dir.stage("boxes")
-    boxes = stage.read(BOXES)
+    assert "10 images" in copy.psol("index", f"boxes --boxes.method contrast --cluster.address {address}")
+    boxes = copy.table("boxes", BOXES)
     status = dict(zip(boxes["image_id"].to_pylist(), boxes["status"].to_pylist(), strict=True))
     assert status.pop("train/red/1.jpg") == UNREADABLE
     assert len(status) == 9
     assert set(status.values()) == {OK}
-    made_by = stage.require()
+    made_by = RunDir(str(tmp_path / "run")).stage("boxes").require()
     assert made_by.config == {"method": "contrast", "least": 30.0}
     assert made_by.details["title"] == "contrast"
 
 
 def test_the_help_shows_the_settings_of_a_generator_that_follows_the_example(tmp_path: Path) -> None:
     copy = _copy_with("a generator of pseudo boxes", tmp_path)
-    shown = copy.psol("boxes", "--help")
+    shown = copy.psol("boxes --help")
     assert "--boxes.contrast.least LEAST" in shown
     assert "in grey levels. (a number above 0; default: 30.0)" in " ".join(shown.split())
 
@@ -128,8 +131,8 @@ def test_a_layout_that_follows_the_example_lists_images(tmp_path: Path) -> None:
     root.mkdir()
     for name, number in (("red", 0), ("red", 2), ("blue", 0)):
         shutil.copy(tmp_path / f"images/train/{name}/{number}.jpg", root / f"{name}_{number}.jpg")
-    copy.psol("index", "--config", str(copy.config), "--data.root", str(root), "--data.layout", "flat")
-    catalog = copy.run_dir.stage("catalog").read(CATALOG)
+    copy.psol(f"index --data.root {root} --data.layout flat")
+    catalog = copy.table("catalog", CATALOG)
     assert catalog["image_id"].to_pylist() == ["blue_0.jpg", "red_0.jpg", "red_2.jpg"]
     assert catalog["label"].to_pylist() == [0, 1, 1]
     assert min(catalog["width"].to_pylist()) > 0
@@ -137,35 +140,32 @@ def test_a_layout_that_follows_the_example_lists_images(tmp_path: Path) -> None:
 
 def test_a_format_that_follows_the_example_reads_what_it_writes(tmp_path: Path) -> None:
     copy = _copy_with("a format of boxes", tmp_path)
-    boxes = tmp_path / "images/boxes.csv"
-    config = ("--config", str(copy.config))
-    copy.psol("index", *config)
-    copy.psol("import", *config, "--boxes.imported.path", str(boxes.parent))
-    first = copy.run_dir.stage("boxes").read(BOXES)
-    exported = str(tmp_path / "exported")
-    copy.psol("export", *config, "--export.table", "boxes", "--export.format", "jsonl", "--export.out", exported)
-    given = ("--boxes.imported.format", "jsonl", "--boxes.imported.path", exported)
-    copy.psol("import", *config, *given, "--overwrite")
-    assert repr(copy.run_dir.stage("boxes").read(BOXES).to_pydict()) == repr(first.to_pydict())
+    copy.psol(
+        "index",
+        "import --boxes.imported.path images",
+        "export --export.table boxes --export.format jsonl --export.out exported",
+        "index --run_dir again",
+        "import --run_dir again --boxes.imported.format jsonl --boxes.imported.path exported",
+    )
+    first, again = (copy.table("boxes", BOXES, run_dir) for run_dir in ("run", "again"))
+    assert len(first) == 10
+    # As text, which takes NaN for NaN.
+    assert repr(again.to_pydict()) == repr(first.to_pydict())
 
 
 def test_a_stage_that_follows_the_example_makes_its_table_once(tmp_path: Path) -> None:
     copy = _copy_with("a stage", tmp_path)
-    config = ("--config", str(copy.config))
-    copy.psol("index", *config)
-    assert "10 images" in copy.psol("areas", *config)
-    assert "complete already" in copy.psol("areas", *config)
+    _, made, again = copy.psol("index", "areas", "areas").splitlines()
+    assert "10 images" in made
+    assert "complete already" not in made
+    assert "complete already" in again
     table = pq.read_table(tmp_path / "run/areas/part-00000.parquet").replace_schema_metadata(None)
     assert table.schema == pa.schema([("image_id", pa.string()), ("pixels", pa.int32())])
-    assert "areas" in copy.psol("--help")
 
 
-def test_a_metric_that_follows_the_example_is_scored_and_shown(tmp_path: Path) -> None:
+def test_a_metric_that_follows_the_example_is_scored(tmp_path: Path) -> None:
     copy = _copy_with("a metric", tmp_path)
-    config = ("--config", str(copy.config))
-    copy.psol("index", *config)
-    copy.psol("import", *config, "--boxes.imported.path", str(tmp_path / "images"))
-    copy.psol("evaluate", *config)
+    copy.psol("index", "import --boxes.imported.path images", "evaluate")
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert metrics["pseudo_boxes"]["test"]["iou_90"] == 1
     assert metrics["intervals"]["pseudo_boxes"]["test"]["iou_90"] == [1, 1]

@@ -77,9 +77,10 @@ def make_parser(command: Command) -> ArgumentParser:
         exit_on_error=False,
     )
     if argument := command.argument:
-        several = {"nargs": "+"} if argument.several else {}
-        choices = {"choices": argument.choices} if argument.choices else {}
-        parser.add_argument(argument.name, help=argument.help, **several, **choices)
+        options: dict[str, Any] = {"choices": argument.choices} if argument.choices else {}
+        if argument.several:
+            options["nargs"] = "+"
+        parser.add_argument(argument.name, help=argument.help, **options)
     if command.sections:
         _add_settings(parser, command)
     return parser

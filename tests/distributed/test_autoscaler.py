@@ -9,7 +9,7 @@ from psol_ray.distributed import autoscaler
 from psol_ray.distributed.autoscaler import Demand, bring_node, has_autoscaler
 from psol_ray.errors import UserError
 
-pytestmark = pytest.mark.usefixtures("cluster")
+needs_ray = pytest.mark.usefixtures("cluster")
 
 NOTHING: tuple[str, ...] = ()
 CPU, GPU = ("CPU",), ("CPU", "GPU")
@@ -27,11 +27,13 @@ def write_reports(monkeypatch: pytest.MonkeyPatch, starting: Iterable[tuple[str,
     monkeypatch.setattr(autoscaler, "_read_report", lambda: reports.pop(0) if len(reports) > 1 else reports[0])
 
 
+@needs_ray
 def test_a_ray_that_was_started_here_has_no_autoscaler() -> None:
     """Its head runs Ray's monitor all the same."""
     assert not has_autoscaler()
 
 
+@needs_ray
 def test_before_the_first_report_there_is_no_autoscaler(monkeypatch: pytest.MonkeyPatch) -> None:
     """The GCS is asked, and its real answer says that nodes have no types."""
     monkeypatch.setattr(autoscaler, "_internal_kv_get", lambda _: None)
@@ -75,6 +77,7 @@ def test_the_second_version_says_for_which_bundles_it_has_no_nodes() -> None:
     assert autoscaler._parse_second_version(status).has_types
 
 
+@needs_ray
 def test_a_demand_that_cannot_be_met_waits_and_is_withdrawn() -> None:
     from ray.util import placement_group_table
 
@@ -91,6 +94,7 @@ def test_a_demand_that_cannot_be_met_waits_and_is_withdrawn() -> None:
     assert states().count("PENDING") == before.count("PENDING")
 
 
+@needs_ray
 def test_a_node_that_is_being_started_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,6 +105,7 @@ def test_a_node_that_is_being_started_is_waited_for(
     assert complaint.count("Waiting for a machine with a GPU, which the autoscaler is starting") == 1
 
 
+@needs_ray
 def test_an_autoscaler_without_gpus_is_asked_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,12 +116,14 @@ def test_an_autoscaler_without_gpus_is_asked_once(
     assert not bring_node("GPU", lambda: False)
 
 
+@needs_ray
 def test_a_node_that_never_joins_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     write_reports(monkeypatch, [NOTHING, GPU, GPU, *[NOTHING] * 9])
     with pytest.raises(UserError, match="began to start a machine with a GPU, and none has joined the cluster"):
         bring_node("GPU", lambda: False)
 
 
+@needs_ray
 def test_an_autoscaler_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autoscaler, "_SILENCE_SECONDS", 0.1)
     write_reports(monkeypatch, [NOTHING])

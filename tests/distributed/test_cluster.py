@@ -23,8 +23,9 @@ from psol_ray.work.jobs import Resources
 
 @pytest.fixture
 def apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if this process were connected to nothing, and must not start anything."""
+    """As if this process were connected to nothing, and must not start anything; what others use is left alone."""
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
     monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("went on to Ray"))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 

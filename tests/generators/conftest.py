@@ -7,16 +7,20 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import torch
 
 from psol_ray.config import BoxesConfig
 from psol_ray.generators.base import Generator
+from psol_ray.generators.class_maps.settings import ClassMapSettings
+from psol_ray.generators.imported.settings import ImportedSettings
+from psol_ray.generators.localizer.settings import LocalizerSettings
 from psol_ray.generators.registry import find_generator
 from psol_ray.tables import CATALOG, Provenance, RunDir
-from synthetic.decoders import pillow_alone
+from synthetic.fixtures import one_thread, pillow_alone
 from synthetic.images import write_squares
 from synthetic.networks import file_of
 from synthetic.tables import catalog_of, image
+
+__all__ = ["CENTRE", "World", "one_thread", "pillow", "world"]
 
 CENTRE = [0.25, 0.25, 0.5, 0.5]
 
@@ -25,15 +29,6 @@ CENTRE = [0.25, 0.25, 0.5, 0.5]
 def pillow() -> Iterator[None]:
     with pillow_alone():
         yield
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small are slowed down by threads, most of all on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
@@ -67,10 +62,6 @@ class World:
 @pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Eight images, `0.png` to `7.png`, even ones of class 0; the last two of each class are of the test split."""
-    from psol_ray.generators.class_maps.settings import ClassMapSettings
-    from psol_ray.generators.imported.settings import ImportedSettings
-    from psol_ray.generators.localizer.settings import LocalizerSettings
-
     world = World(tmp_path_factory.mktemp("generators"))
     world.root.mkdir()
     sizes, squares = write_squares(world.root, 8)

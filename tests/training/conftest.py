@@ -1,14 +1,15 @@
-"""Networks this small are slowed down by threads, most of all on a busy machine."""
+"""Networks are tiny here, and decoders Pillow's where a test does not make DALI's itself."""
 
 from collections.abc import Iterator
 
 import pytest
-import torch
+
+from synthetic.fixtures import one_thread, pillow_alone
+
+__all__ = ["one_thread"]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+@pytest.fixture(scope="package", autouse=True)
+def _pillow() -> Iterator[None]:
+    with pillow_alone():
+        yield

@@ -70,7 +70,7 @@ def test_the_threshold_is_that_of_the_settings(world: World) -> None:
 def test_maps_are_in_full_precision_whatever_the_settings_say(world: World) -> None:
     plain, half = (process(world, precision=precision)[0] for precision in ("float32", "bfloat16"))
     assert plain["maps"].equals(half["maps"])
-    assert plain["boxes"].equals(half["boxes"])
+    assert repr(plain["boxes"].to_pydict()) == repr(half["boxes"].to_pydict())  # which takes NaN for NaN
 
 
 def test_an_unreadable_image_costs_itself(world: World) -> None:

@@ -1,0 +1,5 @@
+"""Networks are tiny here."""
+
+from synthetic.fixtures import one_thread
+
+__all__ = ["one_thread"]
