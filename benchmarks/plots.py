@@ -66,7 +66,21 @@ def throughput(result: Json) -> Figure:
     return figure
 
 
-PLOTS = {"ddt_scaling": scaling, "ddt_throughput": throughput}
+def memory(result: Json) -> Figure:
+    """Peak memory over the size of a class, with a budget for features and without."""
+    figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+    for budget in dict.fromkeys(run["budget_mb"] for run in result["metrics"]["runs"]):
+        runs = [run for run in result["metrics"]["runs"] if run["budget_mb"] == budget]
+        label = "all features are kept" if budget is None else f"at most {budget:g} MB of features are kept"
+        axes.semilogx([run["images"] for run in runs], [run["peak_mb"] for run in runs], "o-", label=label)
+    axes.set(
+        title="Peak memory of DDT", xlabel="images of the class", ylabel="MB above the loaded network", ylim=(0, None)
+    )
+    axes.legend()
+    return figure
+
+
+PLOTS = {"ddt_memory": memory, "ddt_scaling": scaling, "ddt_throughput": throughput}
 
 
 if __name__ == "__main__":

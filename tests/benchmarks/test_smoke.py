@@ -57,6 +57,6 @@ def test_every_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     scaling = runner.run("ddt_scaling", "--measured", str(tmp_path / "ddt_throughput.json"))
     assert [run["parts"] for run in scaling["runs"]] == [run["classes"] for run in scaling["runs"]]
     assert len(next(run for run in scaling["runs"] if run["kind"] == "killed")["found_dead_at_s"]) == 1
-    for name in ("ddt_throughput", "ddt_scaling"):
+    for name in ("ddt_throughput", "ddt_scaling", "ddt_memory"):
         runner.call("plots", str(tmp_path / f"{name}.json"), "--out", str(tmp_path / f"{name}.svg"))
         assert "<svg" in (tmp_path / f"{name}.svg").read_text()
