@@ -16,7 +16,8 @@ $(INSTALLED): setup.cfg constraints.txt
 	@echo "Installing into $(VENV): about 6 GB with the GPU builds of torch and DALI ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$$(sed -n 's/^uv==//p' constraints.txt)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[demo,test]'
+	@# Compiled once here: where Python may not write bytecode, every process would compile torch anew, for seconds.
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[demo,test]'
 	@touch $@
 
 test: $(INSTALLED)  ## lint, types, layers and every test; at the end what was skipped and why, and how long all took

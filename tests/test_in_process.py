@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from synthetic.fixtures import one_thread, pillow_alone
+from synthetic.images import cut_short, write_squares
+from synthetic.tables import box_row, boxes_of, class_images
+from synthetic.training import make_setup
 
 from psol_ray.errors import UserError
 from psol_ray.in_process import InProcess
@@ -16,10 +20,6 @@ from psol_ray.training.trainer import Trainer
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Job, Parts, Resources, Task
 from psol_ray.work.perform import PartWriter
-from synthetic.fixtures import one_thread, pillow_alone
-from synthetic.images import cut_short, write_squares
-from synthetic.tables import box_row, boxes_of, class_images
-from synthetic.training import make_setup
 
 __all__ = ["one_thread"]
 

@@ -15,6 +15,7 @@ _WORDS: dict[Any, str] = {
     str: "a text",
     bool: "true or false",
     int: "a whole number",
+    float: "a number",
     list[str]: "a list of texts",
     restricted.PositiveInt: "a whole number above 0",
     restricted.NonNegativeInt: "a whole number, 0 or more",

@@ -1,6 +1,7 @@
 """A command with its settings, from flags and YAML, by jsonargparse; its errors become one sentence each."""
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
@@ -42,7 +43,7 @@ def parse(arguments: Sequence[str]) -> Invocation:
     command = COMMANDS[arguments[0]]
     parser = make_parser(command)
     try:
-        parsed = parser.parse_args(list(arguments[1:]))
+        parsed = parser.parse_args(_files_first(arguments[1:]))
         if command.sections:
             check_settings(parsed, command)
         built = parser.instantiate(parsed)
@@ -53,6 +54,19 @@ def parse(arguments: Sequence[str]) -> Invocation:
         return Invocation(command, None, argument=argument)
     config = _plain(Config(**{f.name: built[f.name] for f in fields(Config)}))
     return Invocation(command, config, built.overwrite, argument)
+
+
+def _files_first(words: Sequence[str]) -> list[str]:
+    """The YAML files before everything else, because of two that set a field the later one wins."""
+    files: list[str] = []
+    others: list[str] = []
+    remaining = iter(words)
+    for word in remaining:
+        if word == "--config":
+            files += [word, *itertools.islice(remaining, 1)]
+        else:
+            (files if word.startswith("--config=") else others).append(word)
+    return files + others
 
 
 def _plain(value: Any) -> Any:

@@ -1,37 +1,17 @@
 """Small data sets on disk, and listings in a form that is easy to compare."""
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-from PIL import Image
+from synthetic.images import save, touch, write
 
 from psol_ray.tables.schemas import CATALOG
+
+__all__ = ["GT_BOXES", "Box", "boxes_of", "rows_of", "save", "solution_csv", "touch", "voc_xml", "write"]
 
 Box = tuple[float, float, float, float]
 
 GT_BOXES = CATALOG.field("gt_boxes").type
-
-
-def touch(root: Path, *names: str) -> None:
-    """Empty files: a listing opens none."""
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
-
-
-def save(path: Path, size: tuple[int, int], mode: str = "RGB", **options: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size).save(path, **options)
-    return path
 
 
 def solution_csv(rows: Iterable[tuple[str, str]]) -> str:

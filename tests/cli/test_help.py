@@ -1,7 +1,10 @@
 """What `psol COMMAND --help` shows."""
 
 import re
+import subprocess
+import sys
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +99,24 @@ def test_types_are_told_in_words_beside_defaults(capsys: pytest.CaptureFixture[s
 def test_train_and_paper_tables_show_what_they_are_given(capsys: pytest.CaptureFixture[str]) -> None:
     assert help_of("train", capsys).startswith("usage: psol train MODEL [--config FILE.yaml] ")
     assert help_of("paper-tables", capsys).startswith("usage: psol paper-tables RUN [RUN ...]\n")
+
+
+def test_a_generator_that_is_registered_shows_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "tokencut.py").write_text(
+        "from dataclasses import dataclass\n"
+        "@dataclass(frozen=True)\n"
+        "class Settings:\n"
+        '    """TokenCut (method tokencut)."""\n'
+        "    tau: float = 0.2\n"
+        '    """Similarity above which two patches are joined."""\n'
+    )
+    program = (
+        "import sys; from typing import Literal; import tokencut; from psol_ray.generators import registry\n"
+        "registry.GENERATORS['tokencut'] = registry.Entry(tokencut.Settings, 'tokencut', 'tokencut:TokenCut')\n"
+        "registry.MethodName = Literal[tuple(registry.GENERATORS)]  # as the module itself does\n"
+        "from psol_ray.cli import main; main(['boxes', '--help'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    shown = " ".join(done.stdout.split())
+    assert "imported,tokencut}" in shown
+    assert "TokenCut (method tokencut): --boxes.tokencut.tau TAU Similarity above which two patches are" in shown

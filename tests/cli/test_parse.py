@@ -54,6 +54,15 @@ def test_paper_tables_takes_run_directories_and_no_settings() -> None:
     assert "--run_dir" in complaint("paper-tables", "runs/cub", "--run_dir", "a")
 
 
+@pytest.mark.parametrize("spelled", [["--config", "{}"], ["--config={}"]])
+@pytest.mark.parametrize("first", [True, False], ids=["before the file", "after the file"])
+def test_flags_win_wherever_they_stand(tmp_path: Path, spelled: list[str], first: bool) -> None:
+    file = [word.format(write(tmp_path, more="seed: 3\nboxes: {input_size: 100}\n")) for word in spelled]
+    flags = ["--seed", "7"]
+    config = config_of("boxes", *(flags + file if first else file + flags))
+    assert (config.seed, config.boxes.input_size) == (7, 100)
+
+
 def test_flags_win_over_yaml(tmp_path: Path) -> None:
     config = write(tmp_path, more="boxes: {input_size: 100, upsample: nearest}\nseed: 3\n")
     invocation = parse(["boxes", "--config", config, "--boxes.input_size", "50", "--overwrite"])

@@ -1,4 +1,4 @@
-"""What generators need of a run: a catalog, and files of networks and boxes; and no DALI, whose start takes a second."""
+"""What generators need of a run: a catalog, and files of networks and boxes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,6 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from synthetic.fixtures import one_thread, pillow_alone
+from synthetic.images import write_squares
+from synthetic.networks import file_of
+from synthetic.tables import catalog_of, image
 
 from psol_ray.config import BoxesConfig
 from psol_ray.generators.base import Generator
@@ -15,10 +19,6 @@ from psol_ray.generators.imported.settings import ImportedSettings
 from psol_ray.generators.localizer.settings import LocalizerSettings
 from psol_ray.generators.registry import find_generator
 from psol_ray.tables import CATALOG, Provenance, RunDir
-from synthetic.fixtures import one_thread, pillow_alone
-from synthetic.images import write_squares
-from synthetic.networks import file_of
-from synthetic.tables import catalog_of, image
 
 __all__ = ["CENTRE", "World", "one_thread", "pillow", "world"]
 

@@ -2,8 +2,8 @@
 
 import subprocess
 import sys
-from dataclasses import fields, is_dataclass, make_dataclass
 from dataclasses import field as dataclass_field
+from dataclasses import fields, is_dataclass, make_dataclass
 from importlib import import_module
 from typing import Any, get_args
 
@@ -67,9 +67,7 @@ def test_a_field_that_is_added_to_any_section_changes_no_fingerprint(world: Worl
     """Fingerprints hold the names of what boxes depend on: what is new, and has its default, made no boxes other."""
 
     def with_a_field_more(value: Any) -> Any:
-        more = make_dataclass(
-            "More", [("dummy", int, dataclass_field(default=1))], bases=(type(value),), frozen=True
-        )
+        more = make_dataclass("More", [("dummy", int, dataclass_field(default=1))], bases=(type(value),), frozen=True)
         return more(**{field.name: getattr(value, field.name) for field in fields(value)})
 
     config = world.config(method)

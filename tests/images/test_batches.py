@@ -4,9 +4,9 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from synthetic.tables import catalog_of, image
 
 from psol_ray.images.batches import decode_ahead, has_size
-from synthetic.tables import catalog_of, image
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from synthetic.photographs import BAD, KINDS, PHOTOGRAPHS, levels_apart, save_bad, save_kind
 
 from psol_ray.images import dali
 from psol_ray.images.dali import DaliDecoder, _build_pipeline, dali_available
 from psol_ray.images.decoder import make_decoder
 from psol_ray.images.pillow import PillowDecoder
-from synthetic.photographs import BAD, KINDS, PHOTOGRAPHS, levels_apart, save_bad, save_kind
 
 pytestmark = pytest.mark.skipif(not dali_available(), reason="DALI has no wheel for this machine")
 

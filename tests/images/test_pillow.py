@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from synthetic.photographs import BAD, KINDS, flower, levels_apart, oriented, save_bad, save_kind
 
 from psol_ray.images.pillow import PillowDecoder, decode_file
-from synthetic.photographs import BAD, KINDS, flower, levels_apart, oriented, save_bad, save_kind
 
 # Compression changes pixels, a palette many of them; turned or clipped images are 30 to 200 levels off.
 LOSS = {"palette.png": 10, "palette_alpha.png": 40, "pillow_only.gif": 10}

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from synthetic.networks import pictures
 from torchvision.transforms import functional as TF
 
 from psol_ray.models import lite0
 from psol_ray.models.backbones import IMAGENET_MEAN, IMAGENET_STD, find_backbone
 from psol_ray.models.features import FeatureExtractor, Normalize, compiled
 from psol_ray.models.weights import load_state
-from synthetic.networks import pictures
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
+from synthetic.networks import file_of, pictures
 
 from psol_ray.errors import UserError
 from psol_ray.models.networks import PsolNetwork
 from psol_ray.models.saved import NetworkFile, SavedNetwork
 from psol_ray.tables import RunDir
-from synthetic.networks import file_of, pictures
 
 RECIPE = {"epochs": 6, "learning_rate": 1e-3, "min_crop_area": None, "note": 'é "quoted"', "class_names": ["a", "b"]}
 
@@ -154,7 +154,9 @@ class TestNetworkFile:
     def test_none_is_told_with_what_to_do(self, tmp_path: Path) -> None:
         with pytest.raises(UserError) as complaint:
             NetworkFile.read("boxes.localizer.path", f"{tmp_path}/none", EXPECTED)
-        assert str(complaint.value) == f"boxes.localizer.path: found no file '{tmp_path}/none', {EXPECTED}; fix the path"
+        assert (
+            str(complaint.value) == f"boxes.localizer.path: found no file '{tmp_path}/none', {EXPECTED}; fix the path"
+        )
         with pytest.raises(UserError) as complaint:
             NetworkFile.of_stage(RunDir(str(tmp_path)).stage("joint"), "model.safetensors", EXPECTED, "; run `psol`")
         assert str(complaint.value) == f"{tmp_path}/joint: found no model.safetensors; run `psol`"
@@ -163,7 +165,7 @@ class TestNetworkFile:
     def test_a_foreign_one_is_told_by_its_name(self, data: bytes) -> None:
         file = NetworkFile("setting: 'path'", data, EXPECTED)
         for use in (lambda: file.saved, file.load):
-            with pytest.raises(UserError, match="^setting: 'path': found a file of another program; .*; give another"):
+            with pytest.raises(UserError, match=r"^setting: 'path': found a file of another program; .*; give another"):
                 use()
 
     @pytest.mark.parametrize("end", [-1, -1000])

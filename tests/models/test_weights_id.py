@@ -57,7 +57,9 @@ def test_a_file_that_stays_as_it_is_is_read_once(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("name", ["none.pth", ""])
 def test_no_file_is_told(tmp_path: Path, name: str) -> None:
     path = str(tmp_path / name)
-    with pytest.raises(UserError, match=rf"weights '{path}': no such file; expected a path, 'default' or '{LITE0_PACKAGE}'"):
+    with pytest.raises(
+        UserError, match=rf"weights '{path}': no such file; expected a path, 'default' or '{LITE0_PACKAGE}'"
+    ):
         identify_weights(path)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from synthetic.networks import file_of
 
 from psol_ray.errors import UserError
 from psol_ray.models.weights_id import hash_bytes
@@ -15,7 +16,6 @@ from psol_ray.prediction.networks import PretrainedNetwork, TrainedNetwork
 from psol_ray.prediction.settings import PredictConfig
 from psol_ray.prediction.views import View
 from psol_ray.tables import RunDir
-from synthetic.networks import file_of
 
 CENTRE = [0.25, 0.25, 0.5, 0.5]
 CLASSES = ["n01440764", "n01443537"]  # two of ImageNet's
@@ -144,7 +144,12 @@ def test_networks_are_loaded_with_their_views_and_told(whole_run: Path, tmp_path
     [
         ("localizer", CLASSIFIER, {}, "found a classifier, which says no boxes; give a localizer or a joint network"),
         ("classifier", LOCALIZER, {}, "found a localizer, which knows no classes; give a classifier"),
-        ("classifier", file_of([], 3), {}, "found a classifier of 3 classes, expected one of the catalog's 2; give one"),
+        (
+            "classifier",
+            file_of([], 3),
+            {},
+            "found a classifier of 3 classes, expected one of the catalog's 2; give",
+        ),
         ("localizer", file_of([CENTRE] * 3), {}, "found boxes for 3 classes, expected one box an image, or one for"),
         ("localizer", file_of([CENTRE] * 2), {"classifiers": []}, "found boxes for 2 classes, expected one box an"),
         ("localizer", b"a photograph", {}, "found a file of another program; expected a model"),
@@ -179,7 +184,10 @@ def test_networks_that_cannot_be_had_are_told_before_anything_is_trained(tmp_pat
     check_known(PredictConfig(classifiers=["trained", "test_efficientnet=default"]))
     none = str(tmp_path / "none.safetensors")
     for settings, told in (
-        ({"localizer": none}, f"predict.localizer: found no file '{none}', expected a model.safetensors of `psol train`"),
+        (
+            {"localizer": none},
+            f"predict.localizer: found no file '{none}', expected a model.safetensors of `psol train`",
+        ),
         ({"classifiers": [none]}, f"predict.classifiers: found no file '{none}', expected a model.safetensors"),
         ({"classifiers": ["resnet5O=random"]}, "'resnet5O' is unknown"),
     ):

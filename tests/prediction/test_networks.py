@@ -4,12 +4,12 @@ import pickle
 
 import pytest
 import torch
+from synthetic.networks import file_of, pictures
 
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.weights import load_classifier_state
 from psol_ray.prediction.networks import PretrainedNetwork, TrainedNetwork, load_networks
 from psol_ray.prediction.views import View
-from synthetic.networks import file_of, pictures
 
 CPU = torch.device("cpu")
 CENTRE = [0.25, 0.25, 0.5, 0.5]

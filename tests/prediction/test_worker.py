@@ -6,6 +6,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from synthetic.fixtures import pillow_alone
+from synthetic.images import write_squares
+from synthetic.networks import file_of
+from synthetic.tables import catalog_of, image
 
 from psol_ray.images import decoder
 from psol_ray.prediction.networks import TrainedNetwork
@@ -14,10 +18,6 @@ from psol_ray.prediction.worker import PredictionWorker
 from psol_ray.tables import PREDICTIONS
 from psol_ray.tables.schemas import boxes_array
 from psol_ray.work.jobs import Parts, Resources, Task
-from synthetic.fixtures import pillow_alone
-from synthetic.images import write_squares
-from synthetic.networks import file_of
-from synthetic.tables import catalog_of, image
 
 CENTRE = [0.25, 0.25, 0.5, 0.5]
 LOCALIZER, CLASSIFIER = file_of([CENTRE], input_size=32), file_of([], 2, input_size=32)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-
 from synthetic.fixtures import one_thread, pillow_alone
 
 __all__ = ["one_thread"]

@@ -38,7 +38,9 @@ class Storage:
 @pytest.fixture(params=["Ray Train", "in this process"])
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Storage:
     if request.param == "in this process":
-        return Storage(_StageCheckpoints(RunDir(str(tmp_path)).stage("localizer")), tmp_path / "localizer" / _CHECKPOINT)
+        return Storage(
+            _StageCheckpoints(RunDir(str(tmp_path)).stage("localizer")), tmp_path / "localizer" / _CHECKPOINT
+        )
     folder = tmp_path / "checkpoint"
 
     def report(metrics: dict[str, float], checkpoint: Checkpoint | None) -> None:

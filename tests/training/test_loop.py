@@ -1,14 +1,13 @@
 """The loop from its first step to its last, with nothing but a tiny network, real images and files."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import safetensors
 import torch
+from synthetic.training import make_setup
 
 from psol_ray.errors import UserError
 from psol_ray.in_process import _StageCheckpoints
@@ -17,7 +16,6 @@ from psol_ray.training.loop import train
 from psol_ray.training.setup import Rank, TrainingSetup
 from psol_ray.training.trainer import Trainer
 from psol_ray.work.progress import ProgressTracker
-from synthetic.training import make_setup
 
 ALONE = Rank(0, 1, torch.device("cpu"), 1)
 
@@ -40,9 +38,8 @@ def rows_of(setup: TrainingSetup) -> list[dict[str, float]]:
     return [{name: value for name, value in row.items() if name not in ("time", "images_per_s")} for row in rows]
 
 
-@contextmanager
-def killed_after(steps: int) -> Iterator[None]:
-    """The process ends once so many steps have been taken."""
+def run_killed_after(setup: TrainingSetup, steps: int) -> None:
+    """Train until the process ends, once so many steps have been taken."""
     step_of, left = Trainer.step, steps
 
     def step(self: Trainer, batches: Any) -> None:
@@ -52,9 +49,10 @@ def killed_after(steps: int) -> Iterator[None]:
         left -= 1
         step_of(self, batches)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "step", step)
-        yield
+        with pytest.raises(KeyboardInterrupt):
+            run(setup)
 
 
 # A checkpoint every two steps, and at the ends of epochs: after 2, 3, 4 and 6.
@@ -111,8 +109,7 @@ def test_one_that_was_killed_goes_on_to_the_same_weights_rows_and_files(
 ) -> None:
     """Killed in the step after these, of which the last two or three may have no checkpoint."""
     setup = make_setup(tmp_path, **RECIPE)
-    with killed_after(steps):
-        run(setup)
+    run_killed_after(setup, steps)
     assert "model.safetensors" not in files_of(setup)
     tracker = run(setup)
     assert rows_of(setup) == rows_of(whole)
@@ -159,15 +156,14 @@ def test_random_numbers_differ_from_step_to_step_and_not_from_run_to_run(
     assert len(set(whole)) == 3
     drawn.clear()
     setup = make_setup(tmp_path, run="in two", number=4, epochs=3)
-    with killed_after(1):
-        run(setup)
+    run_killed_after(setup, 1)
     run(setup)
     assert drawn == whole
 
 
 def test_a_loss_that_is_not_finite_ends_it_before_it_is_in_a_checkpoint(tmp_path: Path) -> None:
     setup = make_setup(tmp_path, learning_rate=1e30)
-    with pytest.raises(UserError, match=r"the loss is (nan|inf), not a finite number, at learning_rate 1e\+30; lower it"):
+    with pytest.raises(UserError, match=r"the loss is (nan|inf), not a finite number, at learning_rate 1e\+30; lower"):
         run(setup)
     assert "checkpoint_in_process.pt" not in files_of(setup)
     assert "model.safetensors" not in files_of(setup)

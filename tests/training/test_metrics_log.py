@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from synthetic.training import make_setup
 
 from psol_ray.errors import UserError
 from psol_ray.training import metrics_log
@@ -13,7 +14,6 @@ from psol_ray.training.checkpoint import TrainState
 from psol_ray.training.metrics_log import MetricsLogger, best_score
 from psol_ray.training.setup import TrainingSetup
 from psol_ray.work.progress import ProgressTracker
-from synthetic.training import make_setup
 
 STEPS_PER_EPOCH = 120
 

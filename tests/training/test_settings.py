@@ -1,7 +1,7 @@
 """What a trained network depends on, of all that can be set."""
 
-from dataclasses import fields, make_dataclass, replace
 from dataclasses import field as dataclass_field
+from dataclasses import fields, make_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -58,9 +58,7 @@ def test_a_change_of_a_field_makes_another_network_or_is_of_no_matter(field: str
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_field_that_is_added_changes_no_fingerprint(name: ModelName) -> None:
-    more: Any = make_dataclass(
-        "More", [("dummy", int, dataclass_field(default=1))], bases=(TrainConfig,), frozen=True
-    )
+    more: Any = make_dataclass("More", [("dummy", int, dataclass_field(default=1))], bases=(TrainConfig,), frozen=True)
     assert more(epochs=3).dummy == 1
     assert more(epochs=3).depends_on(name) == TrainConfig(epochs=3).depends_on(name)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from synthetic.training import write_training_set
 
 from psol_ray.errors import UserError
 from psol_ray.images.pillow import PillowDecoder
@@ -15,7 +16,6 @@ from psol_ray.models.networks import PsolNetwork
 from psol_ray.training.loader import TrainingLoader
 from psol_ray.training.settings import TrainConfig
 from psol_ray.training.trainer import Trainer, rate_factor
-from synthetic.training import write_training_set
 
 BATCH = 8
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from synthetic.training import write_training_set
 from torch.nn.parallel import DistributedDataParallel
 
 from psol_ray.images.pillow import PillowDecoder
@@ -14,7 +15,6 @@ from psol_ray.models.networks import PsolNetwork
 from psol_ray.training.loader import TrainingLoader
 from psol_ray.training.settings import TrainConfig
 from psol_ray.training.trainer import Trainer
-from synthetic.training import write_training_set
 
 STEPS = 4
 

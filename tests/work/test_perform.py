@@ -6,13 +6,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from synthetic.tables import box_row, boxes_of, class_images
 
 from psol_ray.errors import UserError
 from psol_ray.tables import BOXES, MAPS, Provenance, RunDir
 from psol_ray.work import perform as module
 from psol_ray.work.jobs import Parts, Task
 from psol_ray.work.perform import PartWriter, image_paths, perform, throttled
-from synthetic.tables import box_row, boxes_of, class_images
 
 ROWS = boxes_of(box_row("0.jpg", (0, 1, 2, 3)))
 MAP_ROWS = pa.Table.from_pylist([{"image_id": "0.jpg", "height": 0, "width": 0, "values": []}], schema=MAPS)
@@ -67,7 +67,7 @@ def test_anything_else_is_passed_on_and_nothing_is_written(tmp_path: Path) -> No
 def test_the_part_of_the_last_table_appears_last(tmp_path: Path) -> None:
     """Boxes come after maps: where a class's boxes are, its maps are, too."""
     (tmp_path / "boxes").touch()  # no folder can be made here
-    with pytest.raises(UserError, match="boxes: part-zero.parquet cannot be written"):
+    with pytest.raises(UserError, match=r"boxes: part-zero\.parquet cannot be written"):
         perform(Worker(Parts(boxes=ROWS, maps=MAP_ROWS)), "process", task_of(), (), writer_to(tmp_path))
     assert RunDir(str(tmp_path)).stage("maps").parts() == ["part-zero"]
 

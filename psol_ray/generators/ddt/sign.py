@@ -20,7 +20,7 @@ def choose_sign(heat_Nhw: NDArray[np.float32]) -> Sign:
 
     Foreground is the smaller and the sharper side of a class's descriptors, so its projections reach farther. Of an
     image only its extremes count, and all images count alike, so that no single odd one decides. Chosen by measurement
-    among twenty rules (docs/design.md).
+    among twenty rules (docs/sign_rule.md).
 
     Args:
         heat_Nhw: projections of the class's training images.

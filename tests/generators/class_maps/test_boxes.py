@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from synthetic.tables import catalog_of, image
 
 from psol_ray.errors import UserError
 from psol_ray.generators.class_maps.boxes import MapLocator, min_max
 from psol_ray.images.decoder import DecodedBatch
 from psol_ray.tables import BOXES, CATALOG, MAPS
 from psol_ray.tables.schemas import boxes_array
-from synthetic.tables import catalog_of, image
 
 SIDE = 40
 # A hill of two columns and two rows, one of which is half as high, above a floor of -10.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from synthetic.networks import file_of
 
 from psol_ray.errors import UserError
 from psol_ray.generators.base import Generator
@@ -12,7 +13,6 @@ from psol_ray.generators.class_maps.settings import ClassMapSettings
 from psol_ray.models.weights_id import hash_bytes
 from psol_ray.tables import RunDir
 from psol_ray.training.settings import TrainConfig
-from synthetic.networks import file_of
 
 from ..conftest import World
 

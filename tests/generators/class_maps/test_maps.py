@@ -1,7 +1,10 @@
 """Class maps of networks with random weights, and of one that is small enough for a sum by hand."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from synthetic.networks import pictures
 from torch import nn
 
 from psol_ray.errors import UserError
@@ -9,23 +12,33 @@ from psol_ray.generators.class_maps.maps import ActivationMaps
 from psol_ray.models.backbones import TORCHVISION, find_backbone
 from psol_ray.models.networks import PsolNetwork
 from psol_ray.models.saved import SavedNetwork
-from synthetic.networks import pictures
 
 LABELS_N = torch.tensor([1, 4])
 
 
-def network_of(name: str, size: int) -> tuple[SavedNetwork, PsolNetwork]:
-    """A classifier of five classes whose map is not all zero, and differs from class to class."""
-    saved = SavedNetwork(name, size, num_boxes=0, num_classes=5)
-    torch.manual_seed(0)
-    network = saved.build()
-    for module in network.modules():
-        # Inception's weights are not drawn at all, and VGG's as they come vanish over 13 layers.
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    return saved, network
+NetworkOf = Callable[[str, int], tuple[SavedNetwork, PsolNetwork]]
 
 
+@pytest.fixture(scope="module")
+def network_of() -> NetworkOf:
+    """A classifier of five classes whose map is not all zero, and differs from class to class; each is built once."""
+    networks: dict[str, PsolNetwork] = {}
+
+    def network_of(name: str, size: int) -> tuple[SavedNetwork, PsolNetwork]:
+        saved = SavedNetwork(name, size, num_boxes=0, num_classes=5)
+        if name not in networks:
+            torch.manual_seed(0)
+            networks[name] = saved.build()
+            for module in networks[name].modules():
+                # Inception's weights are not drawn at all, and VGG's as they come vanish over 13 layers.
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        return saved, networks[name]
+
+    return network_of
+
+
+@pytest.fixture(scope="module")
 def by_hand() -> tuple[SavedNetwork, PsolNetwork]:
     """VGG-GAP whose convolutions are replaced: its map is (red, green) of each pixel."""
     saved = SavedNetwork("vgg_gap", 2, num_boxes=0, num_classes=2)
@@ -57,8 +70,10 @@ PIXELS = torch.tensor([[[3, 0, 0], [0, 4, 0]], [[5, 1, 0], [2, 2, 0]]], dtype=to
         pytest.param("grad_cam", 1, [[0, 2], [0, 0.5]], id="a fourth, what is negative cut off"),
     ],
 )
-def test_map_by_hand(method: str, label: int, expected: list[list[float]]) -> None:
-    maps = ActivationMaps(*by_hand(), method)
+def test_map_by_hand(
+    by_hand: tuple[SavedNetwork, PsolNetwork], method: str, label: int, expected: list[list[float]]
+) -> None:
+    maps = ActivationMaps(*by_hand, method)
     # Its neighbour in the batch is of another label.
     found = maps(torch.stack([PIXELS, PIXELS]), torch.tensor([label, 1 - label]))
     assert found.dtype == torch.float32
@@ -66,7 +81,7 @@ def test_map_by_hand(method: str, label: int, expected: list[list[float]]) -> No
 
 
 @pytest.mark.parametrize("name", ["vgg_gap", "resnet50", "tf_efficientnet_lite0"])
-def test_cam_is_the_weighed_map_and_grad_cam_its_positive_part(name: str) -> None:
+def test_cam_is_the_weighed_map_and_grad_cam_its_positive_part(network_of: NetworkOf, name: str) -> None:
     saved, network = network_of(name, 96)
     images_NHWC = pictures(2, 96)
     cam_Nhw = ActivationMaps(saved, network, "cam")(images_NHWC, LABELS_N)
@@ -83,7 +98,7 @@ def test_cam_is_the_weighed_map_and_grad_cam_its_positive_part(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", [*TORCHVISION, "tf_efficientnet_lite0"])
-def test_gradients_are_those_of_the_whole_network(name: str) -> None:
+def test_gradients_are_those_of_the_whole_network(network_of: NetworkOf, name: str) -> None:
     size, side = (139, 3) if name == "inception_v3" else (64, 2)
     saved, network = network_of(name, size)
     images_NHWC = pictures(2, size)
@@ -97,9 +112,10 @@ def test_gradients_are_those_of_the_whole_network(name: str) -> None:
     module = {"vgg_gap": "0", "tf_efficientnet_lite0": "bn2", "densenet161": "features.norm5"}.get(
         name, find_backbone(name).feature_node
     )
-    network.trunk.get_submodule(module).register_forward_hook(lambda _, __, output: kept.append(output))
+    hook = network.trunk.get_submodule(module).register_forward_hook(lambda _, __, output: kept.append(output))
     network.requires_grad_(True)
     logits_NK = network(images_NHWC).logits_NK
+    hook.remove()
     # DenseNet's ReLU works in place: what the hook has kept is its output by now.
     (map_NChw,) = kept
     (gradient_NChw,) = torch.autograd.grad(logits_NK[[0, 1], LABELS_N].sum(), map_NChw)
@@ -108,13 +124,13 @@ def test_gradients_are_those_of_the_whole_network(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["inception_v3", "densenet161"])
-def test_cam_exists_where_the_map_is_averaged(name: str) -> None:
+def test_cam_exists_where_the_map_is_averaged(network_of: NetworkOf, name: str) -> None:
     saved, network = network_of(name, 139)
     assert ActivationMaps(saved, network, "cam")(pictures(2, 139), LABELS_N).std() > 0
 
 
 @pytest.mark.parametrize("name", ["vgg16", "mobilenetv3_small_050", "convnext_atto"])
-def test_cam_is_refused_where_layers_follow_the_map(name: str) -> None:
+def test_cam_is_refused_where_layers_follow_the_map(network_of: NetworkOf, name: str) -> None:
     saved, network = network_of(name, 64)
     with pytest.raises(UserError, match=f"'{name}': found layers between .* use grad_cam, or .* vgg_gap"):
         ActivationMaps(saved, network, "cam")
@@ -123,13 +139,13 @@ def test_cam_is_refused_where_layers_follow_the_map(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["test_vit", "swin_tiny_patch4_window7_224"])
 @pytest.mark.parametrize("method", ["cam", "grad_cam"])
-def test_networks_without_a_map_are_refused(name: str, method: str) -> None:
+def test_networks_without_a_map_are_refused(network_of: NetworkOf, name: str, method: str) -> None:
     saved, network = network_of(name, find_backbone(name).input_size)
     with pytest.raises(UserError, match="found no feature map"):
         ActivationMaps(saved, network, method)
 
 
-def test_nothing_is_kept_of_the_layers_before_the_map() -> None:
+def test_nothing_is_kept_of_the_layers_before_the_map(network_of: NetworkOf) -> None:
     saved, network = network_of("test_resnet", 64)
     maps = ActivationMaps(saved, network, "grad_cam")
     found = maps(pictures(2, 64), LABELS_N)

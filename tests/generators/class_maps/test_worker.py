@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from synthetic.networks import file_of
 
 from psol_ray.generators.class_maps.boxes import min_max
 from psol_ray.generators.class_maps.maps import ActivationMaps
@@ -18,7 +19,6 @@ from psol_ray.tables import BOXES, MAPS
 from psol_ray.tables.schemas import boxes_array
 from psol_ray.work.jobs import Parts, Resources, Task
 from psol_ray.work.perform import image_paths
-from synthetic.networks import file_of
 
 from ..conftest import World
 

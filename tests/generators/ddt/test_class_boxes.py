@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from synthetic.tables import class_images
 
 from psol_ray.errors import UserError
 from psol_ray.generators.ddt.class_boxes import locate_class
@@ -16,7 +17,6 @@ from psol_ray.generators.ddt.passes import Accept, Read
 from psol_ray.heatmaps.boxes import Upsample
 from psol_ray.tables import BOXES
 from psol_ray.tables.schemas import boxes_array
-from synthetic.tables import class_images
 
 SIZE = 32
 Extract = Callable[[torch.Tensor], torch.Tensor]

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from synthetic.tables import class_images
 
 from psol_ray.errors import UserError
 from psol_ray.generators.ddt.worker import DdtWorker
 from psol_ray.models.weights_id import hash_bytes
 from psol_ray.work.jobs import Resources
-from synthetic.tables import class_images
 
 from ..conftest import World
 
@@ -27,7 +27,9 @@ DEPENDS_ON = {
     [{"backbone": "vgg16"}, {"weights": "default"}, {"input_size": 96}, {"upsample": "nearest"}, {"precision": "auto"}],
     ids=lambda changes: next(iter(changes)),
 )
-def test_boxes_depend_on_the_network_its_input_and_how_heat_becomes_a_box(world: World, changes: dict[str, Any]) -> None:
+def test_boxes_depend_on_the_network_its_input_and_how_heat_becomes_a_box(
+    world: World, changes: dict[str, Any]
+) -> None:
     assert world.generator("ddt").depends_on() == DEPENDS_ON
     assert world.generator("ddt", **changes).depends_on() == {**DEPENDS_ON, **changes}
 

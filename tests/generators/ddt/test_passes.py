@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic.tables import class_images
 
 from psol_ray.generators.ddt.moments import Component
 from psol_ray.generators.ddt.passes import CHUNK, Accept, ClassMoments, Read, measure, project, project_kept
-from synthetic.tables import class_images
 
 SHAPE = (2, 3, 5)  # h, w, C
 

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from synthetic.tables import class_images
 
 from psol_ray.generators.ddt.class_boxes import draw_boxes, locate_class
 from psol_ray.generators.ddt.passes import CHUNK, Accept, Read, measure, project_kept
 from psol_ray.generators.ddt.split import jobs_of_class
 from psol_ray.work.jobs import Job, Task
-from synthetic.tables import class_images
 
 
 def catalog(number: int) -> pa.Table:

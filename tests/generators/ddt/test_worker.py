@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from synthetic.images import write_squares
+from synthetic.tables import class_images
 
 from psol_ray.generators.ddt.class_boxes import locate_class
 from psol_ray.generators.ddt.passes import CHUNK, Accept
@@ -25,8 +27,6 @@ from psol_ray.models.weights import load_state
 from psol_ray.tables import BOXES
 from psol_ray.tables.schemas import boxes_array
 from psol_ray.work.jobs import Job, Parts, Resources, Task
-from synthetic.images import write_squares
-from synthetic.tables import class_images
 
 pytestmark = pytest.mark.usefixtures("pillow")
 

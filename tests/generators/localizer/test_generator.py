@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from synthetic.networks import file_of
 
 from psol_ray.errors import UserError
 from psol_ray.generators.base import Generator
@@ -16,7 +17,6 @@ from psol_ray.tables.boxes_table import image_sizes
 from psol_ray.tables.schemas import boxes_array
 from psol_ray.work.jobs import Parts, Resources, Task
 from psol_ray.work.perform import image_paths
-from synthetic.networks import file_of
 
 from ..conftest import CENTRE, World
 
@@ -89,7 +89,9 @@ def test_a_file_that_is_not_there_is_told(world: World, tmp_path: Path) -> None:
     [
         pytest.param(b"a photograph, say", "found a file of another program; expected a model", id="foreign"),
         pytest.param(
-            file_of([], 2, input_size=32), f"found a classifier, which says no boxes, {EXPECTED}; give one", id="boxless"
+            file_of([], 2, input_size=32),
+            f"found a classifier, which says no boxes, {EXPECTED}; give one",
+            id="boxless",
         ),
         pytest.param(
             file_of([CENTRE, CORNER], input_size=32),
