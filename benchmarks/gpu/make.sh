@@ -36,8 +36,6 @@ to=$checkout/.gpu
 rm -rf "$to"
 mkdir -p "$to"
 cp "$packs/dali.tar.xz" "$packs/ray.tar.xz" "$packs/sample.tar" "$to/"
-exclude=$(git -C "$checkout" rev-parse --git-path info/exclude)
-(cd "$checkout" && { grep -qx '/.gpu/' "$exclude" 2>/dev/null || echo '/.gpu/' >>"$exclude"; })
 
 # What a call takes along: the checkout's own files, and what `carry` names.
 tree=$(cd "$checkout" && git ls-files -z -co --exclude-standard | { xargs -0 -r du -cb 2>/dev/null || true; } |

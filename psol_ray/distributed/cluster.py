@@ -15,7 +15,7 @@ from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.shares import Node, Share, divide_cpus, divide_gpus
 from psol_ray.errors import UserError, first_line
 
-__all__ = ["WorkerPlan", "check_nodes", "connect", "find_nodes", "plan_workers"]
+__all__ = ["PROCESS_ENVIRONMENT", "WorkerPlan", "check_nodes", "connect", "find_nodes", "plan_workers"]
 
 # Ray itself tries for more than a minute.
 _KNOCK_SECONDS = 5.0
@@ -29,7 +29,7 @@ _SECONDS_BETWEEN_ATTEMPTS = 5.0
 # fills it with zeros page by page, for each layer's output: on a CPU that takes longer than the layers. One arena,
 # because the heaps of the others are given back too. Read by glibc as a process starts, so set for all of Ray's.
 # SciPy's eigenvectors are made beside the network, and OpenBLAS's threads would wait for each other on its cores.
-_PROCESS = {
+PROCESS_ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**40),
     "MALLOC_ARENA_MAX": "1",
@@ -102,7 +102,7 @@ def connect(config: ClusterConfig) -> None:
 
 def _start() -> None:
     print("Starting Ray on this machine ...", file=sys.stderr)
-    for name, value in _PROCESS.items():
+    for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         # Not None, with which Ray joins whatever cluster somebody has started on this machine.
@@ -118,7 +118,7 @@ def _join(address: str, setting: str) -> None:
     try:
         if address not in _NOT_ADDRESSES:
             _knock(address)
-        env = {name: os.environ.get(name, value) for name, value in _PROCESS.items()}
+        env = {name: os.environ.get(name, value) for name, value in PROCESS_ENVIRONMENT.items()}
         _init(address=address, runtime_env={"env_vars": env})
     except UserError:
         raise

@@ -20,10 +20,10 @@ from psol_ray.distributed.slots import scheduling_strategy
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Resources
 
-__all__ = ["RayExecutor"]
+__all__ = ["JOBS_PER_WORKER", "RayExecutor"]
 
 # One running and one waiting, so that no worker waits for the driver.
-_JOBS_PER_WORKER = 2
+JOBS_PER_WORKER = 2
 
 
 class RayExecutor:
@@ -50,7 +50,7 @@ class RayExecutor:
                 _actor_starter(run, tracker),
                 plan,
                 run.jobs,
-                jobs_per_worker=_JOBS_PER_WORKER,
+                jobs_per_worker=JOBS_PER_WORKER,
                 on_done=lambda job: tracker.set_note(run.describe(job)),
             )
 

@@ -89,7 +89,8 @@ class SavedNetwork:
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:
-    """The JSON header of a safetensors file, and its tensors. Eight bytes little-endian before them say where it ends."""
+    """The JSON header of a safetensors file, and its tensors."""
+    # The file starts with the header's length, eight bytes little-endian.
     end = 8 + int.from_bytes(data[:8], "little")
     return data[8:end], data[end:]
 

@@ -48,33 +48,58 @@ def train(root: str, rank: int, world_size: int, name: str, batch_size: int) -> 
     torch.save((losses, network.state_dict(), result), f"{root}/{world_size}-{rank}.pt")
 
 
-def train_in_group(rank: int, root: str, world_size: int, name: str, batch_size: int) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{root}/meet", rank=rank, world_size=world_size)
-    train(root, rank, world_size, name, batch_size)
-    dist.destroy_process_group()
+# Name, workers, and images a step.
+VIT_BY_2, VIT_BY_4, RESNET_BY_2 = ("test_vit", 2, 5), ("test_vit", 4, 5), ("test_resnet", 2, 8)
+GROUPS = (VIT_BY_2, VIT_BY_4, RESNET_BY_2)
 
 
-def results(root: Path, world_size: int) -> list[tuple]:
-    return [torch.load(root / f"{world_size}-{rank}.pt") for rank in range(world_size)]
+def folder_of(root: str, group: tuple[str, int, int]) -> Path:
+    return Path(root) / f"{group[0]}-{group[1]}"
+
+
+def train_in_groups(rank: int, root: str) -> None:
+    """One process, which takes part in one training after the other: it takes seconds to start."""
+    for name, world_size, batch_size in GROUPS:
+        if rank >= world_size:
+            continue
+        folder = folder_of(root, (name, world_size, batch_size))
+        dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world_size)
+        train(str(folder), rank, world_size, name, batch_size)
+        dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every group has trained, in a folder of its own."""
+    root = tmp_path_factory.mktemp("workers")
+    for group in GROUPS:
+        folder_of(str(root), group).mkdir()
+    mp.spawn(train_in_groups, (str(root),), nprocs=4)
+    return root
+
+
+def results(folder: Path, world_size: int) -> list[tuple]:
+    return [torch.load(folder / f"{world_size}-{rank}.pt") for rank in range(world_size)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world_size", [2, 4])
-def test_shares_of_different_sizes_give_the_gradient_of_the_whole(tmp_path: Path, world_size: int) -> None:
+@pytest.mark.parametrize("group", [VIT_BY_2, VIT_BY_4], ids=["two", "four"])
+def test_shares_of_different_sizes_give_the_gradient_of_the_whole(
+    trained: Path, tmp_path: Path, group: tuple[str, int, int]
+) -> None:
     """Five images, in pieces of two: of two workers, one takes two pieces a step and the other one."""
-    train(str(tmp_path), 0, 1, "test_vit", 5)
-    mp.spawn(train_in_group, (str(tmp_path), world_size, "test_vit", 5), nprocs=world_size)
+    name, world_size, batch_size = group
+    train(str(tmp_path), 0, 1, name, batch_size)
     ((losses, weights, _),) = results(tmp_path, 1)
-    for losses_of_rank, weights_of_rank, _ in results(tmp_path, world_size):
+    for losses_of_rank, weights_of_rank, _ in results(folder_of(str(trained), group), world_size):
         assert losses_of_rank == pytest.approx(losses, rel=1e-4)
-        for name, tensor in weights.items():
-            assert torch.allclose(weights_of_rank[name], tensor, atol=1e-5), name
+        for tensor_name, tensor in weights.items():
+            assert torch.allclose(weights_of_rank[tensor_name], tensor, atol=1e-5), tensor_name
 
 
 @pytest.mark.slow
-def test_all_workers_validate_the_same_network(tmp_path: Path) -> None:
+def test_all_workers_validate_the_same_network(trained: Path) -> None:
     """With batch normalisation, whose means are of each worker's own images, and a moving average of them."""
-    mp.spawn(train_in_group, (str(tmp_path), 2, "test_resnet", 8), nprocs=2)
-    (_, _, first), (_, _, second) = results(tmp_path, 2)
+    (_, _, first), (_, _, second) = results(folder_of(str(trained), RESNET_BY_2), 2)
     for name, tensor in first.items():
         assert torch.equal(second[name], tensor), name

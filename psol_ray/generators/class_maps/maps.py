@@ -103,11 +103,10 @@ def _split(trunk: Any, backbone: Backbone) -> tuple[_Layers, _Layers]:
         return trunk[0], trunk[1:]
     if backbone.feature_node is None:
         return trunk.forward_features, trunk.forward_head
-    load_torchvision()
-    from torchvision.models.feature_extraction import create_feature_extractor
-
     # A node and not a module: the last ReLU of DenseNet is a function.
-    extractor = create_feature_extractor(trunk, {backbone.feature_node: "map"}, suppress_diff_warning=True)
+    extractor = load_torchvision().models.feature_extraction.create_feature_extractor(
+        trunk, {backbone.feature_node: "map"}, suppress_diff_warning=True
+    )
     # DenseNet's pool is a function, too, and VGG16 has layers behind its own; of the others only the pool is left.
     pool = getattr(trunk, "avgpool", nn.AdaptiveAvgPool2d(1))
     behind = nn.Sequential(pool, nn.Flatten(), getattr(trunk, "classifier", nn.Identity()))
