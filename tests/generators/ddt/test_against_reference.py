@@ -27,6 +27,11 @@ def read_column(path: Path) -> dict[str, list[str]]:
     return {key: rest for key, *rest in (line.split() for line in path.read_text().splitlines())}
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Of this name, so that it replaces the folder's: VGG16 is not slowed down by threads."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("label", [1, 5])
 def test_locate_class_draws_the_boxes_of_the_reference(shared: Path, label: int) -> None:
