@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from psol_ray.catalog import LAYOUTS, build_catalog, list_images, read_sizes
+from psol_ray.catalog.headers import read_sizes
+from psol_ray.catalog.layouts import LAYOUTS, list_images
+from psol_ray.catalog.listing import build_catalog
 from psol_ray.demo.dataset import make_demo
 from psol_ray.models import lite0
 from psol_ray.tables import Provenance, RunDir

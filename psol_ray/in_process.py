@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psol_ray.catalog import read_sizes
+from psol_ray.catalog.headers import read_sizes
 from psol_ray.tables import StageDir
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Job, Resources, Task
@@ -31,7 +31,7 @@ class InProcess:
     num_workers = 1
 
     def __init__(self, resources: Resources | None = None) -> None:
-        """`resources` are what a worker is told it has; None is all of this machine."""
+        """`resources` are what a worker is given; None is all of this machine."""
         self._resources = resources
 
     def run_parts(self, run: PartRun) -> None:
@@ -49,9 +49,9 @@ class InProcess:
         while waiting:
             job = waiting.popleft()
             task = Task(job.name, job.images, image_paths(run.data_root, job.images), _progress(tracker, job))
-            found = perform(worker, job.method, task, job.arguments, run.writer)
+            result = perform(worker, job.method, task, job.arguments, run.writer)
             if job.then is not None:
-                waiting.extendleft(reversed(job.then(found)))
+                waiting.extendleft(reversed(job.then(result)))
             tracker.set_note(run.describe(job))
 
     def read_sizes(self, root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
@@ -77,12 +77,9 @@ class InProcess:
         with self._tracked(title, setup.num_images) as tracker:
             train(setup, rank, _StageCheckpoints(setup.stage), tracker)
 
-    def progress(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """See `Executor.progress`."""
-        return self._progress(title, total)
-
     @contextmanager
-    def _progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+    def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """See `Executor.progress`."""
         with self._tracked(title, total) as tracker:
             yield lambda done: tracker.update(title, done)
 

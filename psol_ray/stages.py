@@ -66,7 +66,7 @@ _ALL = (
     ),
     Command(
         "index",
-        "Make the catalog of a data set: its images with class, split, size and true boxes.",
+        "Make the catalog of a data set: its images with class, split, size and ground-truth boxes.",
         "index:index",
         ("data", "cluster"),
         (Stage("catalog", "index"),),

@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 import torch
 from torch.nn import functional as F
 
-from psol_ray.catalog import build_catalog, list_images, read_sizes
+from psol_ray.catalog.headers import read_sizes
+from psol_ray.catalog.layouts import list_images
+from psol_ray.catalog.listing import build_catalog
 from psol_ray.geometry.boxes import scale
 from psol_ray.images.decoder import make_decoder
 from psol_ray.models import lite0

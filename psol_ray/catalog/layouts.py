@@ -1,27 +1,31 @@
 """The layouts of image folders that can be read, by name."""
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import pyarrow as pa
-
-from psol_ray.catalog.cub import list_cub
-from psol_ray.catalog.folder import list_folder
-from psol_ray.catalog.imagenet import list_imagenet
-from psol_ray.catalog.wsol import list_wsol
 from psol_ray.errors import UserError
 
-__all__ = ["LAYOUTS", "list_images"]
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-LAYOUTS: dict[str, Callable[[Path], pa.Table]] = {
-    "imagenet": list_imagenet,
-    "cub": list_cub,
-    "folder": list_folder,
-    "wsol": list_wsol,
+__all__ = ["LAYOUTS", "LayoutName", "list_images"]
+
+LAYOUTS = {
+    "imagenet": "psol_ray.catalog.imagenet:list_imagenet",
+    "cub": "psol_ray.catalog.cub:list_cub",
+    "folder": "psol_ray.catalog.folder:list_folder",
+    "wsol": "psol_ray.catalog.wsol:list_wsol",
 }
+"""`module:function` of each layout's reader, imported once it is asked for. The demo's layout is `folder`."""
+
+if TYPE_CHECKING:
+    LayoutName = str
+else:
+    LayoutName = Literal[(*LAYOUTS, "demo")]
 
 
-def list_images(layout: str, root: str, metadata: str | None = None) -> pa.Table:
+def list_images(layout: str, root: str, metadata: str | None = None) -> "pa.Table":
     """All images of a data set, without opening one.
 
     Args:
@@ -46,4 +50,6 @@ def list_images(layout: str, root: str, metadata: str | None = None) -> pa.Table
     if not path.is_dir():
         found = "is a file" if path.exists() else "does not exist"
         raise UserError(f"data.{field} {folder!r} {found}, expected a folder of {held}; set it to the data set's")
-    return LAYOUTS[layout](path)
+    module, _, function = LAYOUTS[layout].partition(":")
+    listing: pa.Table = getattr(import_module(module), function)(path)
+    return listing

@@ -1,7 +1,8 @@
 """Settings of the catalog."""
 
 from dataclasses import dataclass
-from typing import Literal
+
+from psol_ray.catalog.layouts import LayoutName
 
 __all__ = ["DataConfig"]
 
@@ -12,7 +13,7 @@ class DataConfig:
 
     root: str
     """Folder that holds the images."""
-    layout: Literal["imagenet", "cub", "folder", "wsol", "demo"] = "folder"
+    layout: LayoutName = "folder"
     """How the images lie there: as distributed (imagenet, cub), as train/CLASS/ and val/CLASS/ (folder), as
     wsolevaluation's metadata lists them (wsol), or not yet (demo), which makes them."""
     metadata: str | None = None

@@ -54,7 +54,7 @@ def format_error(error: Exception, command: Command) -> str:
         return _missing(found["name"], command)
     if found := _NO_YAML.search(text):
         reason = found["reason"].replace(' in "<unicode string>"', "")[:200]
-        return f"config: the file is no YAML mapping of fields to values ({reason}); fix it"
+        return f"config: the file is not a YAML mapping of fields to values ({reason}); fix it"
     if found := _NO_FILE.search(text):
         return f"config: found no file {found['file']}, expected a YAML file of settings; check the path"
     if found := _NO_SECTION.search(text):

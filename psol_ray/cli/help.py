@@ -16,7 +16,7 @@ EPILOG = (
 
 
 class HelpFormatter(DefaultHelpFormatter):
-    """Tells of a field what may stand in it and its default, in words."""
+    """Shows each setting's type and default in words."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         kind = field_types().get(action.dest)

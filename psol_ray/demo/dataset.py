@@ -1,4 +1,4 @@
-"""Writes the demo: folders of JPEG files by split and class, and the true boxes."""
+"""Writes the demo: folders of JPEG files by split and class, and the ground-truth boxes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def make_demo(
         on_progress: Called with (done, total) after each image.
 
     Raises:
-        UserError: `root` exists and is no demo, an argument is negative, or a photograph is not installed.
+        UserError: `root` exists and is not a demo, an argument is negative, or a photograph is not installed.
     """
     root = Path(root)
     if min(seed, num_train, num_val) < 0:
@@ -56,7 +56,9 @@ def make_demo(
     if (root / BOXES_FILE).is_file():
         return
     if root.exists():
-        raise UserError(f"{root} exists but holds no {BOXES_FILE}, so it is no demo: name another folder or remove it")
+        raise UserError(
+            f"{root} exists but holds no {BOXES_FILE}, so it is not a demo: name another folder or remove it"
+        )
     root.parent.mkdir(parents=True, exist_ok=True)
     # A sibling, so that the rename stays on one file system and is atomic.
     building = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))

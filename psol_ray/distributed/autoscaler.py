@@ -19,9 +19,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray._raylet import GcsClient  # type: ignore[attr-defined]
-from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply  # type: ignore[attr-defined]
-from ray.experimental.internal_kv import _internal_kv_get
 from ray.util import client
 from ray.util.placement_group import placement_group, remove_placement_group
 
@@ -60,6 +57,19 @@ class _Report:
 
 
 def _read_report() -> _Report:
+    """What the autoscaler says; a Ray in which these private ways have moved has none, as far as can be known."""
+    try:
+        return _ask_ray()
+    except (ImportError, AttributeError, KeyError):
+        return _Report()
+
+
+def _ask_ray() -> _Report:
+    # Late, because they are private: a Ray without them still runs everything but the growing.
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply  # type: ignore[attr-defined]
+    from ray.experimental.internal_kv import _internal_kv_get
+
     text = _internal_kv_get(_REPORT_KEY)
     if text:
         return _parse_first_version(json.loads(text))
@@ -76,7 +86,7 @@ def _parse_first_version(status: Mapping[str, Any]) -> _Report:
     return _Report(status["time"], has_types, frozenset(report.get("pending_resources") or ()))
 
 
-def _parse_second_version(status: GetClusterStatusReply) -> _Report:
+def _parse_second_version(status: Any) -> _Report:
     state = status.autoscaling_state
     has_types = any(node.ray_node_type_name for node in status.cluster_resource_state.node_states)
     # It does not say what the nodes have that it is starting.

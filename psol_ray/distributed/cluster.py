@@ -117,7 +117,7 @@ def _start() -> None:
 def _join(address: str, setting: str) -> None:
     try:
         if address not in _NOT_ADDRESSES:
-            _knock(address)
+            _knock(address, setting)
         env = {name: os.environ.get(name, value) for name, value in PROCESS_ENVIRONMENT.items()}
         _init(address=address, runtime_env={"env_vars": env})
     except UserError:
@@ -151,14 +151,15 @@ def _init(**arguments: Any) -> None:
             time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
 
 
-def _knock(address: str) -> None:
+def _knock(address: str, setting: str) -> None:
     """Raises OSError where nobody listens, and UserError where `address` is none."""
     scheme, _, rest = address.rpartition("://")
     host, _, port = rest.rpartition(":")
     if scheme not in ("", "ray") or not host or not port.isdecimal() or int(port) > 65535:
         raise UserError(
-            f"cluster.address: found {address!r}, expected HOST:PORT of the cluster's head (6379 is Ray's port),"
-            " ray://HOST:PORT of its client server, or auto for the cluster this machine belongs to"
+            f"{setting}: found {address!r}, expected HOST:PORT of the cluster's head (6379 is Ray's port),"
+            " ray://HOST:PORT of its client server, auto for the cluster this machine belongs to, or, as"
+            " cluster.address, in-process for no cluster at all"
         )
     socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
 

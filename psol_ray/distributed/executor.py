@@ -1,7 +1,7 @@
 """Runs workers on a Ray cluster: a pool of actors, Ray Train for trainings, tasks for headers."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -69,16 +69,12 @@ class RayExecutor:
         with tracked(title, setup.num_images) as tracker:
             train(setup, plan, tracker, self._config.max_failures)
 
-    def progress(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
         """See `Executor.progress`."""
         connect(self._config)
-        return _progress(title, total)
-
-
-@contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    with tracked(title, total) as tracker:
-        yield lambda done: tracker.update(title, done)
+        with tracked(title, total) as tracker:
+            yield lambda done: tracker.update(title, done)
 
 
 def _actor_starter(run: PartRun, tracker: RemoteTracker) -> Callable[[Resources, str | None], ActorHandle]:

@@ -12,7 +12,8 @@ class ClusterConfig:
     """The Ray cluster."""
 
     address: str | None = None
-    """Ray cluster to join, or in-process for none at all; null starts Ray on this machine."""
+    """Ray cluster to join; null starts Ray on this machine. With in-process there is none: this process is the only
+    worker, and the other settings of the cluster do not apply."""
     workers: PositiveInt | None = None
     """How many workers there are; null is one a GPU, or one a machine where there is no GPU."""
     min_workers: PositiveInt | None = None

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from psol_ray.evaluation.ground_truth import GroundTruth, best_ious
 from psol_ray.geometry.boxes import area, scale
 from psol_ray.geometry.crops import clip_to_center
+from psol_ray.tables.boxes_table import image_sizes
 
 __all__ = ["GT_KNOWN_IOU", "IOU_DIGITS", "ScoringProtocol"]
 
@@ -50,7 +51,7 @@ class ScoringProtocol:
         truth = GroundTruth.of(images)
         if self.crop_share is None:
             return best_ious(boxes_N4, truth)
-        return best_ious(self._clip(boxes_N4, _sizes(images)), self._clip_truth(images))
+        return best_ious(self._clip(boxes_N4, image_sizes(images).astype(np.float64)), self._clip_truth(images))
 
     def removed(self, images: pa.Table) -> NDArray[np.bool_]:
         """Which images have ground truth, all of it outside the crop: shape (N,)."""
@@ -67,7 +68,7 @@ class ScoringProtocol:
 
         An image without a size has no box; a box outside the crop has no area.
         """
-        sizes_N2 = _sizes(images)
+        sizes_N2 = image_sizes(images).astype(np.float64)
         truth = GroundTruth.of(images) if self.crop_share is None else self._clip_truth(images)
         sizes_M2 = np.repeat(sizes_N2, truth.counts_N, axis=0)
         sized_M, sized_N = (sizes_M2 > 0).all(axis=1), (sizes_N2 > 0).all(axis=1)
@@ -78,14 +79,9 @@ class ScoringProtocol:
 
     def _clip_truth(self, images: pa.Table) -> GroundTruth:
         truth = GroundTruth.of(images)
-        sizes_M2 = np.repeat(_sizes(images), truth.counts_N, axis=0)
+        sizes_M2 = np.repeat(image_sizes(images).astype(np.float64), truth.counts_N, axis=0)
         return GroundTruth(self._clip(truth.boxes_M4, sizes_M2), truth.counts_N)
 
     def _clip(self, boxes_N4: NDArray[np.floating], sizes_N2: NDArray[np.float64]) -> NDArray[np.float64]:
         assert self.crop_share is not None
         return clip_to_center(boxes_N4, sizes_N2, self.crop_share)
-
-
-def _sizes(images: pa.Table) -> NDArray[np.float64]:
-    """(width, height) of each image: shape (N, 2)."""
-    return np.stack([np.asarray(images.column(name), np.float64) for name in ("width", "height")], axis=1)

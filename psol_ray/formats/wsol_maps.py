@@ -26,7 +26,7 @@ class _Without(Enum):
     """Why a map gives no box."""
 
     FILE = "there is none"
-    NUMBERS = "it is no array of finite numbers"
+    NUMBERS = "it is not an array of finite numbers"
     OBJECT = "nothing is above the threshold"
 
 

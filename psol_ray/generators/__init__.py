@@ -1,1 +1,1 @@
-"""Where pseudo boxes come from: a folder or module a generator, and the registry that names them."""
+"""Where pseudo boxes come from: a folder a generator, and the registry that names them."""

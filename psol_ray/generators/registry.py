@@ -9,10 +9,10 @@ from psol_ray.generators.class_maps.settings import ClassMapSettings
 from psol_ray.generators.ddt.settings import DdtSettings
 from psol_ray.generators.imported.settings import ImportedSettings
 from psol_ray.generators.localizer.settings import LocalizerSettings
-from psol_ray.tables import RunDir
 
 if TYPE_CHECKING:
     from psol_ray.generators.base import Generator
+    from psol_ray.tables import RunDir
 
 __all__ = ["GENERATORS", "Entry", "MethodName", "find_generator"]
 
@@ -43,7 +43,7 @@ else:
     MethodName = Literal[tuple(GENERATORS)]
 
 
-def find_generator(boxes: Any, run: RunDir) -> "Generator":
+def find_generator(boxes: Any, run: "RunDir") -> "Generator":
     """The generator that `boxes.method` names, with its settings; nothing is read yet.
 
     Args:

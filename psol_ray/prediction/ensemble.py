@@ -228,10 +228,12 @@ def _member(file: NetworkFile, depends_on: str) -> _Member:
 
 def _check_fit(boxes: _Member, classes: Sequence[_Member], num_classes: int) -> None:
     if not boxes.num_boxes:
-        raise UserError(f"{boxes.where}: found a classifier, which says no boxes; give a localizer or a joint network")
+        raise UserError(
+            f"{boxes.where}: found a classifier, which predicts no boxes; give a localizer or a joint network"
+        )
     for each in classes:
         if each.num_classes is None:
-            raise UserError(f"{each.where}: found a localizer, which knows no classes; give a classifier")
+            raise UserError(f"{each.where}: found a localizer, which predicts no classes; give a classifier")
         if each.num_classes != num_classes:
             raise UserError(
                 f"{each.where}: found a classifier of {each.num_classes} classes, expected one of the catalog's"

@@ -20,13 +20,16 @@ def make_predictor(
     batch_size: int,
     precision: Precision,
     num_threads: int | None = None,
+    hw_share: float | None = None,
 ) -> Predictor:
     """The networks and their decoders, in the process where they are to work."""
     device = worker_device(resources)
     for_boxes, for_classes = load_networks(localizer, classifiers, device)
     # Networks that see squares of one size share a decoder, and so the decoded images.
     decoders = {
-        side: make_decoder(side, batch_size, num_threads=num_threads or resources.num_cpus, gpu=resources.gpu)
+        side: make_decoder(
+            side, batch_size, num_threads=num_threads or resources.num_cpus, gpu=resources.gpu, hw_share=hw_share
+        )
         for side in {each.view.resize for each in (for_boxes, *for_classes)}
     }
     return Predictor(

@@ -137,7 +137,7 @@ def headline(metrics: Mapping[str, Any]) -> str:
     constant = dig(metrics, "baselines.constant_box")
     constant_box = [] if constant is None else [f"the best constant box in {_p(constant)}"]
     if localized is not None and on_test is not None:
-        parts = [_finds("The localizer", localized, metrics, TEST), f"its teacher ({generator}) in {_p(on_test)}"]
+        parts = [_finds("The localizer", localized, metrics, TEST), f"the pseudo boxes ({generator}) in {_p(on_test)}"]
         parts += constant_box
     elif localized is not None:
         parts = [_finds("The localizer", localized, metrics, TEST), *constant_box]

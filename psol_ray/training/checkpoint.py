@@ -53,15 +53,15 @@ def restore(store: CheckpointStore, network: SavedNetwork, trainer: Trainer) -> 
     try:
         with last as folder:
             state = torch.load(folder / CHECKPOINT_FILE, map_location="cpu", weights_only=True)
-        found = state["made_by"]
-        if found == asdict(network):
+        saved = state["made_by"]
+        if saved == asdict(network):
             trainer.load_state_dict(state["trainer"])
             return TrainState(**state["position"])
     except Exception as error:  # whatever an unpickler, or a state of another make, trips over
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
         raise UserError(f"checkpoint {store}: cannot be read ({reason}); train anew with --overwrite") from None
     raise UserError(
-        f"checkpoint {store}: found one of {found}, expected one of {asdict(network)}; train anew with --overwrite"
+        f"checkpoint {store}: found one of {saved}, expected one of {asdict(network)}; train anew with --overwrite"
     )
 
 

@@ -57,8 +57,8 @@ class MetricsLogger:
         best = best_score(self._state.rows)
         self._add({"loss": _mean(self._state.losses), **scores}, self._epoch_began)
         self._epoch_began = self._row_began
-        found = best_score(self._state.rows[-1:])
-        return found is not None and (best is None or found > best)
+        score = best_score(self._state.rows[-1:])
+        return score is not None and (best is None or score > best)
 
     def flush(self) -> None:
         """Write the curves, those since the last call as a file for TensorBoard."""
@@ -77,7 +77,7 @@ class MetricsLogger:
         self._time_written = time.monotonic()
         self._setup.stage.write_bytes(HISTORY_FILE, to_lines(self._state.rows))
 
-    def _add(self, found: dict[str, float], began: tuple[int, float]) -> None:
+    def _add(self, metrics: dict[str, float], began: tuple[int, float]) -> None:
         step, steps_per_epoch = self._state.step, self._steps_per_epoch
         row: Row = {
             "step": step,
@@ -85,7 +85,7 @@ class MetricsLogger:
             "time": time.time(),
             "learning_rate": self._learning_rate,
             "images_per_s": (step - began[0]) * self._setup.config.batch_size / (self._clock.seconds - began[1]),
-            **found,
+            **metrics,
         }
         self._state.rows.append(row)
         self._recent = []

@@ -1,4 +1,4 @@
-"""What a training is told, and what it makes of that before its first step: network, images, validation."""
+"""What a training is given, and what it makes of that before its first step: network, images, validation."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -26,7 +26,7 @@ _VALIDATION_BATCH = 64
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What every worker of a training is told.
+    """What every worker of a training is given.
 
     `pretrained` holds the trunk's tensors; `stage` is where results go, and `made_by` what made them.
     """

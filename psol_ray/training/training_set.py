@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from psol_ray.errors import UserError
 from psol_ray.geometry.boxes import area
 from psol_ray.tables.boxes_table import image_sizes
-from psol_ray.tables.schemas import UNREADABLE, boxes_array
+from psol_ray.tables.schemas import TRAIN, UNREADABLE, boxes_array
 
 __all__ = ["TrainingSet", "collect_training_set"]
 
@@ -47,7 +47,7 @@ def collect_training_set(catalog: pa.Table, boxes: pa.Table | None) -> TrainingS
         UserError: the boxes are of another catalog, labels do not number the classes, or nothing is left to learn from.
     """
     num_classes = _count_classes(catalog)
-    train = catalog.filter(pc.field("split") == "train")
+    train = catalog.filter(pc.field("split") == TRAIN)
     usable_N = train.column("width").to_numpy() > 0
     boxes_N4 = None
     if boxes is not None:

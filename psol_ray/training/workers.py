@@ -17,9 +17,9 @@ def sum_over_workers(values: torch.Tensor) -> torch.Tensor:
     if num_workers() == 1:
         return values
     # NCCL sums what lies on GPUs, gloo what lies in main memory.
-    there = values.to("cuda" if dist.get_backend() == "nccl" else "cpu")
-    dist.all_reduce(there)
-    return there
+    on_device = values.to("cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(on_device)
+    return on_device
 
 
 def share_buffers(network: nn.Module) -> None:

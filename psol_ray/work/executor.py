@@ -49,7 +49,7 @@ class Executor(Protocol):
         """Do all jobs, and those that follow from them.
 
         Raises:
-            UserError: a job raised one, or was given up; the others are done.
+            UserError: a job raised one; or, on a cluster, jobs were given up and the others are done.
         """
         ...
 

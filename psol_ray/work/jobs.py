@@ -38,7 +38,11 @@ class Parts(dict[str, pa.Table]):
 
 
 class Worker(Protocol):
-    """Works on images, in whatever process. Other methods than this one take a task, and a job's arguments."""
+    """Works on images, in whatever process. Other methods than this one take a task, and a job's arguments.
+
+    One with threads has a method `close`, which the in-process executor calls at the end; an actor's worker ends with
+    its process.
+    """
 
     def process(self, task: Task, /) -> Any:
         """Rows of the tables that the images belong to."""

@@ -41,10 +41,10 @@ def perform(
     writer: PartWriter,
 ) -> Any:
     """Call a worker's method; writes the `Parts` that it returns, and passes on anything else."""
-    found = getattr(worker, method)(task, *arguments)
-    if not isinstance(found, Parts):
-        return found
-    writer.write(task.name, found)
+    result = getattr(worker, method)(task, *arguments)
+    if not isinstance(result, Parts):
+        return result
+    writer.write(task.name, result)
     return None
 
 

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from psol_ray.catalog import LISTING, list_images
+from psol_ray.catalog.layouts import list_images
+from psol_ray.catalog.listing import LISTING
 from psol_ray.errors import UserError
 
 from .trees import Box, boxes_of, rows_of, write

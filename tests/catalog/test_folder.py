@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from psol_ray.catalog import LISTING, build_catalog, list_images, read_sizes
+from psol_ray.catalog.headers import read_sizes
+from psol_ray.catalog.layouts import list_images
+from psol_ray.catalog.listing import LISTING, build_catalog
 from psol_ray.errors import UserError
 
 from .trees import boxes_of, rows_of, save, touch, write

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from psol_ray.catalog import read_sizes
+from psol_ray.catalog.headers import read_sizes
 from psol_ray.errors import UserError
 
 from .trees import save, touch, write

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from psol_ray.catalog import list_images
+from psol_ray.catalog.layouts import list_images
 from psol_ray.errors import UserError
 
 from .trees import touch

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from psol_ray.catalog import LISTING, list_images
+from psol_ray.catalog.layouts import list_images
+from psol_ray.catalog.listing import LISTING
 from psol_ray.errors import UserError
 from psol_ray.evaluation.baselines import whole_image_score
 from psol_ray.formats import wsol

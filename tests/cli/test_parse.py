@@ -282,5 +282,5 @@ def test_what_is_missing_or_too_much_is_named(arguments: list[str], sentence: st
 
 @pytest.mark.parametrize("text", ["run_dir: [a\ndata: {\n", "- a\n- b\n", "localizer:\n"])
 def test_yaml_that_holds_no_fields_is_one_sentence(text: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^config: the file is no YAML mapping of fields to values \(.+\); fix it$"):
+    with pytest.raises(UserError, match=r"^config: the file is not a YAML mapping of fields to values \(.+\); fix it$"):
         parse(["boxes", "--config", write(tmp_path, text)])

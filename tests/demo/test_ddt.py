@@ -8,7 +8,9 @@ import pyarrow.compute as pc
 import pytest
 import torch
 
-from psol_ray.catalog import build_catalog, list_images, read_sizes
+from psol_ray.catalog.headers import read_sizes
+from psol_ray.catalog.layouts import list_images
+from psol_ray.catalog.listing import build_catalog
 from psol_ray.demo import make_demo
 from psol_ray.evaluation import evaluate
 from psol_ray.generators.ddt.class_boxes import locate_class

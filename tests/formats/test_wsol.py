@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from psol_ray.catalog import list_images
+from psol_ray.catalog.layouts import list_images
 from psol_ray.errors import UserError
 from psol_ray.formats import wsol
 from psol_ray.formats.matching import read_boxes

@@ -12,7 +12,7 @@ import torch
 from psol_ray.errors import UserError
 from psol_ray.models import lite0
 from psol_ray.models.backbones import Backbone, find_backbone
-from psol_ray.models.weights import account, hash_state, load_state, read_file
+from psol_ray.models.weights import account, load_state, read_file
 
 State = dict[str, torch.Tensor]
 LITE0 = find_backbone(lite0.BACKBONE)
@@ -145,7 +145,8 @@ class TestLoad:
     ) -> None:
         before = torch.random.get_rng_state()
         first, again = (load_state(backbone, "random", for_features=True) for _ in range(2))
-        assert hash_state(first.items()) == hash_state(again.items())
+        assert first.keys() == again.keys()
+        assert all(torch.equal(again[name], tensor) for name, tensor in first.items())
         assert not any(name.startswith(f"{backbone.last_layer}.") for name in first)
         assert torch.random.get_rng_state().equal(before)
         assert needs_head == ("conv_head.weight" in first)
@@ -212,36 +213,3 @@ class TestLoad:
 
 
 BASE: State = {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor(3)}
-
-
-class TestHash:
-    @pytest.mark.parametrize(
-        "same",
-        [
-            pytest.param(dict(reversed(BASE.items())), id="order of names"),
-            pytest.param({"a": torch.tensor([1.0, 0.0, 2.0])[::2], "b": torch.tensor(3)}, id="strides"),
-            pytest.param({"a": torch.nn.Parameter(torch.tensor([1.0, 2.0])), "b": torch.tensor(3)}, id="parameter"),
-        ],
-    )
-    def test_hash_is_of_names_and_values(self, same: State) -> None:
-        assert hash_state(same.items()) == hash_state(BASE.items())
-
-    @pytest.mark.parametrize(
-        "other",
-        [
-            pytest.param({"a": torch.tensor([1.0, 2.0000002]), "b": torch.tensor(3)}, id="last bit of a value"),
-            pytest.param({"c": torch.tensor([1.0, 2.0]), "b": torch.tensor(3)}, id="name"),
-            pytest.param({"a": torch.tensor([1.0, 2.0])}, id="tensor less"),
-            pytest.param({"a": torch.tensor([2.0, 1.0]), "b": torch.tensor(3)}, id="order of values"),
-        ],
-    )
-    def test_hash_sees_any_change(self, other: State) -> None:
-        assert hash_state(other.items()) != hash_state(BASE.items())
-
-    def test_hash_is_a_known_one(self) -> None:
-        # Fingerprints on disk are made of it.
-        assert hash_state(BASE.items()) == "6d6a7ae3775b092b"
-
-    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.bool, torch.int64])
-    def test_any_type_can_be_hashed(self, dtype: torch.dtype) -> None:
-        assert re.fullmatch("[0-9a-f]{16}", hash_state({"a": torch.ones(3, dtype=dtype)}.items()))

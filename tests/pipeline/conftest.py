@@ -8,6 +8,8 @@ import pyarrow as pa
 import pytest
 
 from psol_ray.cli import main
+from psol_ray.cli.parse import parse
+from psol_ray.pipeline.context import Context
 from psol_ray.tables import BOXES, RunDir
 
 from .trees import cut_short, write_config, write_images
@@ -28,6 +30,13 @@ class Run:
         """Run `psol COMMAND` on it."""
         first, *model = command.split()
         return main([first, "--config", str(self.config), "--run_dir", str(self.run_dir), *flags, *model])
+
+
+def context_of(run: Run) -> Context:
+    """What a command on it is given."""
+    config = parse(["run", "--config", str(run.config), "--run_dir", str(run.run_dir)]).config
+    assert config is not None
+    return Context(config)
 
 
 def boxes_of(run: Run) -> pa.Table:

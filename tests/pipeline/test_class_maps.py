@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 import pytest
 import torch
 
-from psol_ray.cli.parse import parse
 from psol_ray.generators.class_maps.boxes import min_max
 from psol_ray.generators.class_maps.maps import ActivationMaps
 from psol_ray.geometry.boxes import scale
@@ -24,7 +23,7 @@ from psol_ray.pipeline.evaluate import read_maps
 from psol_ray.tables import BOXES, CATALOG, MAPS, Provenance, RunDir, StageDir
 from psol_ray.tables.schemas import boxes_array
 
-from .conftest import Run, assert_same_boxes, boxes_of
+from .conftest import Run, assert_same_boxes, boxes_of, context_of
 from .networks import file_of
 from .trees import cut_short, write_config, write_images
 
@@ -70,10 +69,6 @@ def cam(classified: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture
 def cam_copy(cam: Run, tmp_path: Path) -> Run:
     return copy_of(cam, tmp_path)
-
-
-def context_of(run: Run) -> Context:
-    return Context(parse(["boxes", "--config", str(run.config), "--run_dir", str(run.run_dir)]).config)
 
 
 def written(run: Run, stage: str) -> dict[str, int]:

@@ -120,7 +120,7 @@ def test_the_page_is_not_made_of_scores_of_other_tables(run_dir: Path, capsys: p
     assert "found no scores; run `psol evaluate` first" in capsys.readouterr().err
     assert psol("evaluate", run_dir) == psol("report", run_dir) == 0
     assert "DDT finds" not in (page := (run_dir / "report" / "index.html").read_text())
-    assert "its teacher (DDT)" in page
+    assert "the pseudo boxes (DDT)" in page
     write_stage(run_dir, BOXES, "boxes", {"other": True}, title="DDT")
     assert psol("report", run_dir) == 2
     assert "found scores of other boxes than those in" in capsys.readouterr().err

@@ -137,8 +137,8 @@ def test_ten_crops_say_something_else_than_one(trained: Run) -> None:
         pytest.param(("localizer", "{tmp}/none.safetensors"), "predict.localizer: found no file", id="no file"),
         pytest.param(("localizer", "{tmp}/text.safetensors"), "found a file of another program", id="text"),
         pytest.param(("localizer", "{tmp}/half.safetensors"), "found a file that is not whole", id="cut short"),
-        pytest.param(("localizer", "{tmp}/classes.safetensors"), "which says no boxes", id="a classifier"),
-        pytest.param(("classifiers", "[{tmp}/boxes.safetensors]"), "which knows no classes", id="a localizer"),
+        pytest.param(("localizer", "{tmp}/classes.safetensors"), "which predicts no boxes", id="a classifier"),
+        pytest.param(("classifiers", "[{tmp}/boxes.safetensors]"), "which predicts no classes", id="a localizer"),
         pytest.param(
             ("classifiers", "[trained, {tmp}/three.safetensors]"),
             "found a classifier of 3 classes, expected one of the catalog's 2",

@@ -125,7 +125,9 @@ def test_a_joint_network_chooses_by_its_own_classes(begun: Run, tmp_path: Path) 
         pytest.param(None, "found no file '{path}', expected a model.safetensors of", id="missing"),
         pytest.param(lambda: b"\xff\xd8 photo", "'{path}': found a file of another program; ", id="foreign"),
         pytest.param(lambda: file_of([CENTRE])[:-9], "'{path}': found a file that is not whole (", id="cut short"),
-        pytest.param(lambda: file_of([], 3), "'{path}': found a classifier, which says no boxes, ", id="classifier"),
+        pytest.param(
+            lambda: file_of([], 3), "'{path}': found a classifier, which predicts no boxes, ", id="classifier"
+        ),
         pytest.param(
             lambda: file_of([CENTRE] * 3),
             "'{path}': found a localizer with a box for each of 3 classes and nothing to tell the class by",

@@ -142,8 +142,13 @@ def test_networks_are_loaded_with_their_views_and_told(whole_run: Path, tmp_path
 @pytest.mark.parametrize(
     ("stage", "data", "settings", "told"),
     [
-        ("localizer", CLASSIFIER, {}, "found a classifier, which says no boxes; give a localizer or a joint network"),
-        ("classifier", LOCALIZER, {}, "found a localizer, which knows no classes; give a classifier"),
+        (
+            "localizer",
+            CLASSIFIER,
+            {},
+            "found a classifier, which predicts no boxes; give a localizer or a joint network",
+        ),
+        ("classifier", LOCALIZER, {}, "found a localizer, which predicts no classes; give a classifier"),
         (
             "classifier",
             file_of([], 3),

@@ -77,7 +77,7 @@ def test_terminal_table_has_intervals_where_they_are_known() -> None:
         (
             {},
             "The localizer finds the object in 87.2 % of 200 test images (IoU ≥ 0.5); "
-            "its teacher (DDT) in 85.0 %; the best constant box in 21.0 %.",
+            "the pseudo boxes (DDT) in 85.0 %; the best constant box in 21.0 %.",
         ),
         (
             {"pseudo_boxes": {"train": {"gt_known": 0.86}, "test": {"gt_known": None}}},

@@ -21,7 +21,9 @@ import torch
 from measure import CUDA, DEVICE
 from vgg16_ways import autocast_network, make_extractor, ways
 
-from psol_ray.catalog import build_catalog, list_images, read_sizes
+from psol_ray.catalog.headers import read_sizes
+from psol_ray.catalog.layouts import list_images
+from psol_ray.catalog.listing import build_catalog
 from psol_ray.evaluation import ScoringProtocol
 from psol_ray.generators.ddt.class_boxes import locate_class
 from psol_ray.generators.ddt.stream import FeatureStream

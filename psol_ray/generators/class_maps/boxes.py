@@ -13,7 +13,7 @@ from psol_ray.heatmaps.boxes import heat_to_boxes
 from psol_ray.images.batches import decode_ahead, has_size
 from psol_ray.images.decoder import Decoder
 from psol_ray.tables.boxes_table import boxes_table, image_sizes
-from psol_ray.tables.schemas import MAPS, NO_FOREGROUND, OK, UNREADABLE
+from psol_ray.tables.schemas import MAPS, NO_FOREGROUND, OK, TEST, UNREADABLE
 
 __all__ = ["MapLocator", "min_max"]
 
@@ -88,7 +88,7 @@ def _check_not_finite(images: pa.Table, map_Nhw: torch.Tensor, ok_N: NDArray[np.
 
 
 def _maps_of_test_images(images: pa.Table, unit_Nhw: torch.Tensor, ok_N: NDArray[np.bool_]) -> pa.Table:
-    is_test_N = images.column("split").to_numpy(zero_copy_only=False) == "test"
+    is_test_N = images.column("split").to_numpy(zero_copy_only=False) == TEST
     ok_T = ok_N[is_test_N]
     values_Thw = unit_Nhw[torch.from_numpy(is_test_N & ok_N)].numpy().astype(np.float16)
     _, height, width = unit_Nhw.shape

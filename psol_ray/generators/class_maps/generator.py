@@ -91,7 +91,7 @@ class GradCam(_ClassMaps):
 
 def _check_classes(run: RunDir, file: NetworkFile) -> None:
     if file.saved.num_classes is None:
-        raise UserError(f"{file.where}: found a localizer, which knows no classes, {_EXPECTED}; give one of those")
+        raise UserError(f"{file.where}: found a localizer, which predicts no classes, {_EXPECTED}; give one of those")
     num_classes = pc.max(run.stage("catalog").read(CATALOG, ["label"]).column("label")).as_py() + 1
     if file.saved.num_classes != num_classes:
         raise UserError(

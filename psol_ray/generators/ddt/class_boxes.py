@@ -13,7 +13,7 @@ from psol_ray.generators.ddt.sign import choose_sign
 from psol_ray.geometry.boxes import scale
 from psol_ray.heatmaps.boxes import Upsample, heat_to_boxes
 from psol_ray.tables.boxes_table import boxes_table, image_sizes
-from psol_ray.tables.schemas import NO_FOREGROUND, OK, UNREADABLE
+from psol_ray.tables.schemas import NO_FOREGROUND, OK, TRAIN, UNREADABLE
 
 __all__ = ["component_of", "draw_boxes", "locate_class"]
 
@@ -76,7 +76,7 @@ def draw_boxes(
     if component is not None:
         ok_N = np.concatenate([heat.ok_N for heat in heats])
         heat_Nhw = np.concatenate([heat.heat_Nhw for heat in heats])[ok_N]
-        is_train_N = images.column("split").to_numpy(zero_copy_only=False)[ok_N] == "train"
+        is_train_N = images.column("split").to_numpy(zero_copy_only=False)[ok_N] == TRAIN
         used = heat_Nhw[is_train_N if is_train_N.any() else ~is_train_N]
         sign = choose_sign(used)
         of_class = (component.explained_variance_ratio, sign.margin)

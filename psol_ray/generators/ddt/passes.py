@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from psol_ray.generators.ddt.moments import Component, Moments
 from psol_ray.images.batches import has_size
+from psol_ray.tables.schemas import TRAIN
 
 __all__ = ["CHUNK", "Accept", "Chunk", "ClassMoments", "Heat", "Read", "fits", "measure", "project", "project_kept"]
 
@@ -102,7 +103,7 @@ def measure(images: pa.Table, read: Read, max_bytes: float) -> tuple[ClassMoment
     Returns:
         the moments, on the device of the features, and the features, or None where they take too much memory.
     """
-    is_train_N = images.column("split").to_numpy(zero_copy_only=False) == "train"
+    is_train_N = images.column("split").to_numpy(zero_copy_only=False) == TRAIN
     moments: list[ClassMoments] = []
     kept: list[Chunk] | None = []
 

@@ -27,7 +27,9 @@ class Localizer(Generator):
         file = self._file()
         saved = file.saved
         if not saved.num_boxes:
-            raise UserError(f"{file.where}: found a classifier, which says no boxes, {_EXPECTED}; give one of those")
+            raise UserError(
+                f"{file.where}: found a classifier, which predicts no boxes, {_EXPECTED}; give one of those"
+            )
         if saved.num_boxes > 1 and saved.num_classes is None:
             raise UserError(
                 f"{file.where}: found a localizer with a box for each of {saved.num_boxes} classes and nothing to tell"

@@ -28,6 +28,7 @@ class LocalizerWorker:
             batch_size=inference.batch(resources.gpu),
             precision=inference.precision,
             num_threads=inference.decode_threads,
+            hw_share=inference.hw_decoder_share,
         )
 
     def process(self, task: Task) -> Parts:

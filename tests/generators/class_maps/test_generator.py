@@ -89,7 +89,7 @@ def test_a_joint_network_knows_classes_too(world: World, tmp_path: Path) -> None
         pytest.param(b"a photograph, say", "found a file of another program; expected a model", id="foreign"),
         pytest.param(
             file_of([[0.25, 0.25, 0.5, 0.5]], input_size=32),
-            f"found a localizer, which knows no classes, {EXPECTED}; give one of those",
+            f"found a localizer, which predicts no classes, {EXPECTED}; give one of those",
             id="localizer",
         ),
         pytest.param(

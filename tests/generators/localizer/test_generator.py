@@ -90,7 +90,7 @@ def test_a_file_that_is_not_there_is_told(world: World, tmp_path: Path) -> None:
         pytest.param(b"a photograph, say", "found a file of another program; expected a model", id="foreign"),
         pytest.param(
             file_of([], 2, input_size=32),
-            f"found a classifier, which says no boxes, {EXPECTED}; give one",
+            f"found a classifier, which predicts no boxes, {EXPECTED}; give one",
             id="boxless",
         ),
         pytest.param(
