@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HEAVY = {"nvidia", "ray", "tensorboardX", "timm", "torch", "torchvision"}
 # Imported by name (psol_ray.models.libraries, psol_ray.images.dali), or for the command line of `ray` itself.
-_BY_NAME = {"timm", "nvidia-dali-cuda130"}
+_BY_NAME = {"timm", "torchvision", "nvidia-dali-cuda130"}
 
 
 def loaded_by(*arguments: str) -> tuple[int, set[str]]:

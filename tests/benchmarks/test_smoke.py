@@ -33,6 +33,8 @@ class Runner:
 
     def call(self, name: str, *arguments: str) -> None:
         self._monkeypatch.setattr(sys, "argv", [f"benchmarks/{name}.py", *arguments])
+        # Some have the names of folders of tests.
+        self._monkeypatch.delitem(sys.modules, name, raising=False)
         import_module(name).main()
 
 

@@ -20,7 +20,7 @@ from psol_ray.tables.schemas import boxes_array
 
 from .reference import SIDE, reference_boxes
 
-TRAIN, TEST = 8, 4
+TRAIN, TEST = 4, 2
 
 
 def read_column(path: Path) -> dict[str, list[str]]:
