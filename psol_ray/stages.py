@@ -66,7 +66,7 @@ _ALL = (
     ),
     Command(
         "index",
-        "Make the catalog of a data set: its images with class, split, size and ground-truth boxes.",
+        "Make the catalog of a data set: its images with class, split, size and ground truth.",
         "index:index",
         ("data", "cluster"),
         (Stage("catalog", "index"),),

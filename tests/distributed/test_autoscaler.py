@@ -36,7 +36,7 @@ def test_a_ray_that_was_started_here_has_no_autoscaler() -> None:
 @needs_ray
 def test_before_the_first_report_there_is_no_autoscaler(monkeypatch: pytest.MonkeyPatch) -> None:
     """The GCS is asked, and its real answer says that nodes have no types."""
-    monkeypatch.setattr(autoscaler, "_internal_kv_get", lambda _: None)
+    monkeypatch.setattr("ray.experimental.internal_kv._internal_kv_get", lambda _: None)
     assert not has_autoscaler()
 
 

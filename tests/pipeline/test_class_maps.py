@@ -250,7 +250,7 @@ def file_with(backbone: str) -> bytes:
         pytest.param(None, "boxes.class_maps.classifier: found no file '{path}', expected a model", id="missing"),
         pytest.param(lambda: b"\xff\xd8 photo", "'{path}': found a file of another program; ", id="foreign"),
         pytest.param(lambda: file_of([], 2)[:-9], "'{path}': found a file that is not whole (", id="cut short"),
-        pytest.param(lambda: file_of([[0.25] * 4]), "'{path}': found a localizer, which knows no", id="localizer"),
+        pytest.param(lambda: file_of([[0.25] * 4]), "'{path}': found a localizer, which predicts no", id="localizer"),
         pytest.param(lambda: file_of([], 3), "of 3 classes, expected one of the catalog's 2; ", id="other classes"),
         pytest.param(
             lambda: file_with("mobilenetv3_small_050"),

@@ -69,7 +69,8 @@ def worker_killed_once(marker: Path) -> Callable[[dict[str, Any]], None]:
         class Killed(setup.Trainer):
             num_steps = 0
 
-            def step(self, batches: Any) -> None:
+            # Without an annotation, which would have to be imported where this is unpickled.
+            def step(self, batches) -> None:  # type: ignore[no-untyped-def]
                 self.num_steps += 1
                 if self.num_steps == 5 and not marker.exists():
                     marker.touch()

@@ -1,0 +1,40 @@
+"""Runs every benchmark on a few images in one process, which has imported everything once; argument: a folder."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import safetensors.torch
+
+from psol_ray.demo.dataset import make_demo
+from psol_ray.models.backbones import find_backbone
+from psol_ray.models.weights import load_state
+
+
+def main(folder: Path) -> None:
+    images, weights = str(folder / "images"), str(folder / "vgg16.safetensors")
+    make_demo(images, num_train=5, num_val=1)
+    safetensors.torch.save_file(load_state(find_backbone("vgg16"), "random", for_features=True), weights)
+    data = ("--images", images, "--layout", "folder")
+
+    def run(name: str, *arguments: str) -> None:
+        call(name, "--smoke", "--out", str(folder / f"{name}.json"), *arguments)
+
+    run("ddt_heat")
+    run("evaluation")
+    run("ddt_memory", *data)
+    run("ddt_fidelity", *data, "--weights", weights)
+    run("train_throughput", *data)
+    run("ddt_throughput", *data, "--weights", weights, "--input-size", "64")
+    run("ddt_scaling", "--measured", str(folder / "ddt_throughput.json"))
+    for name in ("ddt_throughput", "ddt_scaling", "ddt_memory"):
+        call("plots", str(folder / f"{name}.json"), "--out", str(folder / f"{name}.svg"))
+
+
+def call(name: str, *arguments: str) -> None:
+    sys.argv = [f"benchmarks/{name}.py", *arguments]
+    import_module(name).main()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
