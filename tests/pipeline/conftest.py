@@ -14,6 +14,14 @@ from psol_ray.tables import BOXES, RunDir
 
 from .trees import cut_short, write_config, write_images
 
+HEAD = {
+    "num_cpus": 0,
+    "include_dashboard": False,
+    # A node that is gone is found to be in seconds, and not in half a minute.
+    "_system_config": {"health_check_period_ms": 1000, "health_check_failure_threshold": 3},
+}
+"""How a head is started that works on nothing itself."""
+
 ON_RAY = ("--cluster.address", "null")
 """Flags of a command that is to run on the session's cluster, and not in this process."""
 

@@ -19,7 +19,7 @@ from psol_ray.generators.ddt.worker import DdtWorker
 from psol_ray.tables import BOXES
 from psol_ray.work.jobs import Parts, Task
 
-from .conftest import ON_RAY, Run, assert_same_boxes
+from .conftest import HEAD, ON_RAY, Run, assert_same_boxes
 from .trees import write_config, write_images
 
 
@@ -137,7 +137,7 @@ def test_goes_on_where_a_killed_driver_left_off(quiet: Run, begun: Run, cluster:
 @pytest.fixture
 def two_nodes() -> Iterator[tuple[Cluster, Any]]:
     """A cluster of two simulated machines of one CPU, and one of them."""
-    cluster = Cluster(initialize_head=True, connect=False, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    cluster = Cluster(initialize_head=True, connect=False, head_node_args=HEAD)
     cluster.add_node(num_cpus=1)
     lost = cluster.add_node(num_cpus=1)
     yield cluster, lost

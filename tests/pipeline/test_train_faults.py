@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from ray.cluster_utils import Cluster
 
-from .conftest import ON_RAY, Run
+from .conftest import HEAD, ON_RAY, Run
 
 # Three steps an epoch, nine in all, and checkpoints also in the middle of an epoch.
 FLAGS = ("--classifier.epochs", "3", "--classifier.checkpoint_steps", "2", "--classifier.ema_decay", "0.5")
@@ -152,7 +152,7 @@ def test_a_killed_driver_costs_nothing_but_time(whole: Run, quiet: Run, tmp_path
 @pytest.fixture
 def machines() -> Iterator[Cluster]:
     """A cluster that has no machine to work on yet."""
-    cluster = Cluster(initialize_head=True, connect=False, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    cluster = Cluster(initialize_head=True, connect=False, head_node_args=HEAD)
     yield cluster
     cluster.shutdown()
 
@@ -179,12 +179,12 @@ def test_an_elastic_group_goes_on_without_a_node_that_is_gone(whole: Run, tmp_pa
     lost = machines.add_node(num_cpus=1)
     run = fresh_copy(whole, tmp_path)
     # Three workers' worth of images for two: shares need not be equal.
-    flags = ("--classifier.epochs", "30", "--classifier.batch_size", "3", "--cluster.min_workers", "1")
+    flags = ("--classifier.epochs", "12", "--classifier.batch_size", "3", "--cluster.min_workers", "1")
     # Ray Train waits a minute for a machine of which it has not yet found that it is gone.
     driver = start_driver(run, machines.address, *flags, RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S="10")
     wait_for_rows(run, 1, driver)
     machines.remove_node(lost, allow_graceful=False)
     before = len(curve_of(stage_of(run)))
-    assert before < 30
+    assert before < 12
     assert driver.wait(timeout=500) == 0
-    assert [row["epoch"] for row in curve_of(stage_of(run))] == list(range(1, 31))
+    assert [row["epoch"] for row in curve_of(stage_of(run))] == list(range(1, 13))
