@@ -27,7 +27,7 @@ test: $(INSTALLED)  ## lint, types, layers and every test; at the end what was s
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@# In two processes, because tests of Ray wait for it most of the time; with bytecode, which its workers share.
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadgroup
 	@took=$$(( $$(date +%s) - $$(cat $(VENV)/.test_started) )); echo "make test took $$(( took / 60 )) min $$(( took % 60 )) s"
 
 clean:

@@ -7,23 +7,6 @@ from pathlib import Path
 
 import pytest
 
-# Files whose tests take longest, most of it waiting for Ray. First, so that no process is left with them at the end.
-_LONGEST = (
-    "pipeline/test_train_faults.py",
-    "benchmarks/test_smoke.py",
-    "pipeline/test_executors.py",
-    "pipeline/test_faults.py",
-    "distributed/test_growth.py",
-    "demo/test_ddt.py",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests: the longest files first, the others as they were."""
-    folder = Path(__file__).parent
-    places = {folder / name: place for place, name in enumerate(_LONGEST)}
-    items.sort(key=lambda item: places.get(item.path, len(places)))
-
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

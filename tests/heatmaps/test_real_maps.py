@@ -16,6 +16,8 @@ from psol_ray.models.backbones import find_backbone
 from psol_ray.models.features import FeatureExtractor
 from psol_ray.models.weights import load_state
 
+pytestmark = pytest.mark.xdist_group("real_maps")  # the fixture is dear
+
 SIDE = 448
 IMAGES_PER_CLASS = 8
 

@@ -16,6 +16,8 @@ from psol_ray.training.loader import TrainingLoader
 from psol_ray.training.settings import TrainConfig
 from psol_ray.training.trainer import Trainer
 
+pytestmark = pytest.mark.xdist_group("workers")  # the fixture is dear
+
 STEPS = 4
 
 
