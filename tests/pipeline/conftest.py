@@ -1,8 +1,11 @@
 """One run of the whole pipeline, which the tests of its commands start from."""
 
+import os
 import shutil
-from dataclasses import dataclass
+import signal
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -11,6 +14,7 @@ from psol_ray.cli import main
 from psol_ray.cli.parse import parse
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import BOXES, RunDir
+from psol_ray.work.jobs import Parts, Task
 
 from .trees import cut_short, write_config, write_images
 
@@ -56,6 +60,22 @@ def assert_same_boxes(run: Run, expected: Run) -> None:
     """Row for row, to the last digit, no image lost and none there twice."""
     # As text, which takes NaN for NaN.
     assert repr(boxes_of(run).to_pydict()) == repr(boxes_of(expected).to_pydict())
+
+
+def worker_killed_once(worker: Any, marker: Path) -> Any:
+    """A class of workers whose process is killed after the first batch of a part, unless `marker` is there."""
+
+    class Killed(worker):
+        def process(self, task: Task) -> Parts:
+            def report_and_die(done: int) -> None:
+                task.progress(done)
+                if not marker.exists():
+                    marker.touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            return super().process(replace(task, progress=report_and_die))
+
+    return Killed
 
 
 @pytest.fixture(scope="session")

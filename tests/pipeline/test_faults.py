@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from psol_ray.generators.ddt.worker import DdtWorker
 from psol_ray.tables import BOXES
 from psol_ray.work.jobs import Parts, Task
 
-from .conftest import HEAD, ON_RAY, Run, assert_same_boxes
+from .conftest import HEAD, ON_RAY, Run, assert_same_boxes, worker_killed_once
 from .trees import write_config, write_images
 
 
@@ -65,29 +64,13 @@ def start_driver(run: Run, *flags: str) -> subprocess.Popen:
     return driver
 
 
-def worker_killed_once(marker: Path) -> Any:
-    """A worker whose process is killed after the first batch of a class, unless `marker` is there."""
-
-    class Killed(DdtWorker):
-        def process(self, task: Task) -> Parts:
-            def report_and_die(done: int) -> None:
-                task.progress(done)
-                if not marker.exists():
-                    marker.touch()
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            return super().process(replace(task, progress=report_and_die))
-
-    return Killed
-
-
 def test_two_actors_of_which_one_is_killed_draw_the_boxes_of_one(
     whole: Run, copy: Run, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cluster
     shutil.rmtree(copy.run_dir / "boxes")
     marker = tmp_path / "killed"
-    monkeypatch.setattr("psol_ray.generators.ddt.worker.DdtWorker", worker_killed_once(marker))
+    monkeypatch.setattr("psol_ray.generators.ddt.worker.DdtWorker", worker_killed_once(DdtWorker, marker))
     assert copy.psol("boxes", *ON_RAY, "--cluster.workers", "2") == 0
     assert marker.exists()
     assert_same_boxes(copy, whole)

@@ -1,14 +1,10 @@
 """`psol predict`: which of the trained networks it takes, and that it goes on where it was killed."""
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -18,9 +14,8 @@ from psol_ray.geometry.boxes import scale
 from psol_ray.prediction.worker import PredictionWorker
 from psol_ray.tables import CATALOG, PREDICTIONS, RunDir
 from psol_ray.tables.schemas import boxes_array
-from psol_ray.work.jobs import Parts, Task
 
-from .conftest import ON_RAY, Run
+from .conftest import ON_RAY, Run, worker_killed_once
 from .networks import file_of
 
 CENTRE = [0.25, 0.25, 0.5, 0.5]
@@ -166,29 +161,13 @@ def test_networks_that_do_not_fit(
     assert complaint in told
 
 
-def worker_killed_once(marker: Path) -> Any:
-    """A worker whose process is killed after the first batch of a part, unless `marker` is there."""
-
-    class Killed(PredictionWorker):
-        def process(self, task: Task) -> Parts:
-            def report_and_die(done: int) -> None:
-                task.progress(done)
-                if not marker.exists():
-                    marker.touch()
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            return super().process(replace(task, progress=report_and_die))
-
-    return Killed
-
-
 def test_two_actors_of_which_one_is_killed_predict_what_one_does(
     whole: Run, trained: Run, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cluster
     marker = tmp_path / "killed"
     monkeypatch.setattr("psol_ray.pipeline.predict._IMAGES_PER_PART", 2)
-    monkeypatch.setattr("psol_ray.prediction.worker.PredictionWorker", worker_killed_once(marker))
+    monkeypatch.setattr("psol_ray.prediction.worker.PredictionWorker", worker_killed_once(PredictionWorker, marker))
     assert trained.psol("predict", *ON_RAY, "--cluster.workers", "2") == 0
     assert marker.exists()
     assert rows_of(trained) == rows_of(whole)
