@@ -56,7 +56,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--smoke", action="store_true", help="one short round of one small backbone")
     arguments = parser.parse_args()
     if arguments.smoke:
-        arguments.backbones, arguments.rounds, arguments.seconds = "tf_efficientnet_lite0", 1, 0.1
+        arguments.backbones, arguments.batch_size = "tf_efficientnet_lite0", 2
+        arguments.rounds, arguments.seconds = 1, 0.1
     find_images(arguments)
     return arguments
 
@@ -71,15 +72,15 @@ def _make_run(arguments: argparse.Namespace, folder: str) -> str:
 def _ratios(result: Json) -> Json:
     """Medians of the rounds, beside them."""
     rounds = result["rounds"]
-    told: Json = {"device": result["device"], "gflop_an_image": result["gflop_an_image"], "rounds": rounds}
+    rates: Json = {"device": result["device"], "gflop_an_image": result["gflop_an_image"], "rounds": rounds}
     for loader in ("mock", "dali", "dataloader"):
-        told[loader] = {
+        rates[loader] = {
             "images_per_s": statistics.median(r[loader] for r in rounds),
             "of_mock": statistics.median(r[loader] / r["mock"] for r in rounds),
         }
-    told["dali_over_dataloader"] = statistics.median(r["dali"] / r["dataloader"] for r in rounds)
-    told["target_met"] = told["dali"]["of_mock"] >= TARGETS[result["device"]] and told["dali_over_dataloader"] > 1
-    return told
+    rates["dali_over_dataloader"] = statistics.median(r["dali"] / r["dataloader"] for r in rounds)
+    rates["target_met"] = rates["dali"]["of_mock"] >= TARGETS[result["device"]] and rates["dali_over_dataloader"] > 1
+    return rates
 
 
 def _row(backbone: str, result: Json) -> Json:

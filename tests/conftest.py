@@ -7,6 +7,17 @@ from pathlib import Path
 
 import pytest
 
+# Ray Train's watcher of machines that are about to be taken away: a process a training, which imports for seconds.
+os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a cluster run in one process, so that it is started once, and first, since they take longest."""
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -27,7 +27,7 @@ BATCH = 8
 @pytest.mark.slow
 def test_ddt_beats_both_trivial_baselines_by_25_points(tmp_path: Path) -> None:
     root = tmp_path / "demo"
-    make_demo(root, num_train=12, num_val=6)
+    make_demo(root, num_train=8, num_val=4)
     listing = list_images("folder", str(root))
     catalog = build_catalog(listing, read_sizes(str(root), listing.column("image_id").to_pylist()))
     backbone = find_backbone("tf_efficientnet_lite0")

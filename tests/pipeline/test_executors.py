@@ -11,8 +11,6 @@ from psol_ray.tables import BOXES, CATALOG, PREDICTIONS, RunDir
 
 from .conftest import ON_RAY, Run
 
-pytestmark = pytest.mark.xdist_group("executors")  # the fixture is dear
-
 
 @pytest.fixture(scope="module")
 def on_ray(whole: Run, tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Run:

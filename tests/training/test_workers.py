@@ -1,5 +1,6 @@
 """Several workers of one training, in processes of their own, against one."""
 
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("workers")
     for group in GROUPS:
         folder_of(str(root), group).mkdir()
-    mp.spawn(train_in_groups, (str(root),), nprocs=4)
+    # Forked from a process that has imported everything once, for seconds.
+    multiprocessing.set_forkserver_preload(["psol_ray.models.networks", "psol_ray.training.trainer", "timm"])
+    mp.start_processes(train_in_groups, (str(root),), nprocs=4, start_method="forkserver")
     return root
 
 
