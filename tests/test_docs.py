@@ -14,7 +14,8 @@ from psol_ray.cli.parse import parse
 from psol_ray.stages import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+DOCUMENTS += [*sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("*/*/README.md"))]
 _BLOCKS = re.compile(r"^```.*?^```$|(?:^ {4}[^\n]*\n)+", re.M | re.S)
 _VARIABLE = re.compile(r'^ *([A-Z]+)="(.*?)"', re.M | re.S)
 _PSOL = re.compile(

@@ -84,16 +84,17 @@ def pooled(map_Nhwc: torch.Tensor) -> torch.Tensor:
 
 
 def iterate_classes(
-    network: str, extract: Extract, data: Path, cache: Path | None, *, only: int | None = None
+    network: str, extract: Extract, data: Path, cache: Path | None, *, smoke: bool = False
 ) -> Iterator[ClassFeatures]:
-    """Features of every class of both data sets, or of the first `only` classes of each."""
+    """Features of every class of both data sets; of a smoke test, those of every tenth image of one class of each."""
     for data_set, (layout, folder) in DATA_SETS.items():
         root = data / folder
         listing = list_images(layout, str(root))
         catalog = build_catalog(listing, read_sizes(str(root), listing["image_id"].to_pylist()))
-        for name in sorted(set(catalog["class_name"].to_pylist()))[:only]:
+        for name in sorted(set(catalog["class_name"].to_pylist()))[: 1 if smoke else None]:
             rows = catalog.filter(pc.field("class_name") == name)
             rows = rows.sort_by([("split", "descending"), ("image_id", "ascending")])
+            rows = rows.take(range(0, len(rows), 10)) if smoke else rows
             map_Nhwc = _cached(cache, f"{network}_{data_set}_{name}.pt", rows, root, extract)
             yield ClassFeatures(
                 data_set,

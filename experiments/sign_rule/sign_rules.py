@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--weights", required=True, help="VGG16's convolutions")
     parser.add_argument("--out", required=True, help="JSON file to write")
     parser.add_argument("--cache", type=Path, help="folder that keeps features between runs")
-    parser.add_argument("--smoke", action="store_true", help="a class of each data set, all its images, VGG16 only")
+    parser.add_argument("--smoke", action="store_true", help="few images of a class of each data set, VGG16 only")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     cases = []
@@ -74,6 +74,7 @@ def main() -> None:
             f"{case.setting}: {case.class_name}, {case.right_as_is} or {case.right_turned} of {case.images}", flush=True
         )
     params = {
+        "benchmark": "sign_rules",
         **{"smoke": arguments.smoke, "input_size": INPUT_SIZE, "upsample": "bilinear"},
         **{"few": FEW, "few_draws": FEW_DRAWS, "strangers": STRANGERS, "strangers_draws": STRANGERS_DRAWS},
         "undecidable_below": UNDECIDABLE_BELOW,
@@ -94,9 +95,8 @@ def _by(field: str, cases: list[Case]) -> dict[str, list[Case]]:
 
 def _measure(arguments: argparse.Namespace) -> Iterator[Case]:
     extract = make_extractor("vgg16", arguments.weights)
-    only = 1 if arguments.smoke else None
     classes = []
-    for found in iterate_classes("vgg16", extract, arguments.data, arguments.cache, only=only):
+    for found in iterate_classes("vgg16", extract, arguments.data, arguments.cache, smoke=arguments.smoke):
         classes.append(replace(found, map_Nhwc=pooled(found.map_Nhwc)))
         yield _case("all images", "all images", classes[-1], classes[-1].train_Nhwc)
         if not arguments.smoke:

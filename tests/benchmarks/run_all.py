@@ -1,4 +1,7 @@
-"""Runs every benchmark on a few images in one process, which has imported everything once; argument: a folder."""
+"""Runs every benchmark and experiment on a few images in one process, which has imported everything once.
+
+Arguments: a folder, and the one with the shared data, without which what needs real photographs is left out.
+"""
 
 import sys
 from importlib import import_module
@@ -11,7 +14,7 @@ from psol_ray.models.backbones import find_backbone
 from psol_ray.models.weights import load_state
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, shared: str = "") -> None:
     images, weights = str(folder / "images"), str(folder / "vgg16.safetensors")
     make_demo(images, num_train=5, num_val=1)
     safetensors.torch.save_file(load_state(find_backbone("vgg16"), "random", for_features=True), weights)
@@ -22,6 +25,8 @@ def main(folder: Path) -> None:
 
     run("ddt_heat")
     run("evaluation")
+    if shared:
+        run("sign_rules", "--data", f"{shared}/data", "--weights", f"{shared}/weights/vgg16_features.safetensors")
     run("ddt_memory", *data)
     run("ddt_fidelity", *data, "--weights", weights)
     run("train_throughput", *data)
@@ -37,4 +42,4 @@ def call(name: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

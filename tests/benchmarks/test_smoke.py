@@ -1,4 +1,4 @@
-"""Every benchmark runs from its first line to its last, on a few images; none of these figures means anything."""
+"""Every benchmark and experiment runs from first line to last, on a few images; no figure here means anything."""
 
 import json
 import os
@@ -24,16 +24,19 @@ def metrics_of(folder: Path, name: str) -> dict[str, Any]:
 @pytest.mark.slow
 def test_every_benchmark_runs(tmp_path: Path) -> None:
     # A process of its own, with a Ray of its own, whose workers find the benchmarks.
-    path = os.pathsep.join([str(ROOT / "benchmarks"), str(ROOT)])
+    folders = [ROOT / "benchmarks", *(path.parent for path in ROOT.glob("experiments/*/README.md")), ROOT]
     # Without what `ray.init` has left in this one, such as that the cluster wants a token.
     others = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    environment = others | {"PYTHONPATH": path}
-    script = str(Path(__file__).with_name("run_all.py"))
-    done = subprocess.run([sys.executable, script, str(tmp_path)], env=environment, capture_output=True, text=True)
+    environment = others | {"PYTHONPATH": os.pathsep.join(map(str, folders))}
+    shared = os.environ.get("PSOL_SHARED", "")
+    command = [sys.executable, str(Path(__file__).with_name("run_all.py")), str(tmp_path), shared]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
 
     assert len(metrics_of(tmp_path, "ddt_heat")["kinds"]) == 2
     assert all(part["seconds"] > 0 for part in metrics_of(tmp_path, "evaluation")["parts"])
+    if shared:
+        assert metrics_of(tmp_path, "sign_rules")["together"]["cases"] == 2
     assert [run["passes"] for run in metrics_of(tmp_path, "ddt_memory")["runs"]] == [1, 1, 2, 1]
     assert metrics_of(tmp_path, "ddt_fidelity")["mean_iou"] > 0.99
     training = metrics_of(tmp_path, "train_throughput")["backbones"]["tf_efficientnet_lite0"]

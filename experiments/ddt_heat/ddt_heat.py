@@ -1,21 +1,26 @@
 """What turning heat into boxes costs: in cells, as the project does it, and by labelling every pixel.
 
-    python benchmarks/ddt_heat.py --out FILE.json
+    python experiments/ddt_heat/ddt_heat.py --out FILE.json
 
 Maps are smoothed noise of which half is positive: a few components each, as DDT's maps have them. Times are CPU time of
 one thread, the median over batches of 64.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from result import Json, print_table, write_result
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from result import Json, print_table, write_result
 
 from psol_ray.heatmaps.boxes import heat_to_boxes
 from psol_ray.heatmaps.components import HeatBoxes, largest_components

@@ -1,7 +1,7 @@
 """How well pseudo boxes agree with a literal transcription of the algorithm, box for box.
 
-    python benchmarks/ddt_fidelity.py --out FILE.json
-    python benchmarks/ddt_fidelity.py --run runs/cub --weights vgg16_features.safetensors --out FILE.json
+    python experiments/ddt_fidelity/ddt_fidelity.py --out FILE.json
+    python experiments/ddt_fidelity/ddt_fidelity.py --run runs/cub --weights vgg16_features.safetensors --out FILE.json
 
 The transcription (tests/generators/ddt/reference.py) decodes with Pillow, computes float32 features, runs
 scikit-learn's PCA over each class's training images, and labels components with scikit-image. With `--against RUN`
@@ -21,12 +21,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import safetensors.torch
 import yaml
-from data import add_images, find_images, read_catalog, whole_classes
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from data import add_images, find_images, read_catalog, whole_classes
 from result import Json, print_table, write_result
 from throughput_parts import CORES, GPU
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from psol_ray.evaluation import ScoringProtocol
 from psol_ray.generators.ddt.settings import DdtSettings

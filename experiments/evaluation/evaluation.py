@@ -1,21 +1,25 @@
 """How long it takes to score a data set, against SciPy's bootstrap.
 
-    python benchmarks/evaluation.py --out FILE.json
-    python benchmarks/evaluation.py --metadata wsolevaluation_metadata/ILSVRC --out FILE.json
+    python experiments/evaluation/evaluation.py --out FILE.json
+    python experiments/evaluation/evaluation.py --metadata wsolevaluation_metadata/ILSVRC --out FILE.json
 
 Without metadata the images are made up: as many as ImageNet's validation set, each with a box. The boxes that are
 scored are the best constant box, with labels that are right for half of the images: other boxes take as long.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from result import Json, print_table, write_result
 from scipy.stats import bootstrap as scipy_bootstrap
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from result import Json, print_table, write_result
 
 from psol_ray.catalog.wsol import list_wsol
 from psol_ray.evaluation import ScoringProtocol, evaluate
