@@ -46,11 +46,11 @@ def read_catalog(arguments: argparse.Namespace) -> pa.Table:
 def whole_classes(catalog: pa.Table, num_images: int) -> pa.Table:
     """Rows of the first classes, in alphabetic order, that together have so many images."""
     wanted: list[str] = []
-    found = 0
+    count = 0
     for entry in sorted(pc.value_counts(catalog["class_name"]).to_pylist(), key=lambda entry: str(entry["values"])):
-        if found < num_images:
+        if count < num_images:
             wanted.append(entry["values"])
-            found += entry["counts"]
+            count += entry["counts"]
     return catalog.filter(pc.is_in(catalog["class_name"], pa.array(wanted)))
 
 

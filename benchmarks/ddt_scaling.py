@@ -112,20 +112,20 @@ def _run_all(bench: Bench) -> Iterator[Json]:
     plan, largest = bench.plan, bench.plan.strong[-1]
     if (gpus := plan_workers(ClusterConfig()).num_workers) != plan.gpus:
         raise SystemExit(f"the simulated cluster has {gpus} GPUs, {plan.gpus} were wanted")
-    yield _told(bench.run("machine's limit", largest, plan.classes, scale=1e-3))
+    yield _printed(bench.run("machine's limit", largest, plan.classes, scale=1e-3))
     few = plan.classes_an_actor * max(plan.few)
     for num_actors in plan.few:
-        yield _told(bench.run("strong", num_actors, few))
+        yield _printed(bench.run("strong", num_actors, few))
     for num_actors in plan.strong:
-        yield _told(bench.run("strong", num_actors, plan.classes))
+        yield _printed(bench.run("strong", num_actors, plan.classes))
     for num_actors in plan.weak:
-        yield _told(bench.run("weak", num_actors, plan.classes_an_actor * num_actors))
-    yield _told(bench.run("straggler", largest, plan.classes, Trouble(slow=1)))
-    yield _told(bench.run("killed", largest, plan.classes, _killing(plan)))
-    yield _told(bench.run("node lost", largest, plan.classes, _removing(bench.cluster, plan)))
+        yield _printed(bench.run("weak", num_actors, plan.classes_an_actor * num_actors))
+    yield _printed(bench.run("straggler", largest, plan.classes, Trouble(slow=1)))
+    yield _printed(bench.run("killed", largest, plan.classes, _killing(plan)))
+    yield _printed(bench.run("node lost", largest, plan.classes, _removing(bench.cluster, plan)))
 
 
-def _told(run: Json) -> Json:
+def _printed(run: Json) -> Json:
     """Print a line to stderr: the whole takes long."""
     print(
         f"{run['kind']}: {run['classes']} classes, {run['actors']} GPUs, {run['makespan_s']:.2f} s,"

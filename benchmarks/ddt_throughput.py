@@ -98,8 +98,8 @@ def _run_all(of_engine: Json, of_peers: Json) -> Iterator[Json]:
 
 def _run(module: str, part: str, params: Json, *, keep_memory: bool = True) -> Json:
     result = {"part": part, "keeps_memory": keep_memory, **_fresh(module, part, params, keep_memory)}
-    told = result.get("skipped") or f"{result['images_per_s']:.2f} images/s"
-    print(f"{part}{' (keeps memory)' if keep_memory else ''}: {told}", file=sys.stderr, flush=True)
+    outcome = result.get("skipped") or f"{result['images_per_s']:.2f} images/s"
+    print(f"{part}{' (keeps memory)' if keep_memory else ''}: {outcome}", file=sys.stderr, flush=True)
     return result
 
 

@@ -61,9 +61,9 @@ class MeasuredWorker:
 
         def measured(*arguments: Any) -> Any:
             self._begun = self._begun or time.time()
-            found = method(*arguments)
+            result = method(*arguments)
             self._note()
-            return found
+            return result
 
         return measured
 

@@ -158,13 +158,13 @@ def _boxes_by_ray_data(rows: list[Json], params: Json) -> Json:
     import ray
 
     with tempfile.TemporaryDirectory() as folder:
-        diary = Path(folder) / "actor"
+        log = Path(folder) / "actor"
         boxes = (
             ray.data.from_items(rows, override_num_blocks=max(2, len(rows) // params["batch_size"]))
             .map(partial(_decode, side=params["input_size"]))
             .map_batches(
                 _Vgg,
-                fn_constructor_args=(params, str(diary)),
+                fn_constructor_args=(params, str(log)),
                 batch_size=params["batch_size"],
                 compute=ray.data.ActorPoolStrategy(size=1),
                 num_gpus=int(DEVICE.type == "cuda"),
@@ -173,11 +173,11 @@ def _boxes_by_ray_data(rows: list[Json], params: Json) -> Json:
             .map_groups(partial(_boxes_of_class, side=params["input_size"]), batch_format="numpy")
             .take_all()
         )
-        seconds = time.time() - float(diary.read_text().splitlines()[0])
+        seconds = time.time() - float(log.read_text().splitlines()[0])
         return {
             "images_per_s": len(boxes) / seconds,
             "images": len(boxes),
-            "peak_memory_mb": float(diary.read_text().splitlines()[-1]),
+            "peak_memory_mb": float(log.read_text().splitlines()[-1]),
         }
 
 
@@ -188,12 +188,12 @@ def _decode(row: Json, side: int) -> Json:
 
 
 class _Vgg:
-    def __init__(self, params: Json, diary: str) -> None:
+    def __init__(self, params: Json, log: str) -> None:
         # Ray gives an actor one thread a CPU that it asks for, and asking for all would leave none to decode.
         torch.set_num_threads(CORES)
         self.vgg = load_vgg(params["weights"], params["batch_size"], params["input_size"])
-        self.diary = Path(diary)
-        self.diary.write_text(f"{time.time()}\n")
+        self.log = Path(log)
+        self.log.write_text(f"{time.time()}\n")
 
     @torch.no_grad()
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -202,7 +202,7 @@ class _Vgg:
         with torch.autocast(DEVICE.type, torch.bfloat16):
             features = self.vgg(images)
         batch["features"] = features.permute(0, 2, 3, 1).half().cpu().numpy()
-        with self.diary.open("a") as file:
+        with self.log.open("a") as file:
             file.write(f"{peak_memory_mb()}\n")
         return batch
 

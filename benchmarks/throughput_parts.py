@@ -16,7 +16,8 @@ from fresh_process import peak_memory_mb
 from result import Json
 from torch.utils.flop_counter import FlopCounterMode
 
-from psol_ray.images.decoder import Decoder, make_decoder
+from psol_ray.images.batch import Decoder
+from psol_ray.images.decoder import make_decoder
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.device import autocast
 from psol_ray.models.features import FeatureExtractor

@@ -12,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pipeline.trees import cut_short, write_config, write_images
+from synthetic.configs import write_config
+from synthetic.images import cut_short, write_images
 
 from psol_ray.tables import BOXES, CATALOG, RunDir
 from psol_ray.tables.schemas import OK, UNREADABLE

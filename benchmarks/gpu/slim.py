@@ -102,9 +102,9 @@ def keep_architecture(path: Path, architecture: int) -> int:
     """Zero the code of other architectures, where there is some of this one, and say how many bytes that was."""
     data, zeroed = bytearray(path.read_bytes()), 0
     for start, size in _fat_sections(path):
-        found = list(_entries(data, start, start + size))
-        served = {fatbin for fatbin, is_code, arch, _, _ in found if is_code and arch == architecture}
-        for fatbin, is_code, arch, begin, end in found:
+        entries = list(_entries(data, start, start + size))
+        served = {fatbin for fatbin, is_code, arch, _, _ in entries if is_code and arch == architecture}
+        for fatbin, is_code, arch, begin, end in entries:
             if fatbin in served and not (is_code and arch == architecture):
                 data[begin:end] = bytes(end - begin)
                 zeroed += end - begin

@@ -46,23 +46,23 @@ _VALUES = (
 def format_error(error: Exception, command: Command) -> str:
     """What jsonargparse complains of in the project's words; what is not known, on one line."""
     text = " ".join(str(error).split())
-    if found := _UNKNOWN_FIELD.search(text):
-        return _unknown(".".join(filter(None, found.group("group", "name"))))
-    if found := _UNKNOWN_WORD.search(text):
-        return _unknown_word(found["word"], command)
-    if found := _MISSING.search(text):
-        return _missing(found["name"], command)
-    if found := _NO_YAML.search(text):
-        reason = found["reason"].replace(' in "<unicode string>"', "")[:200]
+    if match := _UNKNOWN_FIELD.search(text):
+        return _unknown(".".join(filter(None, match.group("group", "name"))))
+    if match := _UNKNOWN_WORD.search(text):
+        return _unknown_word(match["word"], command)
+    if match := _MISSING.search(text):
+        return _missing(match["name"], command)
+    if match := _NO_YAML.search(text):
+        reason = match["reason"].replace(' in "<unicode string>"', "")[:200]
         return f"config: the file is not a YAML mapping of fields to values ({reason}); fix it"
-    if found := _NO_FILE.search(text):
-        return f"config: found no file {found['file']}, expected a YAML file of settings; check the path"
-    if found := _NO_SECTION.search(text):
-        return _no_section(found["path"], found["value"])
-    if found := _FLAG.search(text):
-        return _wrong_value(found["name"], found["reason"], command)
-    if found := _WRONG_VALUE.search(text):
-        return _wrong_value(found["path"], found["reason"], command)
+    if match := _NO_FILE.search(text):
+        return f"config: found no file {match['file']}, expected a YAML file of settings; check the path"
+    if match := _NO_SECTION.search(text):
+        return _no_section(match["path"], match["value"])
+    if match := _FLAG.search(text):
+        return _wrong_value(match["name"], match["reason"], command)
+    if match := _WRONG_VALUE.search(text):
+        return _wrong_value(match["path"], match["reason"], command)
     return text
 
 
@@ -119,7 +119,7 @@ def _wrong_value(path: str, reason: str, command: Command) -> str:
     expected = _expected(path, command)
     if expected and "expected one argument" in reason:
         return f"{path}: found nothing, expected {expected}; give it after --{path}"
-    found = next((found["value"] for pattern in _VALUES if (found := pattern.search(reason))), None)
+    found = next((match["value"] for pattern in _VALUES if (match := pattern.search(reason))), None)
     if found and expected:
         return f"{path}: found {'null' if found == 'None' else found}, expected {expected}"
     return f"{path}: {reason}"

@@ -17,9 +17,9 @@ from psol_ray.demo.compose import compose
 from psol_ray.demo.outlines import class_names
 from psol_ray.errors import UserError
 
-__all__ = ["BOXES_FILE", "NUM_IMAGES", "make_demo"]
+__all__ = ["NUM_IMAGES", "make_demo"]
 
-BOXES_FILE = "boxes.csv"
+_BOXES_FILE = "boxes.csv"
 JPEG_QUALITY = 90
 NUM_TRAIN, NUM_VAL = 160, 20  # of each class
 NUM_IMAGES = (NUM_TRAIN + NUM_VAL) * len(class_names())
@@ -53,11 +53,11 @@ def make_demo(
     root = Path(root)
     if min(seed, num_train, num_val) < 0:
         raise UserError(f"demo: found seed={seed}, num_train={num_train}, num_val={num_val}; expected none below 0")
-    if (root / BOXES_FILE).is_file():
+    if (root / _BOXES_FILE).is_file():
         return
     if root.exists():
         raise UserError(
-            f"{root} exists but holds no {BOXES_FILE}, so it is not a demo: name another folder or remove it"
+            f"{root} exists but holds no {_BOXES_FILE}, so it is not a demo: name another folder or remove it"
         )
     root.parent.mkdir(parents=True, exist_ok=True)
     # A sibling, so that the rename stays on one file system and is atomic.
@@ -74,13 +74,13 @@ def _publish(building: Path, root: Path) -> None:
     try:
         os.rename(building, root)
     except OSError:
-        if not (root / BOXES_FILE).is_file():  # else another process made the same demo first
+        if not (root / _BOXES_FILE).is_file():  # else another process made the same demo first
             raise
 
 
 def _write(root: Path, seed: int, counts: dict[str, int], on_progress: Callable[[int, int], None] | None) -> None:
     total = len(class_names()) * sum(counts.values())
-    with open(root / BOXES_FILE, "w", newline="", encoding="utf-8") as file:
+    with open(root / _BOXES_FILE, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["image_id", "x0", "y0", "x1", "y1"])
         for done, row in enumerate(_write_images(root, seed, counts), start=1):

@@ -14,8 +14,6 @@ __all__ = [
     "check_bad_boxes",
     "check_bad_truth",
     "check_incomplete",
-    "check_inside_out",
-    "check_repeated",
     "check_rows",
     "count_images",
     "mask",
@@ -48,8 +46,8 @@ def catalog_rows(catalog: pa.Table, table: pa.Table, name: str) -> NDArray[np.in
     Raises:
         UserError: an image is there twice, in either table, or is not in the catalog.
     """
-    check_repeated(catalog, "catalog")
-    check_repeated(table, name)
+    _check_repeated(catalog, "catalog")
+    _check_repeated(table, name)
     if not len(table):
         return np.zeros(0, np.int64)
     rows = pc.index_in(table.column("image_id"), value_set=catalog.column("image_id").combine_chunks())
@@ -63,7 +61,7 @@ def check_rows(table: pa.Table, bad_N: NDArray[np.bool_], name: str, complaint: 
         raise UserError(f"{name}: {count_images(table.filter(pa.array(bad_N)))} {complaint}")
 
 
-def check_repeated(table: pa.Table, name: str) -> None:
+def _check_repeated(table: pa.Table, name: str) -> None:
     """Raise a UserError where an image has more than one row."""
     ids = table.column("image_id")
     if pc.count_distinct(ids).as_py() == len(table):
@@ -80,7 +78,7 @@ def check_incomplete(images: pa.Table, table: pa.Table, name: str) -> None:
     check_rows(images, absent_N, name, complaint)
 
 
-def check_inside_out(table: pa.Table, name: str) -> None:
+def _check_inside_out(table: pa.Table, name: str) -> None:
     """Raise a UserError where a box ends before it begins; a box without area is a box, and so is NaN."""
     boxes_N4 = boxes_array(table)
     bad_N = np.any(boxes_N4[:, 2:] < boxes_N4[:, :2], axis=1)
@@ -89,7 +87,7 @@ def check_inside_out(table: pa.Table, name: str) -> None:
 
 def check_bad_boxes(table: pa.Table, unreadable_N: NDArray[np.bool_], name: str) -> None:
     """Raise a UserError where a box is inside out, or is NaN if and only if its image could be read."""
-    check_inside_out(table, name)
+    _check_inside_out(table, name)
     boxes_N4 = boxes_array(table)
     lost_N = ~unreadable_N & ~np.isfinite(boxes_N4).all(axis=1)
     check_rows(table, lost_N, name, "readable, but with a box that is not finite; only an unreadable one is NaN")

@@ -49,9 +49,9 @@ def read(folder: Path, catalog: pa.Table, threshold: float, /) -> MatchedBoxes:
     if not len(rows_M):
         first = f", such as {image_ids[0]}.npy" if len(image_ids) else ""
         raise UserError(f"{folder}: found no map, expected IMAGE_ID.npy for the catalog's images{first}; fix the path")
-    there = [boxes[row] for row in rows_M]
-    fractions_M4 = np.array([[0, 0, 1, 1] if box is _Without.OBJECT else box for box in there], np.float64)
-    foreground_M = np.array([box is not _Without.OBJECT for box in there])
+    with_map = [boxes[row] for row in rows_M]
+    fractions_M4 = np.array([[0, 0, 1, 1] if box is _Without.OBJECT else box for box in with_map], np.float64)
+    foreground_M = np.array([box is not _Without.OBJECT for box in with_map])
     return MatchedBoxes(rows_M, in_pixels(catalog, rows_M, fractions_M4), foreground_M)
 
 

@@ -64,6 +64,17 @@ class Generator(ABC):
         """
         return {}
 
+    def paper_row(self, _boxes: Mapping[str, Any], /) -> Mapping[str, str] | None:
+        """How a row of the paper's Table 1 names the boxes beside `title`: `backbone`, and a `note` on how it was used.
+
+        Args:
+            _boxes: what the boxes depend on.
+
+        Returns:
+            None where that table has no place for such boxes.
+        """
+        return None
+
     @abstractmethod
     def worker_factory(self) -> WorkerFactory:
         """Reads weights and makes what makes a worker anywhere.

@@ -68,16 +68,16 @@ def largest_upsampled_components(heat_Nhw: NDArray[np.floating], size: int) -> H
     heat_N = np.where(found_N, labelled.heat_L[best_N], 0)
     boxes_N4 = _enclose(labelled.corner_NR2C2 == best_N.reshape(-1, 1, 1, 1, 1), corners, rows, columns)
     boxes_N4[~found_N] = (0, 0, 1, 1)
-    found = HeatBoxes(boxes_N4, found_N, area_N / size**2, heat_N / np.maximum(area_N, 1))
+    heat_boxes = HeatBoxes(boxes_N4, found_N, area_N / size**2, heat_N / np.maximum(area_N, 1))
 
     is_tied_N = np.bincount(labelled.map_L[largest], minlength=num_maps) > 1
     redone = np.flatnonzero(is_tied_N | ~finite_N)
     if len(redone):
         heat_N1hw = torch.from_numpy(heat_Nhw[redone].astype(np.float64))[:, None]
         upsampled_N1HW = F.interpolate(heat_N1hw, (size, size), mode="bilinear", align_corners=False)
-        for values_N, values in zip(found, largest_components(upsampled_N1HW[:, 0].numpy()), strict=True):
+        for values_N, values in zip(heat_boxes, largest_components(upsampled_N1HW[:, 0].numpy()), strict=True):
             values_N[redone] = values
-    return found
+    return heat_boxes
 
 
 def _label(corners: Corners, rows: Axis, columns: Axis) -> _Labelled:

@@ -29,7 +29,7 @@ def heat_to_boxes(heat_Nhw: torch.Tensor, size: int, upsample: Upsample) -> Heat
         return HeatBoxes(np.zeros((0, 4)), np.zeros(0, bool), np.zeros(0), np.zeros(0))
     slices = [part.cpu().numpy() for part in heat_Nhw.split(_SLICE)]
     if upsample == "bilinear":
-        found = [largest_upsampled_components(part, size) for part in slices]
+        columns = [largest_upsampled_components(part, size) for part in slices]
     else:
-        found = [largest_components(part) for part in slices]
-    return HeatBoxes(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        columns = [largest_components(part) for part in slices]
+    return HeatBoxes(*(np.concatenate(column) for column in zip(*columns, strict=True)))

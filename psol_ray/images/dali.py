@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from psol_ray.images.decoder import DecodedBatch
+from psol_ray.images.batch import DecodedBatch
 from psol_ray.images.pillow import decode_file
 
 __all__ = ["DaliDecoder", "dali_available"]

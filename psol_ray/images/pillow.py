@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from psol_ray.images.decoder import DecodedBatch
+from psol_ray.images.batch import DecodedBatch
 
 __all__ = ["PillowDecoder", "decode_file"]
 

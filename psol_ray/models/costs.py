@@ -30,10 +30,10 @@ def cost(backbone: str, num_boxes: int, num_classes: int | None, input_size: int
     Raises:
         UserError: the backbone is unknown.
     """
-    found = find_backbone(backbone)
-    size = input_size or found.input_size
+    trunk = find_backbone(backbone)
+    size = input_size or trunk.input_size
     with torch.device("meta"), torch.no_grad():
-        network = PsolNetwork(found, num_boxes=num_boxes, num_classes=num_classes, for_training=True).eval()
+        network = PsolNetwork(trunk, num_boxes=num_boxes, num_classes=num_classes, for_training=True).eval()
         with FlopCounterMode(display=False) as counter:
             network(torch.empty((1, size, size, 3), dtype=torch.uint8))
     flops = counter.get_flop_counts()["Global"]

@@ -31,15 +31,15 @@ def load_state(backbone: Backbone, weights: str, *, for_features: bool) -> State
     Raises:
         UserError: the weights cannot be had, or are those of another network.
     """
-    found = _find(backbone, weights)
+    state = _find(backbone, weights)
     with torch.device("meta"):
         whole = backbone.build().state_dict()
     replaced = (*(backbone.unused_by_features if for_features else ()), f"{backbone.last_layer}.", "AuxLogits.fc.")
     used = {name: tensor for name, tensor in whole.items() if not name.startswith(replaced)}
     # Inception's side branch helps in training where a file has it, and is no loss where it has not.
-    needed = {name: tensor for name, tensor in used.items() if name in found or not name.startswith("AuxLogits.")}
-    account(found, needed, whole, source=f"{weights!r} for backbone {backbone.name!r}")
-    return {name: found[name] for name in used if name in found}
+    needed = {name: tensor for name, tensor in used.items() if name in state or not name.startswith("AuxLogits.")}
+    account(state, needed, whole, source=f"{weights!r} for backbone {backbone.name!r}")
+    return {name: state[name] for name in used if name in state}
 
 
 def load_classifier_state(backbone: Backbone, weights: str) -> State:
@@ -50,18 +50,18 @@ def load_classifier_state(backbone: Backbone, weights: str) -> State:
     """
     if backbone.pooled_by_gap:
         raise UserError(f"backbone {backbone.name!r} has no classifier of its own; give vgg16, or another one")
-    found = _find(backbone, weights)
+    state = _find(backbone, weights)
     with torch.device("meta"):
         whole = backbone.build().state_dict()
     needed = {name: tensor for name, tensor in whole.items() if not name.startswith("AuxLogits.")}
-    account(found, needed, whole, source=f"{weights!r} for classifier {backbone.name!r}")
+    account(state, needed, whole, source=f"{weights!r} for classifier {backbone.name!r}")
     num_outputs = len(whole[f"{backbone.last_layer}.weight"])
     if num_outputs != _IMAGENET_CLASSES:
         raise UserError(
             f"classifier {backbone.name!r}: found {num_outputs:,} outputs, expected the {_IMAGENET_CLASSES:,} of"
             " ImageNet-1k; give a model of timm tagged in1k"
         )
-    return {name: found[name] for name in needed if name in found}
+    return {name: state[name] for name in needed if name in state}
 
 
 def _find(backbone: Backbone, weights: str) -> State:
@@ -123,11 +123,11 @@ def read_file(path: str) -> State:
     return dict(state)
 
 
-def account(found: State, needed: State, known: State, *, source: str) -> None:
+def account(state: State, needed: State, known: State, *, source: str) -> None:
     """Check that every tensor has its place.
 
     Args:
-        found: tensors at hand.
+        state: tensors at hand.
         needed: tensors the network must get; only names and shapes are looked at.
         known: tensors that may also be there, because the whole architecture has them.
         source: what the message calls the weights.
@@ -136,12 +136,12 @@ def account(found: State, needed: State, known: State, *, source: str) -> None:
         UserError: names are missing, surplus or mis-shaped; the message lists them.
     """
     # Counters of batches seen: older files lack them, and no result depends on them.
-    missing = [name for name in needed if name not in found and not name.endswith("num_batches_tracked")]
-    surplus = [name for name in found if name not in known]
+    missing = [name for name in needed if name not in state and not name.endswith("num_batches_tracked")]
+    surplus = [name for name in state if name not in known]
     misshaped = [
-        f"{name} {tuple(found[name].shape)} for {tuple(tensor.shape)}"
+        f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
         for name, tensor in needed.items()
-        if name in found and found[name].shape != tensor.shape
+        if name in state and state[name].shape != tensor.shape
     ]
     problems = [("missing", missing), ("surplus", surplus), ("mis-shaped", misshaped)]
     listed = "; ".join(f"{len(names)} {kind}: {abbreviate(names, 8)}" for kind, names in problems if names)

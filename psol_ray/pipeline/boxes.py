@@ -85,6 +85,7 @@ def _provenances(context: Context, generator: Generator) -> tuple[Provenance, di
     details = {
         "title": generator.title,
         "method": method,
+        "paper_row": generator.paper_row(config),
         "tables": {name: made_by.fingerprint for name, made_by in others.items()},
     }
     return Provenance("boxes", config, inputs, details=details), others

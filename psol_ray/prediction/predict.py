@@ -9,8 +9,8 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from psol_ray.images.batch import DecodedBatch, Decoder
 from psol_ray.images.batches import decode_ahead, has_size
-from psol_ray.images.decoder import DecodedBatch, Decoder
 from psol_ray.models.networks import Outputs
 from psol_ray.prediction.networks import NetworkView
 from psol_ray.tables.boxes_table import area_fractions, boxes_table, image_sizes

@@ -22,7 +22,6 @@ __all__ = ["NetworkSpec", "RowName", "RunSummary"]
 
 _NAMES = {"cub": r"\d{3}\..+", "imagenet": r"n\d{8}"}
 _VIEWS = {"whole": "whole images", "center": "centre crops", "ten": "ten crops"}
-_GENERATORS = ("DDT", "CAM", "Grad-CAM")  # those that the paper's Table 1 has rows for
 _PUBLISHED_CLASSES = 1000  # of a classifier that was not trained here, but on ImageNet
 
 
@@ -91,15 +90,12 @@ class RunSummary:
         return nested(metrics.names, metrics.mean_of_classes())
 
     def boxes_row(self) -> RowName | None:
-        """Name the row of the pseudo boxes; None where they are of no generator that Table 1 has."""
+        """Name the row of the pseudo boxes; None where their generator says that Table 1 has no place for them."""
         made_by = self.made_by.get("boxes")
-        if made_by is None or made_by.details.get("title") not in _GENERATORS:
+        row = made_by and made_by.details.get("paper_row")
+        if not made_by or not row:
             return None
-        config = made_by.config
-        network = config.get("classifier") or config
-        how = config["upsample"] if "upsample" in config else f"threshold {config['threshold']}"
-        note = f"{self._images()}; {network['input_size']} pixels, {how}"
-        return RowName(1, made_by.details["title"], network["backbone"], note)
+        return RowName(1, made_by.details["title"], row["backbone"], f"{self._images()}; {row['note']}")
 
     def predictions_row(self) -> RowName | None:
         """Name the row of the predictions; None where no table has such."""

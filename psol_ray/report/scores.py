@@ -12,7 +12,6 @@ __all__ = [
     "Score",
     "between",
     "counts",
-    "dig",
     "headline",
     "how_scored",
     "percent",
@@ -70,7 +69,7 @@ _LINES = (
 )
 
 
-def dig(metrics: Mapping[str, Any], path: str) -> Any:
+def _dig(metrics: Mapping[str, Any], path: str) -> Any:
     """What stands at `a.b.c`, or None where any of it is absent."""
     value: Any = metrics
     for key in path.split("."):
@@ -99,7 +98,12 @@ def score_rows(metrics: Mapping[str, Any]) -> list[Score]:
     generator = metrics.get("teacher")
     return [
         Score(
-            group.format(generator=generator), name, kind, dig(metrics, value), dig(metrics, v2), _ends(metrics, value)
+            group.format(generator=generator),
+            name,
+            kind,
+            _dig(metrics, value),
+            _dig(metrics, v2),
+            _ends(metrics, value),
         )
         for group, name, kind, value, v2 in _LINES
         if _has_line(metrics, value)
@@ -114,7 +118,7 @@ def _has_line(metrics: Mapping[str, Any], path: str) -> bool:
 
 
 def _ends(metrics: Mapping[str, Any], path: str) -> tuple[float, float] | None:
-    interval = dig(metrics, f"intervals.{path}")
+    interval = _dig(metrics, f"intervals.{path}")
     return None if interval is None else (interval[0], interval[1])
 
 
@@ -122,7 +126,7 @@ def counts(metrics: Mapping[str, Any]) -> str:
     """`343 training images, 200 test images, 1 unreadable`."""
     words = {"train": "training images", "test": "test images", "unreadable": "unreadable"}
     if_any = {"without_truth": "test images without a ground-truth box", "outside_crop": "with none inside the crop"}
-    known = {key: dig(metrics, f"images.{key}") for key in (*words, *if_any)}
+    known = {key: _dig(metrics, f"images.{key}") for key in (*words, *if_any)}
     words_of_all = [f"{known[key]:,} {word}" for key, word in words.items() if known[key] is not None]
     return ", ".join(words_of_all + [f"{known[key]:,} {word}" for key, word in if_any.items() if known[key]])
 
@@ -130,11 +134,11 @@ def counts(metrics: Mapping[str, Any]) -> str:
 def headline(metrics: Mapping[str, Any]) -> str:
     """Say the main result in one sentence, with what it has to be compared with."""
     localized, on_test, on_train = (
-        dig(metrics, path)
+        _dig(metrics, path)
         for path in ("localization.gt_known", "pseudo_boxes.test.gt_known", "pseudo_boxes.train.gt_known")
     )
     generator = str(metrics.get("teacher"))
-    constant = dig(metrics, "baselines.constant_box")
+    constant = _dig(metrics, "baselines.constant_box")
     constant_box = [] if constant is None else [f"the best constant box in {_p(constant)}"]
     if localized is not None and on_test is not None:
         parts = [_finds("The localizer", localized, metrics, TEST), f"the pseudo boxes ({generator}) in {_p(on_test)}"]
@@ -165,9 +169,9 @@ def _p(fraction: float) -> str:
 
 
 def _images(metrics: Mapping[str, Any], split: str) -> str:
-    count = dig(metrics, f"images.{split}")
+    count = _dig(metrics, f"images.{split}")
     if count is not None and split == TEST:
-        count -= dig(metrics, "images.without_truth") or 0  # those that were scored
+        count -= _dig(metrics, "images.without_truth") or 0  # those that were scored
     word = {TRAIN: "training", TEST: "test"}[split]
     return f"the {word} images" if count is None else f"{count:,} {word} images"
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from PIL import Image
 
-__all__ = ["LONGEST_SIDE", "Thumbnail", "make_thumbnail"]
+__all__ = ["Thumbnail", "make_thumbnail"]
 
-LONGEST_SIDE = 320  # pixels
+_LONGEST_SIDE = 320  # pixels
 QUALITY = 82
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """An image of at most `LONGEST_SIDE`, and how boxes of the stored image are scaled onto it."""
+    """An image of at most `_LONGEST_SIDE`, and how boxes of the stored image are scaled onto it."""
 
     width: int
     height: int
@@ -44,8 +44,8 @@ def make_thumbnail(path: Path, width: int, height: int) -> Thumbnail:
 
 def _placeholder(width: int, height: int) -> Thumbnail:
     if not (width and height):
-        return Thumbnail(LONGEST_SIDE, LONGEST_SIDE * 3 // 4, 1.0, 1.0, None)
-    shrink = min(1.0, LONGEST_SIDE / max(width, height))
+        return Thumbnail(_LONGEST_SIDE, _LONGEST_SIDE * 3 // 4, 1.0, 1.0, None)
+    shrink = min(1.0, _LONGEST_SIDE / max(width, height))
     return Thumbnail(max(round(width * shrink), 1), max(round(height * shrink), 1), shrink, shrink, None)
 
 
@@ -53,7 +53,7 @@ def _read_small(path: Path) -> tuple[tuple[int, int], Image.Image]:
     """The stored size, and the small copy in RGB. `thumbnail` has a JPEG decoded at reduced size."""
     with Image.open(path) as image:
         stored = image.size
-        image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
         small = image.convert("RGB")
     # Comments would be saved again; an orientation would turn the picture under its boxes.
     small.info.clear()

@@ -149,21 +149,21 @@ class StageDir:
         Raises:
             UserError: it is not complete.
         """
-        found = self.made_by()
-        if found is None:
+        made_by = self.made_by()
+        if made_by is None:
             command = STAGES[self.name].command if self.name in STAGES else self.name
             raise UserError(f"{self.path}: found no complete {self.name}; run `psol {command}` first")
-        return found
+        return made_by
 
     def _read_part(self, name: str, wanted: pa.Schema) -> pa.Table:
         path = f"{self.path}/{name}.parquet"
         try:
             # A ParquetFile, because `read_table` makes columns of folders named like `label=3`.
             with pq.ParquetFile(path, filesystem=self.fs) as file:
-                found = file.schema_arrow
-                missing = [field.name for field in wanted if found.get_field_index(field.name) < 0]
+                schema = file.schema_arrow
+                missing = [field.name for field in wanted if schema.get_field_index(field.name) < 0]
                 if missing:
-                    raise UserError(f"{path}: columns {missing} are missing; found {found.names}")
+                    raise UserError(f"{path}: columns {missing} are missing; found {schema.names}")
                 table = file.read(wanted.names)
             return table.select(wanted.names).replace_schema_metadata(None).cast(wanted)
         except pa.ArrowException as error:
@@ -175,8 +175,8 @@ class StageDir:
 
     def is_complete(self, wanted: Provenance) -> bool:
         """Whether the stage is complete, and made as wanted."""
-        found = self.made_by()
-        return found is not None and found.fingerprint == wanted.fingerprint
+        made_by = self.made_by()
+        return made_by is not None and made_by.fingerprint == wanted.fingerprint
 
     def is_there(self) -> bool:
         """Whether anybody has begun to make the stage."""
@@ -243,8 +243,8 @@ class StageDir:
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Which of these parts are not there yet, in the order given."""
-        there = set(self.parts())
-        return [name for name in names if name not in there]
+        written = set(self.parts())
+        return [name for name in names if name not in written]
 
 
 def _explain(claimed: Provenance | None, wanted: Provenance) -> str:

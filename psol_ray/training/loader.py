@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from psol_ray.geometry.crops import box_in_crop, draw_crop
-from psol_ray.images.decoder import Decoder
+from psol_ray.images.batch import Decoder
 from psol_ray.images.prefetch import prefetch
 from psol_ray.training.training_set import TrainingSet
 

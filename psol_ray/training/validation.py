@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from psol_ray.evaluation.ground_truth import GroundTruth
 from psol_ray.evaluation.scoring import ScoringProtocol
 from psol_ray.geometry.boxes import fractions_to_xyxy
+from psol_ray.images.batch import DecodedBatch, Decoder
 from psol_ray.images.batches import decode_ahead, has_size
-from psol_ray.images.decoder import DecodedBatch, Decoder
 from psol_ray.models.networks import Outputs
 from psol_ray.tables.schemas import TEST
 from psol_ray.training.losses import boxes_of_class

@@ -62,6 +62,23 @@ def test_every_method_finds_its_generator_with_its_settings(world: World, method
     assert generator._settings is (getattr(config, section) if section else config)
 
 
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("ddt", {"backbone": "test_resnet", "note": "64 pixels, bilinear"}),
+        ("cam", {"backbone": "test_resnet", "note": "32 pixels, threshold 0.2"}),
+        ("grad_cam", {"backbone": "test_resnet", "note": "32 pixels, threshold 0.2"}),
+        ("localizer", None),
+        ("imported", None),
+    ],
+)
+def test_a_generator_says_which_row_of_the_papers_table_is_its_own(
+    world: World, method: str, expected: dict[str, str] | None
+) -> None:
+    generator = world.generator(method)
+    assert generator.paper_row(generator.depends_on()) == expected
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_field_that_is_added_to_any_section_changes_no_fingerprint(world: World, method: str) -> None:
     """Fingerprints hold the names of what boxes depend on: what is new, and has its default, made no boxes other."""

@@ -22,7 +22,7 @@ import torch
 from psol_ray.generators.ddt.class_boxes import locate_class
 from psol_ray.generators.ddt.moments import Moments
 from psol_ray.generators.ddt.stream import FeatureStream
-from psol_ray.images.decoder import DecodedBatch
+from psol_ray.images.batch import DecodedBatch
 from psol_ray.images.pillow import PillowDecoder
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.device import autocast

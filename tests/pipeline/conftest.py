@@ -9,14 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from synthetic.configs import write_config
+from synthetic.images import cut_short, write_images
 
 from psol_ray.cli import main
 from psol_ray.cli.parse import parse
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import BOXES, RunDir
 from psol_ray.work.jobs import Parts, Task
-
-from .trees import cut_short, write_config, write_images
 
 HEAD = {
     "num_cpus": 0,

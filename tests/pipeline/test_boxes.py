@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from synthetic.configs import write_config
+from synthetic.images import cut_short, write_images
 
 from psol_ray.generators.ddt import split
 
 from .conftest import ON_RAY, Run, assert_same_boxes, boxes_of
-from .trees import cut_short, write_config, write_images
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,9 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 import torch
+from synthetic.configs import write_config
+from synthetic.images import cut_short, write_images
+from synthetic.networks import file_of
 
 from psol_ray.generators.class_maps.boxes import min_max
 from psol_ray.generators.class_maps.maps import ActivationMaps
@@ -24,8 +27,6 @@ from psol_ray.tables import BOXES, CATALOG, MAPS, Provenance, RunDir, StageDir
 from psol_ray.tables.schemas import boxes_array
 
 from .conftest import Run, assert_same_boxes, boxes_of, context_of
-from .networks import file_of
-from .trees import cut_short, write_config, write_images
 
 CAM = ["--boxes.method", "cam"]
 GRAD_CAM = ["--boxes.method", "grad_cam"]

@@ -13,13 +13,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from ray.cluster_utils import Cluster
+from synthetic.configs import write_config
+from synthetic.images import write_images
 
 from psol_ray.generators.ddt.worker import DdtWorker
 from psol_ray.tables import BOXES
 from psol_ray.work.jobs import Parts, Task
 
 from .conftest import HEAD, ON_RAY, Run, assert_same_boxes, worker_killed_once
-from .trees import write_config, write_images
 
 
 @pytest.fixture(scope="module")

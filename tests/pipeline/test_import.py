@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from synthetic.configs import write_config
+from synthetic.images import write_images
 
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import CATALOG, RunDir
 
 from .conftest import Run, boxes_of
-from .trees import write_config, write_images
 
 BOXES = "boxes.csv"
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from synthetic.networks import file_of
 
 from psol_ray.cli import main
 from psol_ray.report.scores import DASH
 
 from .conftest import Run
-from .networks import file_of
 
 
 def of_data_set(run: Run, layout: str, *flags: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+from synthetic.networks import file_of
 
 from psol_ray.geometry.boxes import scale
 from psol_ray.prediction.worker import PredictionWorker
@@ -16,7 +17,6 @@ from psol_ray.tables import CATALOG, PREDICTIONS, RunDir
 from psol_ray.tables.schemas import boxes_array
 
 from .conftest import ON_RAY, Run, worker_killed_once
-from .networks import file_of
 
 CENTRE = [0.25, 0.25, 0.5, 0.5]
 CORNER = [0.5, 0.5, 0.25, 0.25]

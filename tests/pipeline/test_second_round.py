@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+from synthetic.networks import file_of
 
 from psol_ray.models.saved import NetworkFile
 from psol_ray.tables import PREDICTIONS, RunDir
 from psol_ray.tables.schemas import boxes_array
 
 from .conftest import Run, assert_same_boxes, boxes_of
-from .networks import file_of
 
 CENTRE = [0.25, 0.25, 0.5, 0.5]
 

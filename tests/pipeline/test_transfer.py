@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from synthetic.networks import file_of
 
 from .conftest import Run
-from .networks import file_of
 
 
 def test_one_command_scores_a_localizer_on_other_images(whole: Run, tmp_path: Path) -> None:

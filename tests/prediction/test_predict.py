@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from psol_ray.images.decoder import DecodedBatch
+from psol_ray.images.batch import DecodedBatch
 from psol_ray.models.networks import Outputs
 from psol_ray.prediction.networks import NetworkView
 from psol_ray.prediction.predict import Predictor

@@ -23,8 +23,8 @@ CATALOG = catalog_of(
 NAMES = {"tie": 0, "right": 0, "wrong": 1}
 BOXES = boxes_of(*(box_row(name, (0, 0, 10, 10), label=label) for name, label in NAMES.items()))
 PREDICTIONS = predictions_of(*(prediction(name, (0, 0, 10, 10), [0, 1]) for name in NAMES))
-DDT = {"method": "ddt", "backbone": "vgg16", "input_size": 448, "upsample": "bilinear"}
-CAM = {"method": "cam", "threshold": 0.2, "classifier": {"backbone": "vgg_gap", "input_size": 224}}
+DDT = {"title": "DDT", "paper_row": {"backbone": "vgg16", "note": "448 pixels, bilinear"}}
+CAM = {"title": "CAM", "paper_row": {"backbone": "vgg_gap", "note": "224 pixels, threshold 0.2"}}
 TRAINED = {"backbone": "resnet50", "input_size": 224, "regression": "single"}
 VIEWS = {"view": "center", "class_view": "ten", "checkpoint": "last"}
 
@@ -40,7 +40,7 @@ def make_run(
 ) -> RunSummary:
     """A run in which a ResNet50 predicts boxes, `classifiers` of `backbones` classes, and all tables are scored."""
     write_stage(folder, CATALOG, "catalog", {"layout": changes.get("layout", "cub")})
-    write_stage(folder, BOXES, "boxes", changes.get("boxes", DDT), title=changes.get("title", "DDT"))
+    write_stage(folder, BOXES, "boxes", **changes.get("boxes", DDT))
     for name in ("localizer", "classifier", "joint"):
         write_stage(folder, CATALOG, name, {**TRAINED, "regression": changes.get("regression", "single")})
     write_stage(
@@ -59,9 +59,9 @@ def make_run(
 def test_pseudo_boxes_are_named_by_who_drew_them(tmp_path: Path) -> None:
     images = f"{tmp_path}: 2 classes, 1 training and 3 test images"
     assert make_run(tmp_path).boxes_row() == (1, "DDT", "vgg16", f"{images}; 448 pixels, bilinear")
-    cam = make_run(tmp_path, boxes=CAM, title="CAM").boxes_row()
+    cam = make_run(tmp_path, boxes=CAM).boxes_row()
     assert cam == (1, "CAM", "vgg_gap", f"{images}; 224 pixels, threshold 0.2")
-    assert make_run(tmp_path, title="imported box").boxes_row() is None
+    assert make_run(tmp_path, boxes={"title": "imported box", "paper_row": None}).boxes_row() is None
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,7 @@ def test_a_localizer_of_another_run_is_named_by_what_it_has_learned_from(tmp_pat
 
 
 def test_the_note_says_how_networks_saw_images(tmp_path: Path) -> None:
-    row = make_run(
-        tmp_path, title="CAM", boxes=CAM, regression="per_class", predict={"checkpoint": "best"}
-    ).predictions_row()
+    row = make_run(tmp_path, boxes=CAM, regression="per_class", predict={"checkpoint": "best"}).predictions_row()
     assert row is not None
     assert row.note == (
         f"{tmp_path}: 2 classes, 1 training and 3 test images; boxes at 224 pixels of centre crops, classes at 224 of"

@@ -8,8 +8,8 @@ import pytest
 import torch
 from synthetic.training import write_training_set
 
+from psol_ray.images.batch import Decoder
 from psol_ray.images.dali import DaliDecoder, dali_available
-from psol_ray.images.decoder import Decoder
 from psol_ray.images.pillow import PillowDecoder
 from psol_ray.training.loader import TrainingBatch, TrainingLoader
 

@@ -154,10 +154,10 @@ def _check() -> None:
     device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float16)
     torch.manual_seed(0)
 
-    def compare(name: str, x_NHWC: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, found: torch.Tensor) -> None:
+    def compare(name: str, x_NHWC: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, out: torch.Tensor) -> None:
         wide = F.conv2d(x_NHWC.permute(0, 3, 1, 2).double(), weight.to(dtype).double(), bias.double(), padding=1).relu()
-        expected = F.max_pool2d(wide, 2) if found.shape[1] < x_NHWC.shape[1] else wide
-        error = (found.permute(0, 3, 1, 2).double() - expected).norm() / expected.norm()
+        expected = F.max_pool2d(wide, 2) if out.shape[1] < x_NHWC.shape[1] else wide
+        error = (out.permute(0, 3, 1, 2).double() - expected).norm() / expected.norm()
         print(f"{name}: relative error {error.item():.1e}")
         assert error < 1e-2, name
 

@@ -96,8 +96,8 @@ def _rate(
         try:
             wanted = itertools.islice(itertools.cycle(paths), number * 31, None)
             while not stop.is_set():
-                found = decoders[number].decode(list(itertools.islice(wanted, batch)))
-                counts[number] += int(found.ok_N.sum())
+                decoded = decoders[number].decode(list(itertools.islice(wanted, batch)))
+                counts[number] += int(decoded.ok_N.sum())
         except Exception as error:
             errors.append(error)
 

@@ -54,8 +54,8 @@ def _check() -> None:
             expected = (x.float() + bias).relu() if with_bias else x.float()
             if pool:
                 expected = F.max_pool2d(expected.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
-            found = finish(x, bias if with_bias else None, pool=pool)
-            assert torch.allclose(found.float(), expected, atol=2e-3), (pool, with_bias)
+            output = finish(x, bias if with_bias else None, pool=pool)
+            assert torch.allclose(output.float(), expected, atol=2e-3), (pool, with_bias)
     print("finish: right")
 
 

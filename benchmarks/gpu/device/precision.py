@@ -28,7 +28,7 @@ from psol_ray.evaluation import ScoringProtocol
 from psol_ray.generators.ddt.class_boxes import locate_class
 from psol_ray.generators.ddt.stream import FeatureStream
 from psol_ray.geometry.boxes import iou
-from psol_ray.images.decoder import DecodedBatch
+from psol_ray.images.batch import DecodedBatch
 from psol_ray.images.pillow import PillowDecoder
 from psol_ray.tables.schemas import boxes_array
 from psol_ray.work.perform import image_paths
@@ -69,21 +69,21 @@ def main() -> None:
     with _true_float32():
         exact = boxes(plain)
     bfloat16 = boxes(autocast_network(extractor))
-    found = {"float32 as the project has it (TF32)": boxes(plain), "bfloat16": bfloat16}
+    tables = {"float32 as the project has it (TF32)": boxes(plain), "bfloat16": bfloat16}
     for name in ("all cudnn", "all triton"):
         if CUDA:
             try:
-                found[name] = boxes(ways(extractor, 64)[name]())
+                tables[name] = boxes(ways(extractor, 64)[name]())
             except Exception as error:
                 print(f"{name}: {error!r}"[:300])
-    told = {"float32": _compare(catalog, exact, exact)}
-    told |= {name: _compare(catalog, table, exact) for name, table in found.items()}
-    told["bfloat16 twice"] = _compare(catalog, boxes(autocast_network(extractor)), bfloat16)
-    told["bfloat16, batch 48"] = _compare(catalog, boxes(autocast_network(extractor), 48), bfloat16)
-    for name, row in told.items():
+    result = {"float32": _compare(catalog, exact, exact)}
+    result |= {name: _compare(catalog, table, exact) for name, table in tables.items()}
+    result["bfloat16 twice"] = _compare(catalog, boxes(autocast_network(extractor)), bfloat16)
+    result["bfloat16, batch 48"] = _compare(catalog, boxes(autocast_network(extractor), 48), bfloat16)
+    for name, row in result.items():
         print(name, {key: round(value, 4) for key, value in row.items()}, flush=True)
     Path(arguments.out).write_text(
-        json.dumps({"images": len(catalog), "size": arguments.size, "found": told}, indent=1)
+        json.dumps({"images": len(catalog), "size": arguments.size, "found": result}, indent=1)
     )
 
 

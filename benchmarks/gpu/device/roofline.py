@@ -34,18 +34,18 @@ def main() -> None:
     arguments = parser.parse_args()
     side, batch = (64, 2) if arguments.tiny else (448, arguments.batch_size)
     until = Deadline(arguments.seconds)
-    found: Json = {"device": torch.cuda.get_device_name() if CUDA else "cpu", "torch": torch.__version__, "side": side}
-    found["cudnn"] = torch.backends.cudnn.version()
+    result: Json = {"device": torch.cuda.get_device_name() if CUDA else "cpu", "torch": torch.__version__, "side": side}
+    result["cudnn"] = torch.backends.cudnn.version()
     try:
-        found["ceilings"] = ceilings(arguments.tiny)
-        found["moments"] = moments(arguments.tiny)
-        found["layers"] = by_layer(batch, side, until)
-        best = [min(row["us"], key=row["us"].get) for row in found["layers"][1:] if row["us"]]
-        found["networks"] = networks(arguments.weights, batch, side, best if len(best) == 12 else None, until)
-        found["batches"] = batches(arguments.weights, side, until, (1, 2) if arguments.tiny else (32, 128, 256, 512))
-        found["backbones"] = backbones(batch, side, until)
+        result["ceilings"] = ceilings(arguments.tiny)
+        result["moments"] = moments(arguments.tiny)
+        result["layers"] = by_layer(batch, side, until)
+        best = [min(row["us"], key=row["us"].get) for row in result["layers"][1:] if row["us"]]
+        result["networks"] = networks(arguments.weights, batch, side, best if len(best) == 12 else None, until)
+        result["batches"] = batches(arguments.weights, side, until, (1, 2) if arguments.tiny else (32, 128, 256, 512))
+        result["backbones"] = backbones(batch, side, until)
     finally:
-        Path(arguments.out).write_text(json.dumps(found, indent=1))
+        Path(arguments.out).write_text(json.dumps(result, indent=1))
 
 
 def ceilings(tiny: bool) -> Json:
@@ -56,23 +56,23 @@ def ceilings(tiny: bool) -> Json:
     side = 256 if tiny else 8192
     a, b = (torch.randn(side, side, device=DEVICE, dtype=torch.bfloat16) for _ in range(2))
     tflops = 2 * side**3 / milliseconds(lambda: a @ b, 1.0) / 1e9
-    told = {"copy_tbps": tbps, "bf16_tflops": tflops}
-    print("ceilings:", _rounded(told), flush=True)
-    return told
+    result = {"copy_tbps": tbps, "bf16_tflops": tflops}
+    print("ceilings:", _rounded(result), flush=True)
+    return result
 
 
 def moments(tiny: bool) -> Json:
     """Milliseconds that a chunk of 64 images costs behind the network, for VGG16's and ResNet50's channels."""
     from psol_ray.generators.ddt.moments import Moments
 
-    told = {}
+    result = {}
     for channels in (64,) if tiny else (512, 2048):
         rows = torch.randn(64 * 196, channels, device=DEVICE, dtype=torch.bfloat16).relu_()
         sums = Moments.empty(channels, DEVICE)
-        told[f"update_{channels}_ms"] = milliseconds(partial(sums.update, rows))
-        told[f"product_{channels}_ms"] = milliseconds(partial(_product, rows))
-    print("moments of 64 images:", _rounded(told), flush=True)
-    return told
+        result[f"update_{channels}_ms"] = milliseconds(partial(sums.update, rows))
+        result[f"product_{channels}_ms"] = milliseconds(partial(_product, rows))
+    print("moments of 64 images:", _rounded(result), flush=True)
+    return result
 
 
 def _product(rows: torch.Tensor) -> torch.Tensor:
@@ -116,18 +116,18 @@ def networks(weights: str, batch: int, side: int, best: list[str] | None, until:
     extractor = make_extractor(weights)
     images = torch.randint(0, 256, (batch, side, side, 3), dtype=torch.uint8, device=DEVICE)
     exact = _exact(extractor, images[:4])
-    told: Json = {}
+    result: Json = {}
     for name, make in ways(extractor, batch, best).items():
         if until.is_over():
             print(f"{name}: no time left", flush=True)
             continue
-        told[name] = _try(partial(_made_network, make, images, exact))
-        print(f"{name}:", _rounded(told[name] or {}), flush=True)
+        result[name] = _try(partial(_made_network, make, images, exact))
+        print(f"{name}:", _rounded(result[name] or {}), flush=True)
     torch.backends.cudnn.benchmark = True
-    told["project, cudnn.benchmark"] = _try(lambda: _network(autocast_network(extractor), images, exact))
+    result["project, cudnn.benchmark"] = _try(lambda: _network(autocast_network(extractor), images, exact))
     torch.backends.cudnn.benchmark = False
-    print("project, cudnn.benchmark:", _rounded(told["project, cudnn.benchmark"] or {}), flush=True)
-    return told
+    print("project, cudnn.benchmark:", _rounded(result["project, cudnn.benchmark"] or {}), flush=True)
+    return result
 
 
 def _made_network(make: Callable[[], Network], images: torch.Tensor, exact: torch.Tensor) -> Json:
@@ -137,14 +137,14 @@ def _made_network(make: Callable[[], Network], images: torch.Tensor, exact: torc
 def _network(network: Network, images: torch.Tensor, exact: torch.Tensor) -> Json:
     with torch.no_grad():
         features = network(images)[: len(exact)].double()
-        told = {
+        result = {
             "error": float((features - exact).norm() / exact.norm()),
             "images_per_s": len(images) / milliseconds(lambda: network(images), 0.5) * 1e3,
         }
         graph = _try(lambda: replayed(lambda: network(images)))
         if graph is not None:
-            told["images_per_s_graph"] = len(images) / milliseconds(graph, 0.5) * 1e3
-    return told
+            result["images_per_s_graph"] = len(images) / milliseconds(graph, 0.5) * 1e3
+    return result
 
 
 @torch.no_grad()
@@ -159,26 +159,26 @@ def _exact(extractor: nn.Module, images: torch.Tensor) -> torch.Tensor:
 def batches(weights: str, side: int, until: Deadline, sizes: tuple[int, ...]) -> Json:
     """The project's network over batch sizes."""
     network = autocast_network(make_extractor(weights))
-    told: Json = {}
+    result: Json = {}
     for size in sizes:
         if not until.is_over():
             images = torch.randint(0, 256, (size, side, side, 3), dtype=torch.uint8, device=DEVICE)
-            told[str(size)] = size / milliseconds(partial(network, images), 0.4) * 1e3
-    print("images/s by batch size:", _rounded(told), flush=True)
-    return told
+            result[str(size)] = size / milliseconds(partial(network, images), 0.4) * 1e3
+    print("images/s by batch size:", _rounded(result), flush=True)
+    return result
 
 
 def backbones(batch: int, side: int, until: Deadline) -> Json:
     """The other backbones' features, random weights."""
-    told = {}
+    result = {}
     for name in ("resnet50", "inception_v3", "densenet161", "tf_efficientnet_lite0"):
         if until.is_over():
             break
         images = torch.randint(0, 256, (batch, side, side, 3), dtype=torch.uint8, device=DEVICE)
         network = autocast_network(make_extractor("random", name))
-        told[name] = _try(partial(_rates, network, images))
-        print(f"{name}:", _rounded(told[name] or {}), flush=True)
-    return told
+        result[name] = _try(partial(_rates, network, images))
+        print(f"{name}:", _rounded(result[name] or {}), flush=True)
+    return result
 
 
 def _rates(network: Network, images: torch.Tensor) -> Json:
@@ -189,8 +189,8 @@ def _rates(network: Network, images: torch.Tensor) -> Json:
     }
 
 
-def _agree(found: torch.Tensor, expected: torch.Tensor, name: str) -> None:
-    error = float((found.double() - expected.double()).norm() / expected.double().norm())
+def _agree(output: torch.Tensor, expected: torch.Tensor, name: str) -> None:
+    error = float((output.double() - expected.double()).norm() / expected.double().norm())
     if not error < 2e-2:
         raise ValueError(f"{name} is wrong by {error:.1e}")
 

@@ -23,8 +23,8 @@ Kernel = Callable[[torch.Tensor], torch.Tensor]
 
 def make_extractor(weights: str, backbone: str = "vgg16") -> FeatureExtractor:
     """The project's network; `weights` is a file, or `random`."""
-    found = find_backbone(backbone)
-    return FeatureExtractor(found, load_state(found, weights, for_features=True)).to(DEVICE)
+    network = find_backbone(backbone)
+    return FeatureExtractor(network, load_state(network, weights, for_features=True)).to(DEVICE)
 
 
 def autocast_network(extractor: FeatureExtractor) -> Network:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from psol_ray.errors import UserError
 from psol_ray.geometry.boxes import scale
 from psol_ray.heatmaps.boxes import heat_to_boxes
+from psol_ray.images.batch import Decoder
 from psol_ray.images.batches import decode_ahead, has_size
-from psol_ray.images.decoder import Decoder
 from psol_ray.tables.boxes_table import boxes_table, image_sizes
 from psol_ray.tables.schemas import MAPS, NO_FOREGROUND, OK, TEST, UNREADABLE
 
@@ -66,9 +66,9 @@ class MapLocator:
     def _boxes(self, images: pa.Table, unit_Nhw: torch.Tensor, ok_N: NDArray[np.bool_]) -> pa.Table:
         boxes_N4, area_N = np.full((len(images), 4), np.nan), np.full(len(images), np.nan)
         status_N = np.full(len(images), UNREADABLE, dtype=object)
-        found = heat_to_boxes(unit_Nhw[torch.from_numpy(ok_N)] - self._threshold, self._input_size, "bilinear")
-        boxes_N4[ok_N], area_N[ok_N] = found.boxes_N4, found.area_fraction_N
-        status_N[ok_N] = np.where(found.found_N, OK, NO_FOREGROUND)
+        heat_boxes = heat_to_boxes(unit_Nhw[torch.from_numpy(ok_N)] - self._threshold, self._input_size, "bilinear")
+        boxes_N4[ok_N], area_N[ok_N] = heat_boxes.boxes_N4, heat_boxes.area_fraction_N
+        status_N[ok_N] = np.where(heat_boxes.found_N, OK, NO_FOREGROUND)
         width_N, height_N = image_sizes(images).T
         return boxes_table(images, scale(boxes_N4, width_N, height_N), status_N, area_fraction=area_N)
 

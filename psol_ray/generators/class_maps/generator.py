@@ -49,6 +49,12 @@ class _ClassMaps(Generator):
         """See `Generator.other_tables`: maps of another threshold's boxes are the same."""
         return {"maps": {name: value for name, value in boxes.items() if name != "threshold"}}
 
+    def paper_row(self, boxes: Mapping[str, Any], /) -> Mapping[str, str]:
+        """See `Generator.paper_row`."""
+        classifier = boxes["classifier"]
+        note = f"{classifier['input_size']} pixels, threshold {boxes['threshold']}"
+        return {"backbone": classifier["backbone"], "note": note}
+
     def worker_factory(self) -> WorkerFactory:
         """See `Generator.worker_factory`."""
         # Late: whoever finds the boxes complete needs no torch.

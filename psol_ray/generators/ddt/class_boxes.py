@@ -80,10 +80,10 @@ def draw_boxes(
         used = heat_Nhw[is_train_N if is_train_N.any() else ~is_train_N]
         sign = choose_sign(used)
         of_class = (component.explained_variance_ratio, sign.margin)
-        found = heat_to_boxes(torch.from_numpy(np.float32(sign.factor) * heat_Nhw), input_size, upsample)
-        boxes_N4[ok_N] = found.boxes_N4
-        status_N[ok_N] = np.where(found.found_N, OK, NO_FOREGROUND)
-        quality["area_fraction"][ok_N], quality["mean_heat"][ok_N] = found.area_fraction_N, found.mean_heat_N
+        heat_boxes = heat_to_boxes(torch.from_numpy(np.float32(sign.factor) * heat_Nhw), input_size, upsample)
+        boxes_N4[ok_N] = heat_boxes.boxes_N4
+        status_N[ok_N] = np.where(heat_boxes.found_N, OK, NO_FOREGROUND)
+        quality["area_fraction"][ok_N], quality["mean_heat"][ok_N] = heat_boxes.area_fraction_N, heat_boxes.mean_heat_N
     width_N, height_N = image_sizes(images).T
     return boxes_table(
         images,

@@ -38,6 +38,10 @@ class Ddt(Generator):
             "precision": self._inference.precision,
         }
 
+    def paper_row(self, boxes: Mapping[str, Any], /) -> Mapping[str, str]:
+        """See `Generator.paper_row`."""
+        return {"backbone": boxes["backbone"], "note": f"{boxes['input_size']} pixels, {boxes['upsample']}"}
+
     def worker_factory(self) -> WorkerFactory:
         """See `Generator.worker_factory`."""
         # Late: whoever finds the boxes complete needs no torch.

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from psol_ray.generators.ddt.passes import Accept
-from psol_ray.images.decoder import DecodedBatch, Decoder
+from psol_ray.images.batch import DecodedBatch, Decoder
 
 __all__ = ["FeatureStream"]
 

@@ -46,7 +46,7 @@ class Localizer(Generator):
         from psol_ray.prediction.views import View
 
         file = self._file()
-        file.load()  # a file that is cut short is told here, and not by every worker
+        file.load()  # a file that is cut short is found here, and not by every worker
         view = View.make("whole", file.saved.input_size, crop_share=1)
         localizer = TrainedNetwork(file.data, view)
         # Of a box for each class, the network, which knows classes, chooses.

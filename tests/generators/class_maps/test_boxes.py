@@ -10,7 +10,7 @@ from synthetic.tables import catalog_of, image
 
 from psol_ray.errors import UserError
 from psol_ray.generators.class_maps.boxes import MapLocator, min_max
-from psol_ray.images.decoder import DecodedBatch
+from psol_ray.images.batch import DecodedBatch
 from psol_ray.tables import BOXES, CATALOG, MAPS
 from psol_ray.tables.schemas import boxes_array
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from psol_ray.generators.ddt.stream import FeatureStream
-from psol_ray.images.decoder import DecodedBatch
+from psol_ray.images.batch import DecodedBatch
 
 BATCH = 4
 CPU = torch.device("cpu")

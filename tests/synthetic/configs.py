@@ -1,11 +1,10 @@
-"""Tiny data sets of the folder layout, and the settings of a run on one that takes seconds."""
+"""The settings of a run that takes seconds."""
 
 from pathlib import Path
 
 import yaml
-from synthetic.images import cut_short, write_images
 
-__all__ = ["cut_short", "write_config", "write_images"]
+__all__ = ["write_config"]
 
 
 def write_config(folder: Path, root: Path, **changes: object) -> Path:
