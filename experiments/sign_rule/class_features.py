@@ -94,7 +94,7 @@ def iterate_classes(
         for name in sorted(set(catalog["class_name"].to_pylist()))[: 1 if smoke else None]:
             rows = catalog.filter(pc.field("class_name") == name)
             rows = rows.sort_by([("split", "descending"), ("image_id", "ascending")])
-            rows = rows.take(range(0, len(rows), 10)) if smoke else rows
+            rows = rows.take(list(range(0, len(rows), 10))) if smoke else rows
             map_Nhwc = _cached(cache, f"{network}_{data_set}_{name}.pt", rows, root, extract)
             yield ClassFeatures(
                 data_set,
