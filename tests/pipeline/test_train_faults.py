@@ -59,8 +59,8 @@ def quiet(whole: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def worker_killed_once(marker: Path) -> Callable[[dict[str, Any]], None]:
-    """A training loop whose process is killed in the fifth step, after the checkpoint of the fourth."""
+def worker_killed_once(marker: Path, at_step: int) -> Callable[[dict[str, Any]], None]:
+    """A training loop whose process is killed in that one of its steps, unless `marker` is there."""
 
     def train(loop_config: dict[str, Any]) -> None:
         from psol_ray.distributed import train_worker
@@ -72,7 +72,7 @@ def worker_killed_once(marker: Path) -> Callable[[dict[str, Any]], None]:
             # Without an annotation, which would have to be imported where this is unpickled.
             def step(self, batches) -> None:  # type: ignore[no-untyped-def]
                 self.num_steps += 1
-                if self.num_steps == 5 and not marker.exists():
+                if self.num_steps == at_step and not marker.exists():
                     marker.touch()
                     time.sleep(3)  # Ray Train's controller takes a checkpoint in at its next poll
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -85,7 +85,7 @@ def worker_killed_once(marker: Path) -> Callable[[dict[str, Any]], None]:
 
 
 @pytest.mark.slow
-def test_a_worker_killed_in_mid_epoch_costs_nothing_but_time(
+def test_a_killed_worker_costs_nothing_but_time(
     whole: Run,
     quiet: Run,
     tmp_path: Path,
@@ -93,33 +93,23 @@ def test_a_worker_killed_in_mid_epoch_costs_nothing_but_time(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """Twice in mid-epoch. Where no failure is allowed the same command goes on, and where one is, training itself."""
     assert cluster
     run = fresh_copy(whole, tmp_path)
-    monkeypatch.setattr("psol_ray.distributed.train.train_worker", worker_killed_once(tmp_path / "killed"))
-    assert run.psol("train classifier", *ON_RAY, *FLAGS) == 0
-    assert (tmp_path / "killed").exists()
-    assert capsys.readouterr().err.count("going on from the last checkpoint") == 1
-    assert_same_result(run, quiet)
-
-
-@pytest.mark.slow
-def test_a_fault_ends_it_where_no_failure_is_allowed_and_the_same_command_goes_on(
-    whole: Run,
-    quiet: Run,
-    tmp_path: Path,
-    cluster: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert cluster
-    run = fresh_copy(whole, tmp_path)
-    monkeypatch.setattr("psol_ray.distributed.train.train_worker", worker_killed_once(tmp_path / "killed"))
+    # After the checkpoint of the fourth step.
+    monkeypatch.setattr("psol_ray.distributed.train.train_worker", worker_killed_once(tmp_path / "first", 5))
     assert run.psol("train classifier", *ON_RAY, *FLAGS, "--cluster.max_failures", "0") == 2
+    assert (tmp_path / "first").exists()
     told = capsys.readouterr().err.splitlines()[-1]
     assert told.startswith("psol train: training failed 1 times")
     assert told.endswith("the same command goes on from the last checkpoint")
     assert not (stage_of(run) / "_SUCCESS").exists()
-    assert run.psol("train classifier", *ON_RAY, *FLAGS, "--cluster.max_failures", "0") == 0
+
+    # It goes on with the fifth of nine steps.
+    monkeypatch.setattr("psol_ray.distributed.train.train_worker", worker_killed_once(tmp_path / "second", 4))
+    assert run.psol("train classifier", *ON_RAY, *FLAGS, "--cluster.max_failures", "1") == 0
+    assert (tmp_path / "second").exists()
+    assert capsys.readouterr().err.count("going on from the last checkpoint") == 1
     assert_same_result(run, quiet)
 
 
