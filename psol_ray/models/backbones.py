@@ -125,7 +125,7 @@ def _timm_backbone(name: str) -> Backbone:
     try:
         config = load_timm().get_pretrained_cfg(name)
     except RuntimeError as error:  # a tag it does not know
-        raise UserError(f"backbone {name!r}: {error} Leave the part behind the dot away for timm's default") from None
+        raise UserError(f"backbone {name!r}: {error} Leave out the part behind the dot for timm's default") from None
     if config is None or not isinstance(config.classifier, str):
         found = None if config is None else config.classifier
         raise UserError(f"backbone {name!r} has {found} for a classifier; expected a timm model with one last layer")
