@@ -59,7 +59,8 @@ def main() -> None:
     measured = json.loads(Path(arguments.measured).read_text()) if arguments.measured else {}
     rate = measured.get("metrics", {}).get("engine_images_per_s")
     runs: list[Json] = []
-    with simulated_cluster(plan) as cluster, tempfile.TemporaryDirectory() as folder:
+    # The folder goes last: an actor whose class another one took over may still be writing.
+    with tempfile.TemporaryDirectory() as folder, simulated_cluster(plan) as cluster:
         bench = Bench(plan, _spread(measured), cluster, RunDir(folder))
         with redirect_stdout(sys.stderr):  # Ray's words on the processes that are killed
             for run in _run_all(bench):
