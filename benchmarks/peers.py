@@ -169,7 +169,7 @@ def _boxes_by_ray_data(rows: list[Json], params: Json) -> Json:
                 compute=ray.data.ActorPoolStrategy(size=1),
                 num_gpus=int(DEVICE.type == "cuda"),
             )
-            .groupby("class", num_partitions=1 if params["smoke"] else 2)
+            .groupby("class", num_partitions=2)
             .map_groups(partial(_boxes_of_class, side=params["input_size"]), batch_format="numpy")
             .take_all()
         )

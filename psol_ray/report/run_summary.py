@@ -92,9 +92,9 @@ class RunSummary:
     def boxes_row(self) -> RowName | None:
         """Name the row of the pseudo boxes; None where their generator says that Table 1 has no place for them."""
         made_by = self.made_by.get("boxes")
-        row = made_by and made_by.details.get("paper_row")
-        if not made_by or not row:
+        if made_by is None or not made_by.details.get("paper_row"):
             return None
+        row = made_by.details["paper_row"]
         return RowName(1, made_by.details["title"], row["backbone"], f"{self._images()}; {row['note']}")
 
     def predictions_row(self) -> RowName | None:

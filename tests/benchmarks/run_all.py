@@ -37,8 +37,9 @@ def main(folder: Path, shared: str = "") -> None:
 
 
 def call(name: str, *arguments: str) -> None:
-    sys.argv = [f"benchmarks/{name}.py", *arguments]
-    import_module(name).main()
+    module = import_module(name)
+    sys.argv = [str(module.__file__), *arguments]
+    module.main()
 
 
 if __name__ == "__main__":

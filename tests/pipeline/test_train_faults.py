@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,17 @@ def test_a_killed_driver_costs_nothing_but_time(whole: Run, quiet: Run, tmp_path
     assert_same_result(run, quiet)
 
 
+def count_workers(cluster: Cluster) -> int:
+    """Ray Train's workers that are alive on this cluster, and on no other of this machine."""
+    count = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            if (folder / "cmdline").read_bytes().startswith(b"ray::RayTrainWorker"):
+                parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+                count += cluster.address.encode() in Path(f"/proc/{parent}/cmdline").read_bytes()
+    return count
+
+
 @pytest.fixture
 def two_machines() -> Iterator[tuple[Cluster, Any]]:
     """A cluster of two simulated machines of two CPUs, and one of them."""
@@ -172,6 +184,7 @@ def test_any_number_of_workers_follows_the_same_loss_also_where_a_machine_is_los
         RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S="5",
     )
     wait_for_rows(run, 2, driver)
+    assert count_workers(cluster) == 4
     cluster.remove_node(lost, allow_graceful=False)
     assert 2 <= len(curve_of(stage_of(run))) < 12
     assert driver.wait(timeout=500) == 0
