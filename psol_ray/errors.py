@@ -1,9 +1,9 @@
-"""The one exception that stands for a mistake in the user's input, and how a message names many things."""
+"""The exceptions that stand for a mistake in the user's input and for images that are away; names in messages."""
 
 from collections.abc import Collection
 from itertools import islice
 
-__all__ = ["UserError", "abbreviate", "first_line"]
+__all__ = ["ImagesAway", "UserError", "abbreviate", "first_line"]
 
 
 class UserError(Exception):
@@ -11,6 +11,25 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+class ImagesAway(Exception):
+    """Files that cannot be opened or read here: a fault of the place (a mount, a store), and not of the images.
+
+    Whoever has it may try elsewhere, or later. A file that was read and is no image is not among them: that one is
+    `unreadable` wherever it is tried.
+    """
+
+    def __init__(self, paths: Collection[str], reason: str) -> None:
+        """Args:
+        paths: the files, as they were given.
+        reason: of the first, as the operating system words it.
+        """
+        super().__init__(tuple(paths), reason)  # both, because it travels by pickle
+        self.paths, self.reason = tuple(paths), reason
+
+    def __str__(self) -> str:
+        return f"{len(self.paths)} images cannot be opened ({abbreviate(self.paths)}: {self.reason})"
 
 
 def abbreviate(names: Collection[str], shown: int = 3) -> str:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from jsonargparse.typing import ClosedUnitInterval
+
 from psol_ray.catalog.layouts import LayoutName
 
 __all__ = ["DataConfig"]
@@ -18,3 +20,6 @@ class DataConfig:
     wsolevaluation's metadata lists them (wsol), or not yet (demo), which makes them."""
     metadata: str | None = None
     """Folder of wsolevaluation's metadata, with train, test or both in it (layout wsol); null is data.root."""
+    max_unreadable: ClosedUnitInterval = 0.01
+    """Share of the images that may be away (their files cannot be opened) before a stage stops; where more than this
+    share are no images, the command ends with exit code 3."""

@@ -18,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 when all is done, 2 after a mistake in the input, which is told in one sentence, 130 after Ctrl-C.
+        0 when all is done, 2 after a mistake in the input, which is told in one sentence, 3 when what could be done is
+        done and something is left out, 130 after Ctrl-C.
     """
     arguments = sys.argv[1:] if argv is None else argv
     name = f"psol {arguments[0]}" if arguments and arguments[0] in COMMANDS else "psol"
@@ -27,7 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name == "psol":
             import_module("psol_ray.cli.overview").show(arguments)
         else:
-            _call(import_module("psol_ray.cli.parse").parse(arguments))
+            gaps = _call(import_module("psol_ray.cli.parse").parse(arguments))
+            for gap in gaps:
+                print(f"{name}: done, but not whole: {gap}", file=sys.stderr)
+            return 3 if gaps else 0
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
@@ -37,12 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _call(invocation: "Invocation") -> None:
+def _call(invocation: "Invocation") -> list[str]:
+    """Run the command; returns in what its results are not whole."""
+    gaps: list[str] = []
     module, _, function = invocation.command.function.partition(":")
     given: list[Any] = []
     if invocation.config is not None:
         context = import_module("psol_ray.pipeline.context").Context
-        given.append(context(invocation.config, invocation.overwrite))
+        given.append(context(invocation.config, invocation.overwrite, gaps=gaps))
     if invocation.argument is not None:
         given.append(invocation.argument)
     getattr(import_module(f"psol_ray.pipeline.{module}"), function)(*given)
+    return gaps

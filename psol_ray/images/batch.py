@@ -34,6 +34,10 @@ class Decoder(Protocol):
         """Decode whole images, or regions `(x0, y0, x1, y1)` in whole pixels of the stored image.
 
         The region is cut out first and then squashed to the decoder's size (triangle filter, antialiased), and last
-        mirrored left to right where `flips_N` says so. A file that cannot be read costs itself, not its batch.
+        mirrored left to right where `flips_N` says so. A file that is no image costs itself, not its batch. An empty
+        path is an image that is not to be opened, and not ok.
+
+        Raises:
+            ImagesAway: files cannot be opened or read; it names all of the batch.
         """
         ...

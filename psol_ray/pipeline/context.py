@@ -39,6 +39,8 @@ class Context:
     config: Config
     overwrite: bool = False
     console: Console = field(default_factory=Console)
+    gaps: list[str] = field(default_factory=list)
+    """What is done, but not whole, a sentence each: the command tells them, and ends with exit code 3."""
 
     @property
     def run_dir(self) -> RunDir:

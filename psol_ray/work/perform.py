@@ -29,8 +29,12 @@ class PartWriter:
 
 
 def image_paths(root: str, images: pa.Table) -> list[str]:
-    """The files of catalog rows below the data root, in the same order."""
-    return [os.path.join(root, image_id) for image_id in images.column("image_id").to_pylist()]
+    """The files of catalog rows below the data root, in the same order.
+
+    Empty for a row without a size: what the catalog could not read is opened by nobody.
+    """
+    rows = zip(images.column("image_id").to_pylist(), images.column("width").to_pylist(), strict=True)
+    return [os.path.join(root, image_id) if width > 0 else "" for image_id, width in rows]
 
 
 def perform(
