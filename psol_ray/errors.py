@@ -1,9 +1,10 @@
 """The exceptions that stand for a mistake in the user's input and for images that are away; names in messages."""
 
+import re
 from collections.abc import Collection
 from itertools import islice
 
-__all__ = ["ImagesAway", "UserError", "abbreviate", "first_line"]
+__all__ = ["ImagesAway", "UserError", "abbreviate", "first_line", "without_secrets"]
 
 
 class UserError(Exception):
@@ -41,3 +42,14 @@ def abbreviate(names: Collection[str], shown: int = 3) -> str:
 def first_line(error: BaseException, length: int = 200) -> str:
     """The first line of an error's text, cut short: some libraries write pages."""
     return str(error).partition("\n")[0][:length]
+
+
+# A secret's slash should be written as %2F, and is not always.
+_USER = r"(?<=://)[^/:@\s'\"]+(?::[^@\s'\"]*)?@"
+_PARAMETER = r"(?<=[?&])[\w.-]*(?:key|secret|token|password|sig)[\w.-]*=[^&\s'\"]*&?"
+_SECRETS = re.compile(f"{_USER}|{_PARAMETER}", re.IGNORECASE)
+
+
+def without_secrets(text: str) -> str:
+    """A text in which the credentials of URIs are left out: `s3://KEY:SECRET@bucket` becomes `s3://bucket`."""
+    return _SECRETS.sub("", text)

@@ -126,7 +126,7 @@ class _StageCheckpoints:
         self.stage.write_bytes(_CHECKPOINT, (folder / CHECKPOINT_FILE).read_bytes())
 
     def __str__(self) -> str:
-        return f"{self.stage.path}/{_CHECKPOINT}"
+        return f"{self.stage.address}/{_CHECKPOINT}"
 
 
 @contextmanager

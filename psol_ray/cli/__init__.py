@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from psol_ray.errors import UserError
+from psol_ray.cli.output import adapt_streams, silence
+from psol_ray.errors import UserError, without_secrets
 from psol_ray.stages import COMMANDS
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when all is done, 2 after a mistake in the input, which is told in one sentence, 3 when what could be done is
         done and something is left out, 130 after Ctrl-C.
     """
+    adapt_streams()
     arguments = sys.argv[1:] if argv is None else argv
     name = f"psol {arguments[0]}" if arguments and arguments[0] in COMMANDS else "psol"
     try:
@@ -33,8 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"{name}: done, but not whole: {gap}", file=sys.stderr)
             return 3 if gaps else 0
     except UserError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {without_secrets(str(error))}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `psol ... | head`
+        silence()
+        return 0
     except KeyboardInterrupt:
         print(f"{name}: interrupted; the same command goes on from here", file=sys.stderr)
         return 130

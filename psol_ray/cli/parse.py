@@ -9,6 +9,7 @@ from typing import Any
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from psol_ray.cli.config_errors import check_settings, format_error
+from psol_ray.cli.expand import expand
 from psol_ray.cli.fields import field_types, sections
 from psol_ray.cli.help import EPILOG, HelpFormatter, is_used, usage
 from psol_ray.config import Config
@@ -52,7 +53,7 @@ def parse(arguments: Sequence[str]) -> Invocation:
     argument = built[command.argument.name] if command.argument else None
     if not command.sections:
         return Invocation(command, None, argument=argument)
-    config = _plain(Config(**{f.name: built[f.name] for f in fields(Config)}))
+    config = expand(_plain(Config(**{f.name: built[f.name] for f in fields(Config)})))
     return Invocation(command, config, built.overwrite, argument)
 
 

@@ -41,12 +41,12 @@ def read_scores(run_dir: RunDir) -> pa.Table:
     stage = run_dir.stage("scores")
     made_by = stage.made_by()
     if made_by is None:
-        raise UserError(f"{stage.path}: found no scores; run `psol evaluate` first")
+        raise UserError(f"{stage.address}: found no scores; run `psol evaluate` first")
     current = _fingerprints(run_dir)
     changed = [name for name in _INPUTS if made_by.inputs.get(name) != current.get(name)]
     if changed:
         raise UserError(
-            f"{stage.path}: found scores of other {' and '.join(changed)} than those in {run_dir.location};"
+            f"{stage.address}: found scores of other {' and '.join(changed)} than those in {run_dir.address};"
             " run `psol evaluate` again"
         )
     return stage.read(SCORES)

@@ -135,8 +135,8 @@ class NetworkFile:
         """
         data = stage.read_bytes(name)
         if data is None:
-            raise UserError(f"{stage.path}: found no {name}{remedy}")
-        return cls(f"{stage.path}/{name}", data, expected)
+            raise UserError(f"{stage.address}: found no {name}{remedy}")
+        return cls(f"{stage.address}/{name}", data, expected)
 
     @cached_property
     def saved(self) -> SavedNetwork:

@@ -1,20 +1,23 @@
 """What every command is given: the configuration, the run directory, an executor once one is needed, and a console."""
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 import yaml
 from rich.console import Console
+from rich.markup import escape
 
 from psol_ray.config import Config
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, abbreviate, without_secrets
 from psol_ray.tables import CATALOG, Provenance, RunDir, StageDir
+from psol_ray.tables.lease import hold
 from psol_ray.work.executor import Executor
 
 __all__ = ["IN_PROCESS", "Context", "Work"]
@@ -84,9 +87,9 @@ class Context:
         return {name: self.stage(name).require().fingerprint for name in stages}
 
     def is_complete(self, made_by: Provenance) -> bool:
-        """Whether the stage is complete as wanted; prints it if so."""
+        """Whether the stage is complete as wanted, and may stay; prints it if so."""
         stage = self.stage(made_by.stage)
-        if not stage.is_complete(made_by):
+        if self.overwrite or not stage.is_complete(made_by):
             return False
         self._tell(made_by.stage, f"complete already, {describe(stage.summary())}")
         return True
@@ -96,20 +99,34 @@ class Context:
         """Claim a stage for the block, and complete it after.
 
         Raises:
-            UserError: another configuration has claimed it, and `--overwrite` is not given.
+            UserError: another configuration has claimed it, and `--overwrite` is not given; or another run is making
+                it now.
         """
         stage = self.stage(made_by.stage)
-        stage.begin(made_by, overwrite=self.overwrite)
-        self.run_dir.write_text("config.yaml", yaml.safe_dump(asdict(self.config), sort_keys=False))
-        started = time.monotonic()
-        work = Work(stage, made_by)
-        yield work
-        work.summary["seconds"] = round(time.monotonic() - started, 1)
-        stage.complete(work.made_by, work.summary)
+        with hold(stage) as lease:
+            if damaged := stage.damaged():
+                print(f"{stage.address}: made again: {abbreviate(damaged)}, missing or cut short", file=sys.stderr)
+            stage.begin(made_by, overwrite=self.overwrite)
+            self.run_dir.write_text("config.yaml", _to_yaml(self.config))
+            started = time.monotonic()
+            work = Work(stage, made_by)
+            yield work
+            work.summary["seconds"] = round(time.monotonic() - started, 1)
+            lease.check()
+            stage.complete(work.made_by, work.summary)
         self._tell(made_by.stage, describe(work.summary))
 
     def _tell(self, stage: str, words: str) -> None:
-        self.console.print(f"[bold]{stage}[/]: {words}", soft_wrap=True)
+        self.console.print(f"[bold]{stage}[/]: {escape(words)}", soft_wrap=True)
+
+
+def _to_yaml(config: Config) -> str:
+    """The configuration as it can be given again, in any folder; credentials are left to the environment."""
+    data = config.data
+    metadata = data.metadata and os.path.abspath(data.metadata)
+    run_dir = config.run_dir if "://" in config.run_dir else os.path.abspath(config.run_dir)
+    resolved = replace(config, run_dir=run_dir, data=replace(data, root=os.path.abspath(data.root), metadata=metadata))
+    return without_secrets(yaml.safe_dump(asdict(resolved), sort_keys=False))
 
 
 def describe(summary: dict[str, Any]) -> str:

@@ -47,7 +47,7 @@ def evaluate(context: Context) -> None:
     context.run_dir.write_text(_CLASSES_FILE, _csv(classes))
     context.console.print(score_table(metrics))
     for remark in remarks:
-        context.console.print(remark, soft_wrap=True, highlight=False)
+        context.console.print(remark, soft_wrap=True, highlight=False, markup=False)
 
 
 def _details(context: Context, stage: str) -> Mapping[str, Any]:

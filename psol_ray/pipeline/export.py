@@ -1,5 +1,7 @@
 """`psol export`: boxes in the format of another project."""
 
+from rich.markup import escape
+
 from psol_ray.formats.base import UNREADABLE_FILE
 from psol_ray.formats.registry import find_format
 from psol_ray.pipeline.context import Context
@@ -16,4 +18,4 @@ def export(context: Context) -> None:
     words = f"{len(table) - left_out:,} boxes in {config.out}"
     if left_out:
         words += f"; unreadable images left out: {left_out:,}, listed in {UNREADABLE_FILE}"
-    context.console.print(f"[bold]export[/]: {words}", soft_wrap=True)
+    context.console.print(f"[bold]export[/]: {escape(words)}", soft_wrap=True)

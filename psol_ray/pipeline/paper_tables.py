@@ -56,11 +56,11 @@ def _print(rows: Sequence[RunRow]) -> None:
         console.print(f"[bold]{title}[/]")
         console.print(table)
         marked = [
-            *(f"\\[{number}] {note}" for number, note in enumerate(notes, 1)),
+            *(f"[{number}] {note}" for number, note in enumerate(notes, 1)),
             *(f"* {doubt}" for doubt in doubts),
         ]
         for line in marked:
-            console.print(line, soft_wrap=True, highlight=False)
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
         console.print()
     console.print(_RULE, soft_wrap=True, highlight=False)
 

@@ -38,4 +38,4 @@ def report(context: Context) -> None:
         made_by={name: json.loads(provenance.to_json()) for name, provenance in made_by.items()},
     )
     context.run_dir.write_text("report/index.html", page)
-    context.console.print(f"Report: {context.run_dir.location}/report/index.html", soft_wrap=True)
+    context.console.print(f"Report: {context.run_dir.address}/report/index.html", soft_wrap=True, markup=False)

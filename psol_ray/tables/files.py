@@ -2,10 +2,10 @@
 
 import os
 
-import pyarrow as pa
 import pyarrow.fs as pafs
 
-from psol_ray.errors import UserError, first_line
+from psol_ray.errors import without_secrets
+from psol_ray.tables.patience import patiently, sentence
 
 __all__ = ["open_uri", "read_file"]
 
@@ -21,12 +21,8 @@ def open_uri(setting: str, uri: str) -> tuple[pafs.FileSystem, str]:
         UserError: there is no such file system.
     """
     if "://" in uri:
-        try:
+        with sentence(f"{setting}: {without_secrets(uri)!r} cannot be opened", "give a local path or an s3:// URI"):
             return pafs.FileSystem.from_uri(uri)
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(
-                f"{setting}: {uri!r} cannot be opened ({first_line(error)}); give a local path or an s3:// URI"
-            ) from None
     # Absolute, because workers need not share the driver's working directory.
     return pafs.LocalFileSystem(), os.path.abspath(uri)
 
@@ -38,10 +34,12 @@ def read_file(setting: str, uri: str) -> bytes | None:
         UserError: it cannot be read.
     """
     fs, path = open_uri(setting, uri)
-    try:
+
+    def read() -> bytes | None:
         if fs.get_file_info(path).type != pafs.FileType.File:
             return None
         with fs.open_input_stream(path) as stream:
             return stream.read()
-    except OSError as error:
-        raise UserError(f"{setting}: {uri!r} cannot be read ({first_line(error)}); fix that, or give another") from None
+
+    with sentence(f"{setting}: {without_secrets(uri)!r} cannot be read", "fix that, or give another"):
+        return patiently(fs, path, read)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow.fs as pafs
 import pytest
 
 from psol_ray.errors import UserError
@@ -36,8 +37,8 @@ def test_names_the_setting_of_a_uri_that_cannot_be_opened() -> None:
 
 
 def test_names_the_setting_of_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken:
-        def get_file_info(self, _: str) -> None:
+    class Broken(pafs.LocalFileSystem):
+        def get_file_info(self, _: object) -> None:
             raise PermissionError("access denied\nby whom")
 
     monkeypatch.setattr("psol_ray.tables.files.open_uri", lambda _, uri: (Broken(), uri))

@@ -129,8 +129,12 @@ class TestClaims:
         complete(stage, OLD, "part-a")
         before = files(stage)
         assert stage.begin(OLD, overwrite=False) is True
-        assert stage.begin(OLD, overwrite=True) is True
         assert files(stage) == before
+
+    def test_overwrite_makes_a_complete_stage_of_the_same_configuration_anew(self, stage: StageDir) -> None:
+        complete(stage, OLD, "part-a")
+        assert stage.begin(OLD, overwrite=True) is False
+        assert files(stage) == {"_STARTED"}
 
     @pytest.mark.parametrize("finished", [True, False])
     def test_other_configuration_is_refused_with_both_fingerprints_and_the_field(
@@ -178,8 +182,11 @@ class TestClaims:
             stage.begin(NEW, overwrite=False)
         assert stage.begin(OLD, overwrite=False) is True
 
-    @pytest.mark.parametrize("survives", range(4))
-    def test_overwrite_cut_short_never_leaves_a_complete_stage(self, stage: StageDir, survives: int) -> None:
+    @pytest.mark.parametrize("made_by", [OLD, NEW])
+    @pytest.mark.parametrize("survives", range(6))
+    def test_what_an_overwrite_that_was_cut_short_has_left_is_nobodys_result(
+        self, stage: StageDir, survives: int, made_by: Provenance
+    ) -> None:
         complete(stage, OLD, "part-a", "part-b", "part-c")
         deleted: list[str] = []
 
@@ -191,10 +198,10 @@ class TestClaims:
                 super().delete_file(path)
 
         with pytest.raises(KeyboardInterrupt):
-            StageDir(CutShort(), stage.path).begin(NEW, overwrite=True)
+            StageDir(CutShort(), stage.path).begin(made_by, overwrite=True)
         assert stage.made_by() == (OLD if survives == 0 else None)
-        with pytest.raises(UserError, match=OLD.fingerprint):
-            stage.begin(NEW, overwrite=False)
+        assert stage.begin(made_by, overwrite=False) is False
+        assert files(stage) == {"_STARTED"}
 
     def test_place_that_cannot_be_written_is_the_users_mistake(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
@@ -249,6 +256,47 @@ StageDir(Slow(), {stage.path!r}).write_bytes("part-a.parquet", b"x" * 100_000)
         assert stage.begin(OLD, overwrite=False) is False
         stage.complete(OLD)
         assert files(stage) == {"_STARTED", "_SUCCESS"}
+
+    @pytest.mark.parametrize("data", [None, b"", b"cut"])
+    def test_result_that_is_gone_or_cut_short_makes_the_stage_incomplete(
+        self, stage: StageDir, data: bytes | None
+    ) -> None:
+        complete(stage, OLD, "part-a", "part-b")
+        os.remove(f"{stage.path}/part-b.parquet")
+        if data is not None:
+            stage.write_bytes("part-b.parquet", data)
+        assert stage.damaged() == ["part-b.parquet"]
+        assert not stage.is_complete(OLD)
+        with pytest.raises(UserError, match=r"part-b\.parquet missing or cut short; run `psol boxes` first"):
+            stage.read(CATALOG)
+        assert stage.begin(OLD, overwrite=False) is False
+        assert stage.missing(["part-a", "part-b"]) == ["part-b"]
+        complete(stage, OLD, "part-b")
+        assert len(stage.read(CATALOG)) == 2 * len(TABLE)
+
+    def test_part_of_another_configuration_is_missing_and_not_read(self, stage: StageDir) -> None:
+        stage.begin(OLD, overwrite=False)
+        stage.write_part("part-a", TABLE, OLD)
+        stage.write_part("part-b", TABLE, NEW)
+        assert stage.missing(["part-a", "part-b"]) == ["part-b"]
+        stage.complete(OLD)
+        with pytest.raises(UserError, match=r"part-b\.parquet: made by another .* delete this file"):
+            stage.read(CATALOG)
+        os.remove(f"{stage.path}/part-b.parquet")  # as told
+        complete(stage, OLD, "part-b")
+        assert len(stage.read(CATALOG)) == 2 * len(TABLE)
+
+    def test_part_that_is_no_table_is_missing(self, stage: StageDir) -> None:
+        stage.begin(OLD, overwrite=False)
+        stage.write_bytes("part-a.parquet", b"PAR1 cut short")
+        assert stage.missing(["part-a"]) == ["part-a"]
+
+    def test_part_that_does_not_say_what_made_it_is_taken(self, stage: StageDir) -> None:
+        stage.begin(OLD, overwrite=False)
+        pq.write_table(TABLE, f"{stage.path}/part-a.parquet")
+        assert stage.missing(["part-a"]) == []
+        stage.complete(OLD)
+        assert stage.read(CATALOG).equals(TABLE)
 
     def test_discards_files_and_folders_by_their_names_beginning(self, stage: StageDir) -> None:
         for name in ("temporary_a/file", "temporary.json", "kept_temporary_b"):

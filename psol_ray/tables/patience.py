@@ -1,0 +1,77 @@
+"""Errors of a file system as sentences, and those that pass tried again.
+
+A network's store answers 503 when it is asked too often, and not at all while it restarts. A run of a day should not
+end of that; a full disk or a wrong key, on the other hand, is for the user, at once.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
+
+from psol_ray.errors import UserError, first_line, without_secrets
+
+__all__ = ["FS_ERRORS", "IS_OBJECT_STORE", "address_of", "patiently", "sentence"]
+
+T = TypeVar("T")
+
+FS_ERRORS = (OSError, pa.ArrowException)
+"""What pyarrow's file systems raise."""
+
+_SCHEMES = {"s3": "s3://", "gcs": "gs://", "abfs": "abfs://"}
+IS_OBJECT_STORE = frozenset(_SCHEMES)
+"""Kinds of file systems where an object appears once its stream is closed. Elsewhere a file is renamed into place."""
+
+_PATIENCE_SECONDS = 120.0
+# Arrow gives errors of a store no class of their own; what would come again is told by the words.
+_LASTING = re.compile(
+    r"ACCESS_DENIED|NO_SUCH|NOT_FOUND|INVALID_|SIGNATURE|UNRECOGNIZED_CLIENT|MISSING_|TOKEN|VALIDATION|REDIRECT"
+    r"|HTTP status 40[0-7]|does not exist|credential",
+    re.IGNORECASE,
+)
+
+
+def address_of(fs: pafs.FileSystem, path: str) -> str:
+    """A path as one would type it: with the scheme of its store."""
+    return f"{_SCHEMES.get(fs.type_name, '')}{path}"
+
+
+def patiently(fs: pafs.FileSystem, path: str, act: Callable[[], T]) -> T:
+    """Do something with a path, and again for two minutes while the error is one that passes; says so meanwhile."""
+    if fs.type_name not in IS_OBJECT_STORE:
+        return act()
+    retrying = Retrying(
+        retry=retry_if_exception(_passes),
+        wait=wait_exponential_jitter(initial=1, max=15),
+        stop=stop_after_delay(_PATIENCE_SECONDS),
+        before_sleep=lambda state: _tell(address_of(fs, path), state),
+        reraise=True,
+    )
+    return retrying(act)
+
+
+def _passes(error: BaseException) -> bool:
+    if not isinstance(error, OSError) or isinstance(error, (FileNotFoundError, PermissionError, FileExistsError)):
+        return False
+    return not _LASTING.search(str(error))
+
+
+def _tell(address: str, state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    left = _PATIENCE_SECONDS - (state.seconds_since_start or 0)
+    reason = "" if error is None else f" ({without_secrets(first_line(error))})"
+    print(f"{address}: the store does not answer{reason}; trying again for {left:.0f} s", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def sentence(what: str, remedy: str) -> Iterator[None]:
+    """Make any error of a file system in the block a UserError: `WHAT (REASON); REMEDY`."""
+    try:
+        yield
+    except FS_ERRORS as error:
+        raise UserError(f"{what} ({without_secrets(first_line(error))}); {remedy}") from None
