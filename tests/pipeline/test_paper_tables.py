@@ -1,5 +1,6 @@
 """`psol paper-tables`: runs beside the paper's figures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,15 +8,19 @@ from synthetic.networks import file_of
 
 from psol_ray.cli import main
 from psol_ray.report.scores import DASH
+from psol_ray.tables import CATALOG, RunDir
 
 from .conftest import Run
 
 
 def of_data_set(run: Run, layout: str, *flags: str) -> str:
     """The run, scored as if its images were of a data set that the paper has."""
-    for name in ("catalog/_SUCCESS", "catalog/_STARTED"):
-        path = run.run_dir / name
-        path.write_text(path.read_text().replace('"layout": "folder"', f'"layout": "{layout}"'))
+    stage = RunDir(str(run.run_dir)).stage("catalog")
+    catalog, made_by = stage.read(CATALOG), stage.require()
+    made_by = replace(made_by, config={**made_by.config, "layout": layout})
+    stage.begin(made_by, overwrite=True)
+    stage.write_part("part-00000", catalog, made_by)
+    stage.complete(made_by)
     assert run.psol("evaluate", *flags) == 0
     return str(run.run_dir)
 
