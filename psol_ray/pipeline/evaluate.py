@@ -45,7 +45,7 @@ def evaluate(context: Context) -> None:
     write_scores(context.run_dir, scores, settings)
     context.run_dir.write_text(_METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
     context.run_dir.write_text(_CLASSES_FILE, _csv(classes))
-    context.console.print(score_table(metrics))
+    context.console.print(score_table(metrics, context.console.width))
     for remark in remarks:
         context.console.print(remark, soft_wrap=True, highlight=False, markup=False)
 

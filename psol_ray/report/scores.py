@@ -20,6 +20,8 @@ __all__ = [
 ]
 
 DASH = "\N{EN DASH}"
+# The least width in characters of a table with these columns.
+_WITH_V2, _WITH_INTERVALS = 76, 62
 _AT_HALF = "IoU ≥ 0.5".replace(" ", "\N{NO-BREAK SPACE}")
 
 
@@ -176,22 +178,23 @@ def _images(metrics: Mapping[str, Any], split: str) -> str:
     return f"the {word} images" if count is None else f"{count:,} {word} images"
 
 
-def score_table(metrics: Mapping[str, Any]) -> Table:
+def score_table(metrics: Mapping[str, Any], width: int = 80) -> Table:
     """The scores for the terminal, in percent; the MaxBoxAccV2 column only where there is one.
 
     Args:
         metrics: content of `metrics.json`, of which anything may be missing.
+        width: of the terminal, in characters; where it is narrow, columns are left out rather than cut off.
     """
     rows = score_rows(metrics)
-    with_v2 = any(row.max_box_acc_v2 is not None for row in rows)
-    with_intervals = any(row.interval is not None for row in rows)
+    with_v2 = width >= _WITH_V2 and any(row.max_box_acc_v2 is not None for row in rows)
+    with_intervals = width >= _WITH_INTERVALS and any(row.interval is not None for row in rows)
     rule = how_scored(metrics).replace("\N{NO-BREAK SPACE}", " ")
     rule += "; 95 %: bootstrap interval over images" if with_intervals else ""
     rule += "; score maps: whole images, IoU ≥ 0.5" if "threshold_sweep" in metrics else ""
     table = Table(title="Scores in percent", title_justify="left", caption_justify="left")
     table.caption = f"{counts(metrics)}\n{rule}" if counts(metrics) else rule
     table.add_column("")
-    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=width >= _WITH_INTERVALS)
     table.add_column("%", justify="right", no_wrap=True)
     if with_intervals:
         table.add_column("95 %", justify="right", no_wrap=True)

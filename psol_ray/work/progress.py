@@ -15,6 +15,7 @@ __all__ = ["ProgressTracker", "Snapshot", "draw_progress"]
 
 _POLL_SECONDS = 0.5
 _LINE_SECONDS = 15.0
+_WITH_BAR = 110
 
 
 class Snapshot(NamedTuple):
@@ -101,11 +102,12 @@ class _Rate(ProgressColumn):
 def _draw_bar(console: Console, drawing: _Drawing) -> None:
     columns = (
         TextColumn("{task.description:<22}"),
-        BarColumn(bar_width=28),
+        # Without a bar rather than without the time left, where there is no room for both.
+        *([BarColumn(bar_width=28)] if console.width >= _WITH_BAR else []),
         TextColumn("{task.completed:,.0f}/{task.total:,.0f} images"),
         _Rate(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     with Progress(*columns, console=console, speed_estimate_period=60) as bar:
         task = bar.add_task(drawing.title, total=drawing.total, note="")

@@ -19,10 +19,10 @@ METRICS: dict[str, Any] = {
 }
 
 
-def printed(metrics: dict[str, Any]) -> list[list[str]]:
+def printed(metrics: dict[str, Any], width: int = 100) -> list[list[str]]:
     """Cells of the printed table, one list a line."""
-    console = Console(width=100, file=io.StringIO(), record=True)
-    console.print(score_table(metrics))
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(score_table(metrics, width))
     lines = console.export_text().splitlines()
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
 
@@ -33,6 +33,13 @@ def printed(metrics: dict[str, Any]) -> list[list[str]]:
 )
 def test_percent(fraction: float | None, text: str) -> None:
     assert percent(fraction) == text
+
+
+@pytest.mark.parametrize("width", [40, 62, 76, 200])
+def test_no_score_is_cut_off_on_a_narrow_terminal(width: int) -> None:
+    lines = printed({**METRICS, "intervals": {"localization": {"gt_known": [0.8, 0.9]}}}, width)
+    assert not any("…" in cell for cells in lines for cell in cells)
+    assert {"86.0", "87.2", "50.0", "21.0"} <= {cell for cells in lines for cell in cells}
 
 
 def test_terminal_table_has_every_score() -> None:
