@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from result import Json, print_table, write_result
 
-from psol_ray.catalog.wsol import list_wsol
+from psol_ray.catalog.layouts import list_images
 from psol_ray.evaluation import ScoringProtocol, evaluate
 from psol_ray.evaluation.baselines import baselines, best_constant_box
 from psol_ray.evaluation.bootstrap import bootstrap
@@ -48,7 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.smoke:
         arguments.num_images, arguments.num_maps, arguments.rounds = 500, 20, 1
-    catalog = list_wsol(Path(arguments.metadata)) if arguments.metadata else _made_up(arguments.num_images)
+    catalog = list_images("wsol", arguments.metadata) if arguments.metadata else _made_up(arguments.num_images)
     rows = [
         {"part": name, "seconds": _best(arguments.rounds, work)} for name, work in _parts(catalog, arguments.num_maps)
     ]

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from psol_ray.catalog.unicode_forms import composed, stored_paths
 from psol_ray.errors import UserError
 from psol_ray.tables.schemas import CATALOG
 
@@ -45,8 +46,9 @@ class Annotations:
         return np.array(self.corners, np.float32).reshape(-1, 4)
 
     def rows(self, image_keys: pa.Array) -> NDArray[np.int64]:
-        """For each box the row of its image in `image_keys`, -1 where it is not there."""
-        found = pc.index_in(pa.array(self.image_keys, pa.string()), value_set=image_keys).fill_null(-1)
+        """For each box the row of its image in `image_keys`, -1 where it is not there; Unicode's form is no matter."""
+        keys = composed(pa.array(self.image_keys, pa.string()))
+        found = pc.index_in(keys, value_set=composed(image_keys)).fill_null(-1)
         return np.asarray(found, np.int64)
 
 
@@ -149,7 +151,8 @@ def read_voc_xml(folder: Path, image_keys: Sequence[str]) -> Annotations:
     """
     boxes = Annotations()
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        found = pool.map(_objects, [folder / f"{key}.xml" for key in image_keys])
+        names = stored_paths(str(folder), pa.array([f"{key}.xml" for key in image_keys], pa.string()))
+        found = pool.map(_objects, [folder / name for name in names.to_pylist()])
         for key, objects in zip(image_keys, found, strict=True):
             for class_name, corners in objects:
                 boxes.add(key, class_name, corners)

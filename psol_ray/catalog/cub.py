@@ -10,15 +10,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from psol_ray.catalog.annotations import Annotations, box_lists
-from psol_ray.catalog.listing import TEST, TRAIN, join_splits, split_table
+from psol_ray.catalog.listing import TEST, TRAIN, Listing, join_splits, split_table
+from psol_ray.catalog.unicode_forms import check_one_form
 from psol_ray.errors import UserError, abbreviate
 
 __all__ = ["list_cub"]
 
 Value = TypeVar("Value")
 
+_FILES = ("images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt", "bounding_boxes.txt")
 
-def list_cub(root: Path) -> pa.Table:
+
+def list_cub(root: Path) -> Listing:
     """List this tree, whose text files hold an image id, a space and a value a line::
 
         images/CLASS/*.jpg
@@ -51,7 +54,8 @@ def list_cub(root: Path) -> pa.Table:
     in_train_N = np.array([in_train[i] for i in paths], bool)
     if not in_train_N.any():
         raise UserError(f"{root / 'train_test_split.txt'}: found no training image, expected 1 for some; add them")
-    return join_splits(root, _part(listed, TRAIN, in_train_N), _part(listed, TEST, ~in_train_N))
+    train, test = _part(listed, TRAIN, in_train_N), _part(listed, TEST, ~in_train_N)
+    return join_splits(root, train, test, annotations=[root / name for name in _FILES])
 
 
 def _part(listed: pa.Table, split: str, mask_N: NDArray[np.bool_]) -> pa.Table:
@@ -61,6 +65,7 @@ def _part(listed: pa.Table, split: str, mask_N: NDArray[np.bool_]) -> pa.Table:
 
 def _class_names(path: Path, class_ids: dict[int, int]) -> list[str]:
     names = _read(path, str, "a class id and a name")
+    check_one_form(path, pa.array(list(names.values()), pa.string()))
     unnamed = sorted(set(class_ids.values()) - names.keys())
     if unnamed:
         raise UserError(

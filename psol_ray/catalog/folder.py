@@ -1,42 +1,94 @@
 """The plainest layout: a folder a split, in it a folder a class."""
 
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from psol_ray.catalog.annotations import Annotations, box_lists, read_boxes_csv
-from psol_ray.catalog.listing import TEST, TRAIN, join_splits, split_table
-from psol_ray.catalog.scan import read_class_folders
+from psol_ray.catalog.listing import TEST, TRAIN, Listing, join_splits, split_table
+from psol_ray.catalog.passed_over import PassedOver, Reason
+from psol_ray.catalog.scan import Folder, read_class_folders, scan_folder
 from psol_ray.errors import UserError, abbreviate
 
 __all__ = ["list_folder"]
 
+_TRAINING = ("train", "training")
+# The first of these that is there. Where there is more, `test` is left for after all choices are made: the run looks
+# at the split it is given while it trains.
+_HELD_OUT = (("val", "valid", "validation"), ("test", "testing"))
 
-def list_folder(root: Path) -> pa.Table:
+
+def list_folder(root: Path) -> Listing:
     """List this tree::
 
-        train/CLASS/...     images, at any depth below the class folder
-        val/CLASS/...       or test/CLASS/...; may be absent
+        train/CLASS/...     or training; images, at any depth below the class folder
+        val/CLASS/...       or valid, validation, or else test, testing; may be absent
         boxes.csv           image_id,x0,y0,x1,y1; may be absent, may cover any of the images
 
+    in upper or lower case. `test` beside `val` is not read, as no other folder is.
+
     Raises:
-        UserError: `train` is missing, `val` and `test` are both there, a class folder is empty, an image lies
+        UserError: `train` is missing, two folders might be the same split, a class folder is empty, an image lies
             outside class folders, a class of `val` is not in `train`, or `boxes.csv` holds a bad box or an
             unknown image.
     """
-    if not (root / "train").is_dir():
-        raise UserError(f"{root} has no folder train, expected train/CLASS/ in it; set data.root to its parent")
-    held_out = [name for name in ("val", "test") if (root / name).is_dir()]
-    if len(held_out) > 1:
-        raise UserError(f"{root}: found val and test, expected one of them for testing; move one elsewhere")
-    splits = [(TRAIN, "train"), *((TEST, name) for name in held_out)]
-    found = [(split, *read_class_folders(root, folder)) for split, folder in splits]
+    top = scan_folder(root)
+    folders = _split_folders(root, top)
+    found = [read_class_folders(root, folder) for folder in folders]
 
-    boxes = read_boxes_csv(root / "boxes.csv") if (root / "boxes.csv").exists() else Annotations()
-    _check_unknown_images(root, boxes, pa.concat_arrays([image_ids for _, image_ids, _ in found]))
-    tables = [split_table(split, ids, names, box_lists(ids, boxes)) for split, ids, names in found]
-    return join_splits(root, tables[0], tables[1] if held_out else None)
+    csv = root / "boxes.csv"
+    boxes = read_boxes_csv(csv) if csv.exists() else Annotations()
+    _check_unknown_images(root, boxes, pa.concat_arrays([split.image_ids for split in found]))
+    tables = [
+        split_table(name, split.image_ids, split.class_names, box_lists(split.image_ids, boxes))
+        for name, split in zip((TRAIN, TEST), found, strict=False)
+    ]
+    return join_splits(
+        root,
+        tables[0],
+        tables[1] if len(tables) > 1 else None,
+        annotations=[csv] if csv.exists() else [],
+        passed_over=sum((split.passed_over for split in found), _beside(top, folders, csv)),
+        remarks=_remarks(top, folders),
+    )
+
+
+def _split_folders(root: Path, top: Folder) -> list[str]:
+    """The folder of the training images, and that of the test images where there is one."""
+    train = _only_one(root, top, _TRAINING)
+    if train is None:
+        raise UserError(f"{root} has no folder train, expected train/CLASS/ in it; set data.root to its parent")
+    held_out = (name for names in _HELD_OUT if (name := _only_one(root, top, names)))
+    return [train, *islice(held_out, 1)]
+
+
+def _only_one(root: Path, top: Folder, names: Sequence[str]) -> str | None:
+    lost = [name for reason, name in top.passed_over if reason is Reason.BROKEN_LINK and name.lower() in names]
+    if lost:
+        raise UserError(f"{root / lost[0]}: found a link that leads nowhere, expected a folder; mend or remove it")
+    there = [folder for folder in top.folders if folder.lower() in names]
+    if len(there) > 1:
+        raise UserError(f"{root}: found the folders {' and '.join(there)}, expected one of them; move one elsewhere")
+    return there[0] if there else None
+
+
+def _remarks(top: Folder, folders: Sequence[str]) -> list[str]:
+    """Which folder the test images are of, where that is not plain."""
+    held_out = [name for name in top.folders if any(name.lower() in names for names in _HELD_OUT)]
+    return [f"{folders[1]} is the test split"] if held_out and held_out not in (["val"], ["test"]) else []
+
+
+def _beside(top: Folder, folders: Sequence[str], csv: Path) -> PassedOver:
+    """What lies in the root and is not read."""
+    passed_over = top.passed_over.copy()
+    if csv.exists():
+        passed_over[Reason.SUFFIX, ".csv"] -= 1
+    passed_over.update((Reason.FOLDER, name) for name in top.folders if name not in folders)
+    passed_over.update((Reason.OUTSIDE, name) for name in top.images)
+    return +passed_over
 
 
 def _check_unknown_images(root: Path, boxes: Annotations, image_ids: pa.Array) -> None:

@@ -1,5 +1,6 @@
 """ImageNet-1k (ILSVRC 2012 CLS-LOC): Kaggle's tree, image-net.org's, or either with val in class folders."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +10,16 @@ import pyarrow.compute as pc
 
 from psol_ray.catalog.annotations import Annotations, box_lists, read_solution_csv, read_voc_xml
 from psol_ray.catalog.imagenet_tree import ImageNetTree, find_tree
-from psol_ray.catalog.listing import TEST, TRAIN, join_splits, split_table
+from psol_ray.catalog.listing import TEST, TRAIN, Listing, join_splits, split_table
+from psol_ray.catalog.passed_over import PassedOver, Reason
 from psol_ray.catalog.scan import read_class_folders, scan_folder, string_array
+from psol_ray.catalog.unicode_forms import composed
 from psol_ray.errors import UserError, abbreviate
 
 __all__ = ["list_imagenet"]
 
 
-def list_imagenet(root: Path) -> pa.Table:
+def list_imagenet(root: Path) -> Listing:
     """List one of these trees::
 
         ILSVRC/Data/CLS-LOC/{train/WNID,val}/*.JPEG     Kaggle; root may also be ILSVRC itself
@@ -39,17 +42,29 @@ def list_imagenet(root: Path) -> pa.Table:
             contradict folders.
     """
     tree = find_tree(root)
-    image_ids, class_names = read_class_folders(root, tree.folder("train"))
+    found = read_class_folders(root, tree.folder("train"))
     solution = tree.solution("train")
     if solution:
-        boxes = box_lists(_stems(root, image_ids), read_solution_csv(solution))
+        boxes = box_lists(_stems(root, found.image_ids), read_solution_csv(solution))
     else:
-        boxes = box_lists(image_ids, Annotations())
-    train = split_table(TRAIN, image_ids, class_names, boxes)
-    return join_splits(root, train, _validation(tree) if (root / tree.folder("val")).is_dir() else None)
+        boxes = box_lists(found.image_ids, Annotations())
+    train = split_table(TRAIN, found.image_ids, found.class_names, boxes)
+    passed_over = found.passed_over + _other_splits(tree)
+    if not (root / tree.folder("val")).is_dir():
+        return join_splits(root, train, None, annotations=[solution] if solution else [], passed_over=passed_over)
+    test, truth, over = _validation(tree)
+    annotations = [source for source in (solution, truth.source) if source]
+    return join_splits(root, train, test, annotations=annotations, passed_over=passed_over + over)
 
 
-def _validation(tree: ImageNetTree) -> pa.Table:
+def _other_splits(tree: ImageNetTree) -> PassedOver:
+    """Folders that somebody might take for the validation images; `test` has no labels."""
+    names = [name for name in ("test", "valid", "validation") if (tree.root / tree.folder(name)).is_dir()]
+    return Counter((Reason.FOLDER, name) for name in names)
+
+
+def _validation(tree: ImageNetTree) -> tuple[pa.Table, "_Truth", PassedOver]:
+    """The split, what annotations say of it, and what was passed over."""
     path = tree.root / tree.folder("val")
     found = scan_folder(path)
     if found.images and found.folders:
@@ -59,18 +74,22 @@ def _validation(tree: ImageNetTree) -> pa.Table:
         )
     if found.images:
         image_ids = string_array([f"{tree.folder('val')}/{name}" for name in found.images], path)
+        passed_over = found.passed_over
         truth = _read_truth(tree, _stems(path, image_ids))
         class_names = _only_labelled(path, truth)
     else:
-        image_ids, folder_names = read_class_folders(tree.root, tree.folder("val"))
+        sorted_in = read_class_folders(tree.root, tree.folder("val"))
+        image_ids, passed_over = sorted_in.image_ids, sorted_in.passed_over
         truth = _read_truth(tree, _stems(path, image_ids))
-        class_names = _only_agreeing(folder_names, truth)
-    return split_table(TEST, image_ids, class_names, truth.gt_boxes)
+        class_names = _only_agreeing(sorted_in.class_names, truth)
+    if truth.source == path:
+        del passed_over[Reason.SUFFIX, ".xml"]
+    return split_table(TEST, image_ids, class_names, truth.gt_boxes), truth, passed_over
 
 
 def _stems(where: Path, image_ids: pa.Array) -> pa.Array:
     """File names without folder and suffix, by which annotations name images."""
-    stems = pc.replace_substring_regex(image_ids, pattern=r"^.*/|\.[^./]*$", replacement="")
+    stems = composed(pc.replace_substring_regex(image_ids, pattern=r"^.*/|\.[^./]*$", replacement=""))
     if len(pc.unique(stems)) < len(stems):
         counts = pc.value_counts(stems)
         twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
@@ -85,7 +104,7 @@ def _stems(where: Path, image_ids: pa.Array) -> pa.Array:
 class _Truth:
     """What annotations say of each validation image."""
 
-    source: str
+    source: Path | None
     stems: pa.Array
     class_names: pa.Array  # null where there is no annotation
     gt_boxes: pa.Array
@@ -94,16 +113,17 @@ class _Truth:
 def _read_truth(tree: ImageNetTree, stems: pa.Array) -> _Truth:
     solution, xml = tree.solution("val"), tree.validation_xml()
     if solution:
-        source, annotations = str(solution), read_solution_csv(solution)
+        annotations = read_solution_csv(solution)
     elif xml:
-        source, annotations = str(xml), read_voc_xml(xml, stems.to_pylist())
+        annotations = read_voc_xml(xml, stems.to_pylist())
     else:
-        source, annotations = "", Annotations()
+        annotations = Annotations()
+    source = solution or xml
     return _Truth(source, stems, _class_names(source, stems, annotations), box_lists(stems, annotations))
 
 
-def _class_names(source: str, stems: pa.Array, annotations: Annotations) -> pa.Array:
-    names = pa.array(annotations.class_names, pa.string()).dictionary_encode()
+def _class_names(source: Path | None, stems: pa.Array, annotations: Annotations) -> pa.Array:
+    names = composed(pa.array(annotations.class_names, pa.string())).dictionary_encode()
     code_M, row_M = names.indices.to_numpy(), annotations.rows(stems)
     code_M, row_M = code_M[row_M >= 0], row_M[row_M >= 0]
     code_N = np.full(len(stems), -1)
@@ -134,7 +154,7 @@ def _only_agreeing(folder_names: pa.Array, truth: _Truth) -> pa.Array:
             f"{truth.source}: found none of the validation images, expected names such as {truth.stems[0]};"
             " replace or remove these annotations"
         )
-    wrong = truth.stems.filter(pc.not_equal(folder_names, truth.class_names).fill_null(False)).to_pylist()
+    wrong = truth.stems.filter(pc.not_equal(composed(folder_names), truth.class_names).fill_null(False)).to_pylist()
     if wrong:
         raise UserError(
             f"{truth.source}: found another class than the folder's for {len(wrong)} images ({abbreviate(wrong)}),"

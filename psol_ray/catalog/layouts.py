@@ -1,5 +1,6 @@
 """The layouts of image folders that can be read, by name."""
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,7 +10,9 @@ from psol_ray.errors import UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["LAYOUTS", "LayoutName", "list_images"]
+    from psol_ray.catalog.listing import Listing
+
+__all__ = ["LAYOUTS", "LayoutName", "list_data", "list_images"]
 
 LAYOUTS = {
     "imagenet": "psol_ray.catalog.imagenet:list_imagenet",
@@ -26,7 +29,12 @@ else:
 
 
 def list_images(layout: str, root: str, metadata: str | None = None) -> "pa.Table":
-    """All images of a data set, without opening one.
+    """The images of `list_data`."""
+    return list_data(layout, root, metadata).images
+
+
+def list_data(layout: str, root: str, metadata: str | None = None) -> "Listing":
+    """All images of a data set, without opening one, and what was found beside them.
 
     Args:
         layout: a key of `LAYOUTS`; each reader's docstring draws its folders.
@@ -34,12 +42,14 @@ def list_images(layout: str, root: str, metadata: str | None = None) -> "pa.Tabl
         metadata: of `wsol`, the folder of its text files, where they lie apart; then `root` need not exist.
 
     Returns:
-        Schema `LISTING` (`CATALOG` without sizes), sorted by split (train first), class_name and image_id.
+        Images of schema `LISTING` (`CATALOG` without sizes), sorted by split (train first), class_name and image_id.
         Labels number the sorted class names of the training split from 0. `wsol` says order, labels and, where it
-        can, sizes (schema `CATALOG`) itself.
+        can, sizes (schema `CATALOG`) itself. Ids are as the files are stored, and class names composed, whichever of
+        Unicode's forms folders and annotations have.
 
     Raises:
-        UserError: the folders or annotations are not what the layout says.
+        UserError: the folders or annotations are not what the layout says, or two images' names differ in Unicode's
+            form alone.
     """
     if layout not in LAYOUTS:
         raise UserError(f"data.layout is {layout!r}, expected one of {', '.join(LAYOUTS)}; set it to one")
@@ -51,5 +61,17 @@ def list_images(layout: str, root: str, metadata: str | None = None) -> "pa.Tabl
         found = "is a file" if path.exists() else "does not exist"
         raise UserError(f"data.{field} {folder!r} {found}, expected a folder of {held}; set it to the data set's")
     module, _, function = LAYOUTS[layout].partition(":")
-    listing: pa.Table = getattr(import_module(module), function)(path)
-    return listing
+    return _with_stored_ids(root, getattr(import_module(module), function)(path))
+
+
+def _with_stored_ids(root: str, listing: "Listing") -> "Listing":
+    # Late: the settings, which name the layouts, are read by commands that need no tables.
+    from psol_ray.catalog.unicode_forms import check_one_form, stored_paths
+
+    at = listing.images.schema.get_field_index("image_id")
+    image_ids = listing.images.column(at).combine_chunks()
+    check_one_form(root, image_ids)
+    stored = stored_paths(root, image_ids)
+    if stored is image_ids:
+        return listing
+    return replace(listing, images=listing.images.set_column(at, "image_id", stored))

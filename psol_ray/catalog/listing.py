@@ -1,31 +1,54 @@
 """The listing, a catalog without sizes: built by columns, so that a million images are no Python objects."""
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from psol_ray.catalog.passed_over import PassedOver
+from psol_ray.catalog.unicode_forms import composed
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.tables.schemas import CATALOG, TEST, TRAIN
 
-__all__ = ["LISTING", "TEST", "TRAIN", "build_catalog", "join_splits", "split_table"]
+__all__ = ["LISTING", "TEST", "TRAIN", "Listing", "build_catalog", "join_splits", "split_table"]
 
 LISTING = pa.schema([field for field in CATALOG if field.name not in ("width", "height")])
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What a layout's reader finds.
+
+    Attributes:
+        images: a table of schema `LISTING`, or `CATALOG` where the layout's own files say sizes.
+        annotations: the files that say classes or boxes, those that were found and read.
+        passed_over: what is there and is not in `images`.
+        remarks: what else to tell of it, a few words each.
+    """
+
+    images: pa.Table
+    annotations: Sequence[Path] = ()
+    passed_over: PassedOver = field(default_factory=Counter)
+    remarks: Sequence[str] = ()
+
+
 def split_table(split: str, image_ids: pa.Array, class_names: pa.Array, gt_boxes: pa.Array) -> pa.Table:
-    """One split of a listing, its labels still to come."""
+    """One split of a listing, its labels still to come; class names in Unicode's composed form, whatever theirs is."""
     splits = pa.repeat(pa.scalar(split), len(image_ids))
-    columns = {"image_id": image_ids, "class_name": class_names, "split": splits, "gt_boxes": gt_boxes}
+    columns = {"image_id": image_ids, "class_name": composed(class_names), "split": splits, "gt_boxes": gt_boxes}
     return pa.table(columns)
 
 
-def join_splits(root: Path, train: pa.Table, test: pa.Table | None) -> pa.Table:
-    """The listing of both splits, of schema `LISTING`, sorted by split (train first), class and image.
+def join_splits(root: Path, train: pa.Table, test: pa.Table | None, **found: Any) -> Listing:
+    """The listing of both splits, sorted by split (train first), class and image.
 
-    Labels number the sorted class names of the training split from 0.
+    Labels number the sorted class names of the training split from 0. `found` are the listing's other fields.
 
     Raises:
         UserError: a class of the test split has no training image.
@@ -33,7 +56,7 @@ def join_splits(root: Path, train: pa.Table, test: pa.Table | None) -> pa.Table:
     classes = pc.unique(train["class_name"])
     classes = classes.take(pc.sort_indices(classes))
     splits = [_with_labels(root, part, classes) for part in (train, test) if part is not None]
-    return pa.concat_tables(splits).combine_chunks()
+    return Listing(pa.concat_tables(splits).combine_chunks(), **found)
 
 
 def _with_labels(root: Path, part: pa.Table, classes: pa.Array) -> pa.Table:
@@ -53,11 +76,11 @@ def build_catalog(listing: pa.Table, sizes_N2: NDArray[np.integer]) -> pa.Table:
 
     Args:
         listing: N rows, as from `list_images`.
-        sizes_N2: width and height of each image in the same order, (0, 0) for one that cannot be read.
+        sizes_N2: width and height of each image in the same order, as from `read_sizes`.
     """
     if sizes_N2.shape != (len(listing), 2):
         raise ValueError(f"sizes have shape {sizes_N2.shape}, expected ({len(listing)}, 2)")
     sizes = {"width": sizes_N2[:, 0], "height": sizes_N2[:, 1]}
     for name, column_N in sizes.items():
-        listing = listing.append_column(name, pa.array(column_N.astype(np.int32)))
+        listing = listing.append_column(name, pa.array(np.maximum(column_N, 0).astype(np.int32)))
     return listing.select(CATALOG.names).cast(CATALOG)

@@ -1,6 +1,7 @@
 """wsolevaluation's metadata, in which CUB, ImageNet and OpenImages are benchmarked (Choe et al., CVPR 2020)."""
 
 from array import array
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from psol_ray.catalog.annotations import Annotations, box_lists
-from psol_ray.catalog.listing import LISTING, TEST, TRAIN
+from psol_ray.catalog.listing import LISTING, TEST, TRAIN, Listing
+from psol_ray.catalog.passed_over import Reason
+from psol_ray.catalog.unicode_forms import composed
 from psol_ray.catalog.wsol_files import (
     CLASS_LABELS,
     IMAGE_IDS,
@@ -16,8 +19,10 @@ from psol_ray.catalog.wsol_files import (
     LOCALIZATION,
     check_other_images,
     check_repeats,
+    names_masks,
     read_localization,
     read_numbers,
+    says_anything,
 )
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.tables.schemas import CATALOG
@@ -25,13 +30,17 @@ from psol_ray.tables.schemas import CATALOG
 __all__ = ["list_wsol"]
 
 
-def list_wsol(root: Path) -> pa.Table:
+def list_wsol(root: Path) -> Listing:
     """List the images of this metadata::
 
         {train,test}/image_ids.txt       path below the folder of images; either split may be absent
         {train,test}/class_labels.txt    path,label
-        {train,test}/image_sizes.txt     path,width,height; may be absent
-        {train,test}/localization.txt    path,x0,y0,x1,y1; several lines an image allowed; may be absent
+        {train,test}/image_sizes.txt     path,width,height; may be absent or empty
+        {train,test}/localization.txt    path,x0,y0,x1,y1; several lines an image allowed; may be absent or empty
+
+    As published, the last two are empty for the training images of ILSVRC, and sizes for all of OpenImages, whose
+    `localization.txt` names masks instead of boxes: these are not read, and its images have no ground truth here.
+    `image_ids_proxy.txt`, a part of the training images, is not read either.
 
     Images keep the order of `image_ids.txt`, labels their numbers, and corners name the last pixel, as given. A
     class is named after the folder that holds its images and no other's (CUB's `001.Black_footed_Albatross`,
@@ -39,7 +48,7 @@ def list_wsol(root: Path) -> pa.Table:
     with zeros. `val`, the few images with boxes that wsolevaluation tunes on, is left out.
 
     Returns:
-        Schema `CATALOG` where each split says its images' sizes, else `LISTING`.
+        Images of schema `CATALOG` where each split says its images' sizes, else of `LISTING`.
 
     Raises:
         UserError: there is neither split, a file is missing or malformed, files speak of different images, an image
@@ -58,7 +67,14 @@ def list_wsol(root: Path) -> pa.Table:
     # Promoted, a split without sizes has nulls.
     sized = "width" in listed.column_names and not listed["width"].null_count
     schema = CATALOG if sized else LISTING
-    return listed.select(schema.names).cast(schema).combine_chunks()
+    files = [folder / name for _, folder in folders for name in (IMAGE_IDS, CLASS_LABELS, IMAGE_SIZES, LOCALIZATION)]
+    masks = [path for path in files if path.name == LOCALIZATION and names_masks(path)]
+    return Listing(
+        listed.select(schema.names).cast(schema).combine_chunks(),
+        annotations=[path for path in files if path.exists()],
+        passed_over=Counter((Reason.FOLDER, name) for name in ("val",) if (root / name).is_dir()),
+        remarks=[f"{path.parent.name}/{path.name} names masks, which are not read" for path in masks],
+    )
 
 
 def _split(split: str, folder: Path) -> pa.Table:
@@ -79,7 +95,7 @@ def _split(split: str, folder: Path) -> pa.Table:
         "split": pa.repeat(pa.scalar(split), len(image_ids)),
         "gt_boxes": _boxes(folder / LOCALIZATION, image_ids),
     }
-    if (folder / IMAGE_SIZES).exists():
+    if says_anything(folder / IMAGE_SIZES):
         columns |= _sizes(folder / IMAGE_SIZES, image_ids)
     return pa.table(columns)
 
@@ -104,7 +120,7 @@ def _numbers_for(path: Path, names: tuple[str, ...], image_ids: pa.ChunkedArray)
 
 
 def _boxes(path: Path, image_ids: pa.ChunkedArray) -> pa.Array:
-    if not path.exists():
+    if not says_anything(path) or names_masks(path):
         return box_lists(image_ids.combine_chunks(), Annotations())
     boxes = read_localization(path)
     check_other_images(path, boxes["image_id"], image_ids)
@@ -134,5 +150,5 @@ def _class_names(image_ids: pa.ChunkedArray, labels: pa.ChunkedArray) -> pa.Chun
     owned = owners.filter(pc.equal(owners["label_count"], 1))
     if len(owned) == pc.count_distinct(owned["label_min"]).as_py() == pc.count_distinct(labels).as_py():
         rows = pc.index_in(labels, value_set=owned["label_min"].combine_chunks())
-        return owned["folder"].take(rows)
+        return composed(owned["folder"].take(rows))
     return pc.utf8_lpad(labels.cast(pa.string()), len(str(pc.max(labels).as_py())), "0")

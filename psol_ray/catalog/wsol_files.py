@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from psol_ray.catalog.unicode_forms import check_one_form, composed
 from psol_ray.errors import UserError, abbreviate
 
 __all__ = [
@@ -16,8 +17,10 @@ __all__ = [
     "LOCALIZATION",
     "check_other_images",
     "check_repeats",
+    "names_masks",
     "read_localization",
     "read_numbers",
+    "says_anything",
 ]
 
 IMAGE_IDS = "image_ids.txt"
@@ -25,6 +28,20 @@ CLASS_LABELS = "class_labels.txt"
 IMAGE_SIZES = "image_sizes.txt"
 LOCALIZATION = "localization.txt"
 _CORNERS = ("x0", "y0", "x1", "y1")
+
+
+def says_anything(path: Path) -> bool:
+    """Whether a file that may be absent is there, and has a line; published metadata has empty ones."""
+    return path.is_file() and bool(path.read_bytes().strip())
+
+
+def names_masks(path: Path) -> bool:
+    """Whether `localization.txt` is of images that have masks: the image, a mask, and a mask to ignore, or none."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        fields = file.readline().strip().split(b",")
+    return len(fields) in (2, 3) and fields[1].lower().endswith(b".png")
 
 
 def read_numbers(path: Path, names: Sequence[str]) -> pa.Table:
@@ -46,7 +63,9 @@ def read_numbers(path: Path, names: Sequence[str]) -> pa.Table:
             f"{path}: found {len(malformed)} lines of another form ({abbreviate([repr(line) for line in malformed])}),"
             f" expected {form}{' in whole numbers, 0 or more' if names else ''}; fix them"
         )
-    return pa.table([table["image_id"], *(texts.cast(pa.int32()) for texts in numbers)], ["image_id", *names])
+    check_one_form(path, table["image_id"])
+    # In one of Unicode's forms, since the files of a split need not have come from the same machine.
+    return pa.table([composed(table["image_id"]), *(texts.cast(pa.int32()) for texts in numbers)], ["image_id", *names])
 
 
 def _read_texts(path: Path, names: Sequence[str]) -> tuple[pa.Table, list[str]]:

@@ -101,6 +101,7 @@ def check_bad_truth(images: pa.Table, truth: GroundTruth) -> None:
     bad_N = np.zeros(len(images), bool)
     bad_N[np.repeat(np.arange(len(images)), truth.counts_N)[bad_M]] = True
     complaint = (
-        "with a ground-truth box that is not finite or inside out; fix the annotations, and run `psol index` again"
+        "with a ground-truth box that is not finite or inside out; fix the annotations, and run"
+        " `psol index --overwrite`"
     )
     check_rows(images, bad_N, "catalog", complaint)

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from psol_ray.catalog.unicode_forms import composed
 from psol_ray.errors import UserError
 from psol_ray.evaluation.join import check_rows
 from psol_ray.geometry.boxes import scale
@@ -60,11 +61,13 @@ def match_images(paths: pa.Array, image_ids: pa.Array) -> NDArray[np.int64]:
     """Find the row of the image whose id ends like each path, in as many names (folders and file) as any does.
 
     A path that is an id means that image, whatever other ids end so. A file's name alone says nothing (`1.jpg` is in
-    many folders): with a folder before it, it must agree too, unless one of the two is no more than the name.
+    many folders): with a folder before it, it must agree too, unless one of the two is no more than the name. Names
+    that differ in Unicode's form alone are the same.
 
     Returns:
         int64 of shape (len(paths),): `UNKNOWN` where no id ends so, `AMBIGUOUS` where several do.
     """
+    paths, image_ids = composed(paths), composed(image_ids)
     rows_M = np.array(pc.index_in(paths, value_set=image_ids).fill_null(UNKNOWN), np.int64)
     num_names_M, num_names_N = (_num_names(texts) for texts in (paths, image_ids))
     deepest = min(num_names_M.max(initial=0), num_names_N.max(initial=0))

@@ -1,45 +1,61 @@
 """`psol index`: the catalog of a data set."""
 
 import os
+import socket
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from rich.text import Text
 
-from psol_ray.catalog.layouts import list_images
-from psol_ray.catalog.listing import build_catalog
+from psol_ray.catalog.changes import find_changes
+from psol_ray.catalog.headers import AWAY, read_sizes
+from psol_ray.catalog.layouts import list_data
+from psol_ray.catalog.listing import Listing, build_catalog
+from psol_ray.catalog.passed_over import describe
 from psol_ray.catalog.settings import DataConfig
-from psol_ray.errors import UserError
+from psol_ray.catalog.source import FILES, Source, look_at
+from psol_ray.errors import ImagesAway, UserError, abbreviate
 from psol_ray.pipeline.context import Context
-from psol_ray.tables import Provenance
+from psol_ray.tables import CATALOG, Provenance, StageDir
 
 __all__ = ["check", "index", "provenance"]
 
+_TABLE = pa.schema([*CATALOG, *FILES])
+
 
 def index(context: Context) -> None:
-    """List the images, read their sizes, write the catalog; the demo's images are made first."""
+    """List the images, read their sizes, write the catalog; the demo's images are made first.
+
+    Raises:
+        UserError: the data cannot be listed; or the catalog is there, and the data are others by now.
+    """
     check(context)
-    made_by = provenance(context)
-    if context.is_complete(made_by):
-        return
-    data = context.config.data
-    with context.making(made_by) as work:
-        root = os.path.abspath(data.root)
-        layout: str = data.layout
-        if layout == "demo":
-            _make_demo(context, root)
-            layout = "folder"
-        metadata = None if data.metadata is None else os.path.abspath(data.metadata)
-        catalog = _with_sizes(context, root, list_images(layout, root, metadata))
-        work.stage.write_part("part-00000", catalog, work.made_by)
-        unreadable = pc.sum(pc.equal(catalog.column("width"), 0)).as_py() or 0
-        classes = len(catalog.column("class_name").unique())
-        work.summary.update(images=len(catalog), classes=classes, unreadable=unreadable)
+    data, stage = context.config.data, context.stage("catalog")
+    made_before = None if context.overwrite else stage.made_by()
+    if made_before is not None:
+        _check_settings(stage, made_before, data)
+    root = os.path.abspath(data.root)
+    listing, source = _look(context, root)
+    if made_before is not None and stage.parts():
+        _check_unchanged(root, listing, source, stage, made_before)
+        made_by = made_before
+    else:
+        # Where the data lie, and how that is spelt, is no part of the fingerprint; what they are is.
+        made_by = Provenance("catalog", {**_depends_on(data), "source": source.digest}, {}, details=source.details)
+    if context.overwrite or not context.is_complete(made_by):
+        _make(context, made_by, root, listing, source)
+    context.gaps.extend(_gaps(stage.read(_TABLE), data))
 
 
 def provenance(context: Context) -> Provenance:
-    """What would make this run's catalog."""
-    return Provenance("catalog", _depends_on(context.config.data), {})
+    """What made this run's catalog, if its settings are these; what it was made from is not looked at."""
+    made_by, wanted = context.stage("catalog").made_by(), _depends_on(context.config.data)
+    if made_by is not None and made_by.config == {**wanted, "source": made_by.config.get("source")}:
+        return made_by
+    return Provenance("catalog", wanted, {})
 
 
 def check(context: Context) -> None:
@@ -53,16 +69,131 @@ def check(context: Context) -> None:
 
 
 def _depends_on(data: DataConfig) -> dict[str, Any]:
-    """What the catalog depends on, by name."""
-    metadata = {"metadata": data.metadata} if data.layout == "wsol" else {}
-    return {"root": data.root, "layout": data.layout, **metadata}
+    """The settings that the catalog depends on, by name."""
+    return {"layout": data.layout}
 
 
-def _with_sizes(context: Context, root: str, listing: pa.Table) -> pa.Table:
-    """The catalog of a listing; sizes that the layout's own files say are taken from there."""
-    if "width" in listing.column_names:
-        return listing
-    return build_catalog(listing, context.executor.read_sizes(root, listing.column("image_id").to_pylist()))
+def _check_settings(stage: StageDir, made_before: Provenance, data: DataConfig) -> None:
+    if "truth" not in made_before.details:
+        raise UserError(
+            f"{stage.path}: found a catalog that does not say what it was made from, expected one of this version;"
+            " use another run_dir, or --overwrite to make it anew"
+        )
+    wanted = Provenance("catalog", {**_depends_on(data), "source": made_before.config["source"]}, {})
+    if wanted.fingerprint != made_before.fingerprint:
+        raise UserError(f"{stage.path}: {wanted.explain_difference(made_before)}")
+
+
+def _look(context: Context, root: str) -> tuple[Listing, Source]:
+    data = context.config.data
+    layout: str = data.layout
+    if layout == "demo":
+        _make_demo(context, root)
+        layout = "folder"
+    metadata = None if data.metadata is None else os.path.abspath(data.metadata)
+    listing = list_data(layout, root, metadata)
+    return listing, look_at(root, metadata or root, listing)
+
+
+def _check_unchanged(root: str, listing: Listing, source: Source, stage: StageDir, made_before: Provenance) -> None:
+    changes = find_changes(listing.images.column("image_id"), source, stage.read(_TABLE), made_before.details)
+    if changes:
+        raise UserError(
+            f"data.root {root}: found other data than those that {stage.path} was made from ({'; '.join(changes)}),"
+            " expected the same; use another run_dir, or --overwrite to make it anew"
+        )
+
+
+def _make(context: Context, made_by: Provenance, root: str, listing: Listing, source: Source) -> None:
+    table, files = listing.images, source.files
+    sized = "width" in table.column_names
+    if not sized:
+        _check_away(context.config.data, root, table.filter(pc.less(files["bytes"], 0)), len(table))
+    with context.making(made_by) as work:
+        if not sized:
+            table, files = _with_sizes(context, root, table, files)
+        for name in FILES.names:
+            table = table.append_column(FILES.field(name), files.column(name))
+        work.stage.write_part("part-00000", table, work.made_by)
+        no_size, known = pc.equal(table.column("width"), 0), pc.greater_equal(table.column("bytes"), 0)
+        counts = {
+            "away": pc.sum(pc.and_not(no_size, known)).as_py(),
+            "passed_over": sum(listing.passed_over.values()),
+        }
+        work.summary.update(
+            images=len(table),
+            classes=len(table.column("class_name").unique()),
+            unreadable=pc.sum(pc.and_(no_size, known)).as_py() or 0,
+            **{name: count for name, count in counts.items() if count},
+        )
+    _tell_rest(context, listing)
+
+
+def _with_sizes(context: Context, root: str, images: pa.Table, files: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The catalog of a listing, and its files, in which those are away that could not be opened."""
+    image_ids = images.column("image_id").to_pylist()
+    sizes_N2 = context.executor.read_sizes(root, image_ids)
+    away_N = sizes_N2[:, 0] == AWAY[0]
+    _check_away(context.config.data, root, images.filter(pa.array(away_N)), len(images))
+    # Elsewhere they may be there, and a network file system may have thought better of it.
+    sizes_N2[away_N] = read_sizes(root, [image_ids[i] for i in np.flatnonzero(away_N)])
+    away = pa.array(sizes_N2[:, 0] == AWAY[0])
+    lost = pa.table({name: pc.if_else(away, -1, files.column(name)) for name in FILES.names})
+    return build_catalog(images, sizes_N2), lost
+
+
+def _check_away(data: DataConfig, root: str, away: pa.Table, total: int) -> None:
+    """Raise a UserError where more are away than a data set may lack."""
+    if len(away) <= data.max_unreadable * total:
+        return
+    names = away.column("image_id").to_pylist()
+    raise UserError(
+        f"data.root {root}: {ImagesAway(names, _reason(os.path.join(root, names[0])))}, expected no more than"
+        f" {data.max_unreadable:.1%} of {total:,} (data.max_unreadable); mount or mend what holds them there, or raise"
+        " data.max_unreadable"
+    )
+
+
+def _reason(path: str) -> str:
+    """Why a file cannot be opened, and where."""
+    host = socket.gethostname()
+    try:
+        with open(path, "rb") as file:
+            file.read(1)
+    except OSError as error:
+        return f"{error.strerror} on {host}"
+    return f"on another machine of the cluster; on {host} they can"
+
+
+def _tell_rest(context: Context, listing: Listing) -> None:
+    """What the summary's numbers leave open: what else is there, and why it is not in the catalog."""
+    over = describe(listing.passed_over)
+    words: Sequence[str] = [*listing.remarks, *([f"passed over: {over}"] if over else [])]
+    if words:
+        # Not as markup: names of files may hold brackets.
+        context.console.print(Text.assemble(("catalog", "bold"), f": {'; '.join(words)}"), soft_wrap=True)
+
+
+def _gaps(catalog: pa.Table, data: DataConfig) -> list[str]:
+    """What is not whole of a catalog, whether it was made now or before."""
+    no_size, known = pc.equal(catalog.column("width"), 0), pc.greater_equal(catalog.column("bytes"), 0)
+    away, unreadable = (
+        catalog.filter(rows).column("image_id").to_pylist()
+        for rows in (pc.and_not(no_size, known), pc.and_(no_size, known))
+    )
+    gaps = []
+    if away:
+        gaps.append(
+            f"catalog: {len(away):,} images cannot be opened and count as unreadable ({abbreviate(away)}); bring them"
+            " back, and make it anew with --overwrite"
+        )
+    if len(unreadable) > data.max_unreadable * len(catalog):
+        gaps.append(
+            f"catalog: {len(unreadable):,} of {len(catalog):,} files are no images that can be read"
+            f" ({abbreviate(unreadable)}), more than {data.max_unreadable:.1%} (data.max_unreadable); replace or remove"
+            " them, and make it anew with --overwrite"
+        )
+    return gaps
 
 
 def _make_demo(context: Context, root: str) -> None:

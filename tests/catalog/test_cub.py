@@ -1,3 +1,4 @@
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from psol_ray.catalog.layouts import list_images
 from psol_ray.catalog.listing import LISTING
 from psol_ray.errors import UserError
 
-from .trees import Box, boxes_of, rows_of, write
+from .trees import Box, boxes_of, rows_of, touch, write
 
 FILES = {
     "images.txt": "3 002.Owl/a.jpg\n7 001.Ant/b.jpg\n12 001.Ant/c d.jpg\n",
@@ -38,6 +39,30 @@ def test_images_labels_splits_and_boxes(root: Path) -> None:
         "images/002.Owl/a.jpg": [(0, 0, 5, 6)],
         "images/001.Ant/c d.jpg": [(60, 27, 385, 331)],
     }
+
+
+def test_names_in_other_unicode_forms_are_the_same(root: Path) -> None:
+    nfc, nfd = (unicodedata.normalize(form, "003.Caf\u00e9") for form in ("NFC", "NFD"))
+    touch(root, f"images/{nfd}/{nfc}.jpg")
+    for name, line in {
+        "images.txt": f"20 {nfc}/{nfd}.jpg",
+        "image_class_labels.txt": "20 3",
+        "classes.txt": f"3 {nfd}",
+        "train_test_split.txt": "20 1",
+        "bounding_boxes.txt": "20 1 2 3 4",
+    }.items():
+        write(root / name, FILES[name] + line)
+    listing = list_images("cub", str(root))
+    assert dict(zip(listing["image_id"].to_pylist(), listing["class_name"].to_pylist(), strict=True)) == {
+        "images/001.Ant/b.jpg": "001.Ant",
+        "images/002.Owl/a.jpg": "002.Owl",
+        f"images/{nfd}/{nfc}.jpg": nfc,
+        "images/001.Ant/c d.jpg": "001.Ant",
+    }
+    assert boxes_of(listing)[f"images/{nfd}/{nfc}.jpg"] == [(1, 2, 4, 6)]
+    write(root / "classes.txt", f"{FILES['classes.txt']}3 {nfd}\n4 {nfc}")
+    with pytest.raises(UserError, match=r"classes.txt: found 2 names that look like .* U\+0301"):
+        list_images("cub", str(root))
 
 
 @pytest.mark.parametrize("name", FILES)

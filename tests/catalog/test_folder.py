@@ -1,10 +1,13 @@
+import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from psol_ray.catalog.headers import read_sizes
-from psol_ray.catalog.layouts import list_images
+from psol_ray.catalog.layouts import list_data, list_images
 from psol_ray.catalog.listing import LISTING, build_catalog
+from psol_ray.catalog.passed_over import Reason, describe
 from psol_ray.errors import UserError
 
 from .trees import boxes_of, rows_of, save, touch, write
@@ -68,10 +71,67 @@ def test_no_training_folder_is_an_error(tmp_path: Path) -> None:
         list_images("folder", str(tmp_path))
 
 
-def test_two_test_folders_are_an_error(root: Path) -> None:
-    touch(root, "test/dog/4.jpg")
-    with pytest.raises(UserError, match="found val and test, expected one"):
+@pytest.mark.parametrize(
+    ("train", "held_out"), [("Train", "Val"), ("train", "valid"), ("training", "validation"), ("TRAIN", "Testing")]
+)
+def test_splits_have_the_names_that_people_give_them(root: Path, train: str, held_out: str) -> None:
+    (root / "train").rename(root / train)
+    (root / "val").rename(root / held_out)
+    found = list_data("folder", str(root))
+    assert rows_of(found.images)[1:] == [(f"{train}/dog/1.jpg", "train", 1), (f"{held_out}/dog/3.JPG", "test", 1)]
+    assert found.remarks == [f"{held_out} is the test split"]
+
+
+@pytest.mark.parametrize("name", ["val", "test"])
+def test_nothing_is_said_of_what_is_plain(root: Path, name: str) -> None:
+    (root / "val").rename(root / name)
+    assert list_data("folder", str(root)).remarks == []
+
+
+def test_of_three_splits_test_is_left_for_later(root: Path) -> None:
+    (root / "val").rename(root / "valid")
+    touch(root, "test/dog/4.jpg", "docs/a.txt", "README.md", "preview.png")
+    found = list_data("folder", str(root))
+    assert rows_of(found.images)[-1] == ("valid/dog/3.JPG", "test", 1)
+    assert found.remarks == ["valid is the test split"]
+    assert describe(found.passed_over) == (
+        "1 with other suffixes (.md), 1 left behind by other programs (Thumbs.db), 1 images beside the splits' folders"
+        " (preview.png), 2 folders that are not read (docs, test)"
+    )
+
+
+@pytest.mark.parametrize("other", ["valid", "VAL", "Train"])
+def test_two_folders_for_one_split_are_an_error(root: Path, other: str) -> None:
+    touch(root, f"{other}/dog/4.jpg")
+    with pytest.raises(UserError, match=r"found the folders \w+ and \w+, expected one of them; move one elsewhere"):
         list_images("folder", str(root))
+
+
+def test_a_split_that_is_a_broken_link_is_an_error(root: Path) -> None:
+    shutil.rmtree(root / "val")
+    (root / "val").symlink_to("gone")
+    with pytest.raises(UserError, match="val: found a link that leads nowhere, expected a folder"):
+        list_images("folder", str(root))
+
+
+def test_names_in_other_unicode_forms_are_the_same(tmp_path: Path) -> None:
+    nfc, nfd = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    touch(tmp_path, f"train/{nfd}/1.jpg", f"val/{nfc}/{nfd}.jpg")
+    write(tmp_path / "boxes.csv", HEADER + f"train/{nfc}/1.jpg,0,0,4,4\nval/{nfd}/{nfc}.jpg,0,0,5,5\n")
+    listing = list_images("folder", str(tmp_path))
+    assert rows_of(listing) == [(f"train/{nfd}/1.jpg", "train", 0), (f"val/{nfc}/{nfd}.jpg", "test", 0)]
+    assert listing["class_name"].to_pylist() == [nfc, nfc]
+    assert list(boxes_of(listing).values()) == [[(0, 0, 4, 4)], [(0, 0, 5, 5)]]
+    touch(tmp_path, f"train/{nfd}/{nfc}.jpg", f"train/{nfd}/{nfd}.jpg")
+    with pytest.raises(UserError, match=r"found 2 names that look like .* U\+0301"):
+        list_images("folder", str(tmp_path))
+
+
+def test_what_is_read_of_annotations_is_said(root: Path) -> None:
+    assert list_data("folder", str(root)).annotations == []
+    write(root / "boxes.csv", HEADER)
+    assert list_data("folder", str(root)).annotations == [root / "boxes.csv"]
+    assert (Reason.SUFFIX, ".csv") not in list_data("folder", str(root)).passed_over
 
 
 def test_an_empty_class_folder_is_an_error_in_either_split(root: Path) -> None:

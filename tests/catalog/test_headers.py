@@ -1,3 +1,4 @@
+import os
 import warnings
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from psol_ray.catalog.headers import read_sizes
+from psol_ray.catalog.headers import AWAY, read_sizes
 from psol_ray.errors import UserError
 
 from .trees import save, touch, write
@@ -60,9 +61,52 @@ def test_unreadable_files_have_no_size_and_stop_nothing(tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(jpeg[: jpeg.index(b"\xff\xc0") + 4])
     (tmp_path / "cut.png").write_bytes(save(tmp_path / "whole.png", (30, 20)).read_bytes()[:20])
     (tmp_path / "folder.jpg").mkdir()
-    bad = ["empty.jpg", "text.jpg", "cut.jpg", "cut.png", "folder.jpg", "missing.jpg"]
+    os.mkfifo(tmp_path / "pipe.jpg")  # which nobody writes into
+    bad = ["empty.jpg", "text.jpg", "cut.jpg", "cut.png", "folder.jpg", "pipe.jpg"]
     sizes_N2 = read_sizes(str(tmp_path), ["whole.jpg", *bad, "whole.png"])
     assert sizes_N2.tolist() == [[30, 20], *([[0, 0]] * len(bad)), [30, 20]]
+
+
+def test_a_file_that_cannot_be_opened_is_away_and_says_nothing_of_its_image(tmp_path: Path) -> None:
+    save(tmp_path / "whole.jpg", (30, 20))
+    (tmp_path / "broken.jpg").symlink_to("gone.jpg")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "no_driver.jpg").symlink_to("/proc/self/mem")  # regular, and reading its beginning fails: EIO
+    names = ["missing.jpg", "broken.jpg", "loop.jpg", "whole.jpg/1.jpg", "no_driver.jpg"]
+    sizes_N2 = read_sizes(str(tmp_path), [*names, "whole.jpg"])
+    assert sizes_N2.tolist() == [*([list(AWAY)] * len(names)), [30, 20]]
+
+
+def test_a_header_that_leads_nowhere_is_no_image_rather_than_away(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jp2", (30, 20))
+    path.write_bytes(path.read_bytes().replace(b" \0\0\0-jp2h", b"\0\0\0\0h"))
+    with pytest.raises(OSError, match="Invalid argument"):  # which seeking raises, and no file that cannot be read
+        Image.open(path)
+    assert size_of(path) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.tif", "a.webp"])
+def test_of_several_pictures_the_first_has_the_size(tmp_path: Path, name: str) -> None:
+    first = Image.new("RGB", (30, 20))
+    first.save(tmp_path / name, save_all=True, append_images=[Image.new("RGB", (30, 20), "red")])
+    if name == "a.tif":
+        first.save(tmp_path / name, save_all=True, append_images=[Image.new("RGB", (7, 9))])
+    assert size_of(tmp_path / name) == (30, 20)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [("a.jfif", "RGB"), ("a.jp2", "RGB"), ("a.avif", "RGB"), ("a.pgm", "L"), ("a.tga", "RGB"), ("a.qoi", "RGB")],
+)
+def test_formats_that_are_rare(tmp_path: Path, name: str, mode: str) -> None:
+    assert size_of(save(tmp_path / name, (30, 20), mode)) == (30, 20)
+
+
+def test_a_page_by_the_name_of_a_picture_is_none(tmp_path: Path) -> None:
+    save(tmp_path / "a.eps", (30, 20)).rename(tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.format == "EPS"
+    assert size_of(tmp_path / "a.jpg") == (0, 0)
 
 
 def test_a_file_cut_behind_its_header_has_its_size(tmp_path: Path) -> None:

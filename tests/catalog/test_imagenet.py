@@ -1,11 +1,13 @@
 import csv
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
 
-from psol_ray.catalog.layouts import list_images
+from psol_ray.catalog.layouts import list_data, list_images
 from psol_ray.catalog.listing import LISTING
+from psol_ray.catalog.passed_over import Reason, describe
 from psol_ray.errors import UserError
 
 from .trees import Box, boxes_of, rows_of, solution_csv, touch, voc_xml, write
@@ -35,6 +37,33 @@ def val_boxes() -> dict[str, list[Box]]:
 def write_xml(folder: Path) -> None:
     write(folder / "V_1.xml", voc_xml(DOG, *VAL_BOXES[1]))
     write(folder / "V_2.xml", voc_xml(TENCH, *VAL_BOXES[2]))
+
+
+def test_what_is_passed_over_and_what_says_boxes(tmp_path: Path) -> None:
+    touch(tmp_path, *TRAIN, f"train/{DOG}/{DOG}.tar", *FLAT, "test/T_1.JPEG", "val/Thumbs.db")
+    write_xml(tmp_path / "val")  # beside the images, where they are annotations
+    found = list_data("imagenet", str(tmp_path))
+    assert found.annotations == [tmp_path / "val"]
+    assert describe(found.passed_over) == (
+        "1 with other suffixes (.tar), 1 left behind by other programs (Thumbs.db), 1 folders that are not read (test)"
+    )
+    write(tmp_path / "LOC_val_solution.csv", VAL_CSV)
+    found = list_data("imagenet", str(tmp_path))
+    assert found.annotations == [tmp_path / "LOC_val_solution.csv"]
+    assert found.passed_over[Reason.SUFFIX, ".xml"] == 2
+
+
+@pytest.mark.parametrize("annotated_by", ["csv", "xml"])
+def test_names_in_other_unicode_forms_are_the_same(tmp_path: Path, annotated_by: str) -> None:
+    nfc, nfd = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    touch(tmp_path, f"train/{nfd}/1.JPEG", f"val/{nfc}/{nfd}.JPEG")
+    if annotated_by == "csv":
+        write(tmp_path / "LOC_val_solution.csv", solution_csv([(nfc, f"{nfd} 1 2 3 4")]))
+    else:
+        write(tmp_path / f"bbox/val/{nfc}.xml", voc_xml(nfd, (1, 2, 3, 4)))
+    listing = list_images("imagenet", str(tmp_path))
+    assert listing["class_name"].to_pylist() == [nfc, nfc]
+    assert boxes_of(listing) == {f"val/{nfc}/{nfd}.JPEG": [(1, 2, 3, 4)]}
 
 
 @pytest.mark.parametrize("images", TREES.values(), ids=TREES)

@@ -1,3 +1,4 @@
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -5,14 +6,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from psol_ray.catalog.layouts import list_images
+from psol_ray.catalog.layouts import list_data, list_images
 from psol_ray.catalog.listing import LISTING
+from psol_ray.catalog.passed_over import Reason
 from psol_ray.errors import UserError
 from psol_ray.evaluation.baselines import whole_image_score
 from psol_ray.formats import wsol
 from psol_ray.tables.schemas import CATALOG, box_columns
 
-from .trees import boxes_of, rows_of, write
+from .trees import boxes_of, rows_of, touch, write
 
 FILES = {
     "train/image_ids.txt": "001.Ant/b.jpg\n002.Owl/a.jpg\n001.Ant/a b.jpg",
@@ -68,6 +70,42 @@ def test_metadata_may_lie_apart_from_images(root: Path, tmp_path: Path) -> None:
 def test_headers_are_needed_where_a_split_does_not_say_sizes(root: Path, split: str) -> None:
     (root / split / "image_sizes.txt").unlink()
     assert list_images("wsol", str(root)).schema.equals(LISTING)
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_empty_files_say_nothing_as_published_for_training_images(root: Path, text: str) -> None:
+    for name in ("image_sizes", "localization"):
+        write(root / f"train/{name}.txt", text)
+    listing = list_images("wsol", str(root))
+    assert listing.schema.equals(LISTING)
+    assert boxes_of(listing) == {"001.Ant/c.jpg": [(1, 2, 29, 19), (0, 0, 0, 7)]}
+
+
+def test_masks_as_published_for_openimages_are_told_of_and_not_read(root: Path) -> None:
+    for path in ("train/image_sizes", "train/localization", "test/image_sizes"):
+        write(root / f"{path}.txt", "")
+    masks = "001.Ant/c.jpg,001.Ant/c_m0.png,001.Ant/c_ignore.png\n001.Ant/c.jpg,001.Ant/c_m1.png,\n"
+    write(root / "test/localization.txt", masks)
+    write(root / "train/image_ids_proxy.txt", "001.Ant/b.jpg\n")
+    (root / "val").mkdir()
+    found = list_data("wsol", str(root))
+    assert boxes_of(found.images) == {}
+    assert found.remarks == ["test/localization.txt names masks, which are not read"]
+    assert found.passed_over == {(Reason.FOLDER, "val"): 1}
+
+
+def test_files_in_other_unicode_forms_speak_of_the_same_images(tmp_path: Path) -> None:
+    nfc, nfd = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    touch(tmp_path, f"images/{nfd}/{nfd}.jpg")
+    write(tmp_path / "meta/test/image_ids.txt", f"{nfc}/{nfd}.jpg\n")
+    write(tmp_path / "meta/test/class_labels.txt", f"{nfd}/{nfc}.jpg,0\n")
+    listing = list_images("wsol", str(tmp_path / "images"), str(tmp_path / "meta"))
+    assert listing.select(["image_id", "class_name"]).to_pylist() == [
+        {"image_id": f"{nfd}/{nfd}.jpg", "class_name": nfc}
+    ]
+    write(tmp_path / "meta/test/image_ids.txt", f"{nfc}/{nfc}.jpg\n{nfd}/{nfc}.jpg")
+    with pytest.raises(UserError, match=r"image_ids.txt: found 2 names that look like .* U\+0301"):
+        list_images("wsol", str(tmp_path / "images"), str(tmp_path / "meta"))
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -130,10 +168,9 @@ def test_a_class_is_named_after_its_folder_or_its_number(
         ("test/image_sizes.txt", "001.Ant/c.jpg,30", r"another form \('001.Ant/c.jpg,30'\), expected IMAGE_ID,WIDTH,H"),
         ("test/image_sizes.txt", "001.Ant/c.jpg,0,9", r"found 1 images without a pixel \(001.Ant/c.jpg\)"),
         ("test/image_sizes.txt", "x.jpg,9,9", r"image_sizes.txt: found no line for 1 images \(001.Ant/c.jpg\)"),
-        ("test/localization.txt", "001.Ant/c.jpg,a.png,b.png", r"expected IMAGE_ID,X0,Y0,X1,Y1 in whole numbers"),
+        ("test/localization.txt", "001.Ant/c.jpg,1,2,3", r"expected IMAGE_ID,X0,Y0,X1,Y1 in whole numbers"),
         ("test/localization.txt", "001.Ant/c.jpg,5,0,4,9", r"found 1 boxes that are inside out \(001.Ant/c.jpg\)"),
         ("test/localization.txt", "x.jpg,1,2,3,4", r"localization.txt: found no line for 1 images"),
-        ("test/localization.txt", "", r"localization.txt: found no line for 1 images \(001.Ant/c.jpg\)"),
         ("test/image_ids.txt", "001.Ant/b.jpg", r"class_labels.txt: found no line for 1 images \(001.Ant/b.jpg\)"),
     ],
 )

@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -38,6 +40,12 @@ def test_a_path_that_is_an_id_means_that_image() -> None:
     ids = pa.array(["n01/1.jpg", "train/n01/1.jpg", "1.jpg"])
     assert match_images(ids, ids).tolist() == [0, 1, 2]
     assert match_images(pa.array(["x/n01/1.jpg"]), ids).tolist() == [AMBIGUOUS]
+
+
+def test_names_in_another_unicode_form_are_the_same() -> None:
+    nfc, nfd = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    ids = pa.array([f"train/{nfd}/1.jpg", f"train/cat/{nfc}.jpg"])
+    assert match_images(pa.array([f"/data/train/{nfc}/1.jpg", f"cat/{nfd}.jpg"]), ids).tolist() == [0, 1]
 
 
 def test_nothing_to_match() -> None:

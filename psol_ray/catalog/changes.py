@@ -1,0 +1,93 @@
+"""In what the data are no longer those that a catalog was made from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from psol_ray.catalog.headers import AWAY, read_sizes
+from psol_ray.catalog.source import FILES, FOLDER, Source
+from psol_ray.errors import abbreviate
+
+__all__ = ["find_changes"]
+
+_SECOND = 10**9
+
+
+def find_changes(
+    image_ids: pa.ChunkedArray, source: Source, recorded: pa.Table, details: Mapping[str, Any]
+) -> list[str]:
+    """A few words for each kind of change, names included; none where the data are the same.
+
+    In the same folder another time is another file, even of the same size. Files at another place are compared by name
+    and size, and some by content, since a copy need not keep times. Annotation files that say the same in other words
+    are the same.
+
+    Args:
+        image_ids: the images that are there now.
+        source: theirs.
+        recorded: the catalog's `image_id` and `width`, and the columns of `FILES`.
+        details: `Source.details` of when it was made.
+    """
+    changes = _changed_images(image_ids, source, recorded, details)
+    if changes or source.truth != details["truth"]:
+        changes += _changed_annotations(source.annotations, details["annotations"], known=bool(changes))
+    return changes
+
+
+def _changed_images(ids: pa.ChunkedArray, source: Source, recorded: pa.Table, details: Mapping[str, Any]) -> list[str]:
+    old_ids = recorded.column("image_id")
+    rows = pc.index_in(ids, value_set=old_ids.combine_chunks())
+    kept = pc.is_valid(rows)
+    names, now, old = ids.filter(kept), source.files.filter(kept), recorded.take(rows.drop_null())
+    gone = pc.invert(pc.is_in(old_ids, value_set=ids.combine_chunks()))
+    images = {"added": ids.filter(pc.invert(kept)), "removed": old_ids.filter(gone)}
+    if source.root["number"] is not None:  # else the listing says sizes itself, and nobody looks for images
+        images["changed"] = names.filter(pa.array(_other_files(now, old, names, source, details)))
+        images["away"] = names.filter(pc.and_(pc.less(now["bytes"], 0), pc.greater_equal(old["bytes"], 0)))
+        was_away = pc.and_(pc.equal(old["width"], 0), pc.less(old["bytes"], 0))
+        images["there again"] = _readable(str(source.root["path"]), names.filter(was_away))
+    return [
+        f"{len(some):,} images {kind} ({abbreviate(some.to_pylist())})" for kind, some in images.items() if len(some)
+    ]
+
+
+def _other_files(
+    now: pa.Table, old: pa.Table, names: pa.ChunkedArray, source: Source, details: Mapping[str, Any]
+) -> NDArray[np.bool_]:
+    now_bytes, now_times = (now.column(name).to_numpy() for name in FILES.names)
+    old_bytes, old_times = (old.column(name).to_numpy() for name in FILES.names)
+    other = now_bytes != old_bytes
+    if source.root == details["root"]:
+        other |= ~_same_times(now_times, old_times)
+    else:
+        samples = details["samples"]
+        told = [name for name, found in source.samples.items() if samples.get(name, found) != found]
+        other |= np.asarray(pc.is_in(names, value_set=pa.array(told, pa.string())), bool)
+    return other & (now_bytes >= 0) & (old_bytes >= 0)
+
+
+def _same_times(some: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Equal, or as equal as a file system that keeps whole seconds can tell, which may forget the rest later."""
+    whole = (some % _SECOND == 0) | (others % _SECOND == 0)
+    return (some == others) | (whole & (some // _SECOND == others // _SECOND))
+
+
+def _readable(root: str, image_ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Those that are not away; few, since a catalog is not made where many are."""
+    if not len(image_ids):
+        return image_ids
+    return image_ids.filter(pa.array(read_sizes(root, image_ids.to_pylist())[:, 0] != AWAY[0]))
+
+
+def _changed_annotations(now: Mapping[str, str], old: Mapping[str, str], *, known: bool) -> list[str]:
+    """Which files were added, removed or changed; of a folder of them nothing is known where images are others."""
+    words = {(False, True): "added", (True, False): "removed", (True, True): "changed"}
+    return [
+        f"{name} {words[name in old, name in now]}"
+        for name in {**old, **now}
+        if old.get(name) != now.get(name) or (now[name] == FOLDER and not known)
+    ]

@@ -1,0 +1,37 @@
+"""What a listing passes over, counted by the reason, and in words."""
+
+from collections import Counter
+from enum import Enum
+
+from psol_ray.errors import abbreviate
+
+__all__ = ["PassedOver", "Reason", "describe"]
+
+
+class Reason(Enum):
+    """Why something is no image of the data set, in the words of a count: `6 with other suffixes`."""
+
+    SUFFIX = "with other suffixes"
+    HIDDEN = "hidden"
+    LITTER = "left behind by other programs"
+    NO_FILE = "pipes, sockets or devices"
+    BROKEN_LINK = "links that lead nowhere"
+    LOOP = "links to a folder that they lie in"
+    OUTSIDE = "images beside the splits' folders"
+    FOLDER = "folders that are not read"
+
+
+PassedOver = Counter[tuple[Reason, str]]
+"""How many there are of each reason and kind: a suffix, a name, or "" where neither says anything."""
+
+
+def describe(passed_over: PassedOver) -> str:
+    """`6 with other suffixes (.txt 4, .xml 2), 2 hidden`; empty where nothing was passed over."""
+    parts = []
+    for reason in Reason:
+        kinds = sorted((-count, kind) for (why, kind), count in passed_over.items() if why is reason)
+        if kinds:
+            named = [f"{kind} {-count:,}" if count < -1 else kind for count, kind in kinds if kind]
+            total = -sum(count for count, _ in kinds)
+            parts.append(f"{total:,} {reason.value}" + (f" ({abbreviate(named)})" if named else ""))
+    return ", ".join(parts)
