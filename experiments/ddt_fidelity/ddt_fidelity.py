@@ -36,7 +36,7 @@ from psol_ray.generators.ddt.worker import DdtWorker
 from psol_ray.generators.settings import InferenceSettings
 from psol_ray.geometry.boxes import iou
 from psol_ray.models.backbones import find_backbone
-from psol_ray.models.weights import load_state, read_file
+from psol_ray.models.weights import load_state
 from psol_ray.tables import BOXES, CATALOG, RunDir
 from psol_ray.tables.schemas import boxes_array
 from psol_ray.work.jobs import Resources, Task
@@ -90,7 +90,8 @@ def _of_table(run: RunDir) -> Boxes:
 def _of_worker(arguments: argparse.Namespace, weights: str) -> tuple[pa.Table, Boxes, Json]:
     find_images(arguments)
     settings, inference = DdtSettings(weights=weights), InferenceSettings(memory_gb=4.0)
-    worker = DdtWorker(settings, inference, read_file(weights), Resources(CORES, GPU))
+    state = load_state(find_backbone(settings.backbone), weights, for_features=True)
+    worker = DdtWorker(settings, inference, state, Resources(CORES, GPU))
 
     def draw(rows: pa.Table) -> NDArray[np.float64]:
         task = Task("class", rows, image_paths(arguments.images, rows), lambda _: None)

@@ -1,5 +1,6 @@
 """Every backbone and what it needs to know, in one table; any name timm knows works beside it."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,16 +26,17 @@ HALF: Triple = (0.5, 0.5, 0.5)
 class Backbone:
     """An architecture pretrained on ImageNet.
 
-    `build` makes the whole classifier, untrained. `last_layer` is what PSOL's own heads replace. `unused_by_features`
-    are prefixes of the tensors behind the feature map, which DDT does without. `feature_node` is the module or fx
-    node whose output is that map; None asks timm for it.
+    `build` makes the whole classifier, untrained. `last_layers` are what PSOL's own heads replace: one, beside it that
+    of a distilled network's second head, or none. `unused_by_features` are prefixes of the tensors behind the feature
+    map, which DDT does without. `feature_node` is the module or fx node whose output is that map; None asks timm for
+    it.
     """
 
     name: str
     build: Callable[[], nn.Module]
     input_size: int
     feature_node: str | None
-    last_layer: str
+    last_layers: tuple[str, ...]
     unused_by_features: tuple[str, ...]
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
@@ -61,7 +63,7 @@ TORCHVISION: dict[str, Backbone] = {
             "vgg16",
             input_size=224,
             feature_node="features",
-            last_layer="classifier.6",
+            last_layers=("classifier.6",),
             unused_by_features=("classifier.",),
         ),
         _torchvision(
@@ -69,7 +71,7 @@ TORCHVISION: dict[str, Backbone] = {
             "vgg16",
             input_size=224,
             feature_node="features",
-            last_layer="classifier",
+            last_layers=("classifier",),
             unused_by_features=("classifier.",),
             pooled_by_gap=True,
         ),
@@ -78,7 +80,7 @@ TORCHVISION: dict[str, Backbone] = {
             "resnet50",
             input_size=224,
             feature_node="layer4",
-            last_layer="fc",
+            last_layers=("fc",),
             unused_by_features=("fc.",),
         ),
         # torchvision's weights expect inputs in [-1, 1], which mean = std = 0.5 makes.
@@ -87,7 +89,7 @@ TORCHVISION: dict[str, Backbone] = {
             "inception_v3",
             input_size=299,
             feature_node="Mixed_7c",
-            last_layer="fc",
+            last_layers=("fc",),
             unused_by_features=("fc.", "AuxLogits."),
             mean=HALF,
             std=HALF,
@@ -98,7 +100,7 @@ TORCHVISION: dict[str, Backbone] = {
             "densenet161",
             input_size=224,
             feature_node="relu",  # after the last norm, as the classifier sees it
-            last_layer="classifier",
+            last_layers=("classifier",),
             unused_by_features=("classifier.",),
         ),
     )
@@ -115,7 +117,7 @@ def find_backbone(name: str) -> Backbone:
         return TORCHVISION[name]
     timm = load_timm()
     if not timm.is_model(name):
-        close = timm.list_models(f"*{name.split('.')[0]}*")[:5]
+        close = timm.list_models(f"*{name.rpartition('/')[2].partition('.')[0]}*")[:5]
         hint = f"; timm has {', '.join(close)}" if close else ""
         raise UserError(f"backbone {name!r} is unknown; expected one of {', '.join(TORCHVISION)} or a timm model{hint}")
     return _timm_backbone(name)
@@ -126,16 +128,17 @@ def _timm_backbone(name: str) -> Backbone:
         config = load_timm().get_pretrained_cfg(name)
     except RuntimeError as error:  # a tag it does not know
         raise UserError(f"backbone {name!r}: {error} Leave out the part behind the dot for timm's default") from None
-    if config is None or not isinstance(config.classifier, str):
-        found = None if config is None else config.classifier
-        raise UserError(f"backbone {name!r} has {found} for a classifier; expected a timm model with one last layer")
+    if config is None:
+        raise UserError(f"backbone {name!r}: found a name that timm has given up; give {_new_name(name)!r}")
+    last = config.classifier or ()
+    last_layers = (last,) if isinstance(last, str) else tuple(last)
     return Backbone(
         name=name,
         build=partial(_build_timm, name),
         input_size=config.input_size[-1],
         feature_node=None,
-        last_layer=config.classifier,
-        unused_by_features=(f"{config.classifier}.",),
+        last_layers=last_layers,
+        unused_by_features=tuple(f"{layer}." for layer in last_layers),
         mean=_triple(config.mean),
         std=_triple(config.std),
         crop_share=config.crop_pct,
@@ -149,6 +152,12 @@ def _build_timm(name: str) -> nn.Module:
     # A ViT otherwise refuses every size but its own, and DDT wants 448.
     options: dict[str, Any] = {"dynamic_img_size": True} if hasattr(plain, "dynamic_img_size") else {}
     return timm.create_model(name, **options)
+
+
+def _new_name(old: str) -> str:
+    with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+        config = load_timm().create_model(old).pretrained_cfg
+    return f"{config['architecture']}.{config['tag']}"
 
 
 def _triple(values: tuple[float, ...]) -> Triple:

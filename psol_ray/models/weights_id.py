@@ -29,7 +29,8 @@ def identify_weights(weights: str) -> str:
     if not path.is_file():
         raise UserError(f"weights {weights!r}: no such file; expected a path, 'default' or {LITE0_PACKAGE!r}")
     stat = path.stat()
-    return _hash_file(path, stat.st_size, stat.st_mtime_ns)
+    # The last two: a copy that keeps times, put in its place, may have the same size and the same time.
+    return _hash_file(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
 def _version_of(package: str) -> str:
@@ -40,7 +41,7 @@ def _version_of(package: str) -> str:
 
 
 @cache
-def _hash_file(path: Path, _size: int, _modified: int) -> str:
+def _hash_file(path: Path, *_stat: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 

@@ -20,6 +20,7 @@ def train(context: Context, name: ModelName) -> None:
         # Late: whoever finds the network complete needs no torch.
         from psol_ray.models.weights import load_state
 
+        check(context, name)
         recipe = _recipe(context, name)
         state = load_state(backbone_of(name, recipe.backbone), recipe.weights, for_features=False)
         with context.making(made_by) as work:
@@ -40,8 +41,11 @@ def provenance(context: Context, name: ModelName) -> Provenance:
 
 
 def check(context: Context, name: ModelName) -> None:
-    """Raise a UserError where the backbone is unknown, before hours are spent on what comes before."""
-    backbone_of(name, _recipe(context, name).backbone)
+    """Raise a UserError where the backbone is unknown or of no use, before hours are spent on what comes before."""
+    from psol_ray.models.trial import check_training
+
+    # How many classes there are is known once there is a catalog, and is no matter here.
+    check_training(name, _describe(name, _recipe(context, name), num_classes=2))
 
 
 def _recipe(context: Context, name: ModelName) -> TrainConfig:

@@ -6,7 +6,7 @@ What predictions depend on is known without torch, which is imported once the ne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from psol_ray.errors import UserError
@@ -44,6 +44,7 @@ class _Member:
     depends_on: Any
     file: NetworkFile | None = None
     weights: str = ""
+    own_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def own_models(config: PredictConfig) -> list[ModelName]:
 def check_known(config: PredictConfig) -> None:
     """Raise a UserError for networks that cannot be had, before anything is trained for the prediction."""
     from psol_ray.models.backbones import find_backbone
+    from psol_ray.models.weights import check_classifier
 
     if config.localizer is not None:
         _check_whole(_from_file("predict.localizer", config.localizer))
@@ -75,7 +77,7 @@ def check_known(config: PredictConfig) -> None:
         if _is_file(name):
             _check_whole(_from_file("predict.classifiers", name))
         elif name != _OWN:
-            find_backbone(name.partition("=")[0])
+            check_classifier(find_backbone(name.partition("=")[0]))
 
 
 def _is_file(name: str) -> bool:
@@ -118,6 +120,8 @@ class Ensemble:
             "class_view": config.class_view or config.view,
             "localizer": self.boxes.depends_on,
             "classifiers": [each.depends_on for each in self.classes],
+            # The fingerprint of the stage that made them does not know of a file that was put in the place of one.
+            "own_hashes": {each.depends_on: each.own_hash for each in (self.boxes, *self.classes) if each.own_hash},
         }
 
     def load(self) -> LoadedEnsemble:
@@ -211,8 +215,7 @@ def _classifier(run: RunDir, config: PredictConfig, name: str, num_classes: int)
 def _own(run: RunDir, config: PredictConfig, name: str) -> _Member:
     file_name = BEST_FILE if config.checkpoint == "best" else MODEL_FILE
     file = NetworkFile.of_stage(run.stage(name), file_name, _EXPECTED, _REMEDIES[file_name].format(name=name))
-    # The fingerprint of its stage is among the inputs.
-    return _member(file, name)
+    return replace(_member(file, name), own_hash=file.hash)
 
 
 def _from_file(setting: str, uri: str) -> _Member:

@@ -6,7 +6,7 @@ import torch
 from psol_ray.errors import UserError
 from psol_ray.models.backbones import HALF, IMAGENET_MEAN, TORCHVISION, Backbone, find_backbone
 
-TIMM = ["tf_efficientnet_lite0", "vit_tiny_patch16_224"]
+TIMM = ["tf_efficientnet_lite0", "vit_tiny_patch16_224", "resnetv2_18", "deit_tiny_distilled_patch16_224"]
 
 
 @pytest.mark.parametrize("name", [*TORCHVISION, *TIMM])
@@ -14,8 +14,9 @@ def test_named_layers_and_tensors_exist(name: str) -> None:
     backbone = find_backbone(name)
     with torch.device("meta"):
         network = backbone.build()
-    network.get_submodule(backbone.last_layer)
-    for prefix in (*backbone.unused_by_features, f"{backbone.last_layer}."):
+    for layer in backbone.last_layers:
+        network.get_submodule(layer)
+    for prefix in (*backbone.unused_by_features, *(f"{layer}." for layer in backbone.last_layers)):
         assert any(tensor.startswith(prefix) for tensor in network.state_dict()), prefix
 
 
@@ -45,7 +46,10 @@ def test_table_comes_before_timm() -> None:
         pytest.param("resnet5O", r"'resnet5O' is unknown; expected one of vgg16, .* or a timm model", id="unknown"),
         pytest.param("efficientnet_lite", "timm has efficientnet_lite0, ", id="beginning of a name"),
         pytest.param("resnet50.nonsense", "Invalid pretrained tag", id="unknown tag"),
-        pytest.param("deit_tiny_distilled_patch16_224", "one last layer", id="two classifiers"),
+        pytest.param("hf-hub:timm/resnet10t.c3_in1k", "is unknown; .*; timm has resnet10t", id="an address"),
+        pytest.param(
+            "vit_tiny_patch16_224_in21k", "given up; give 'vit_tiny_patch16_224.augreg_in21k'", id="a former name"
+        ),
     ],
 )
 def test_unusable_name_is_told(name: str, told: str) -> None:

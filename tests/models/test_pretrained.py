@@ -49,9 +49,10 @@ def test_every_backbone_is_a_classifier_as_it_was_published(name: str) -> None:
     torch.testing.assert_close(found.logits_NK, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_vgg_gap_has_no_classifier_of_its_own() -> None:
-    with pytest.raises(UserError, match="'vgg_gap' has no classifier of its own; give vgg16"):
-        load_classifier_state(find_backbone("vgg_gap"), "random")
+@pytest.mark.parametrize("name", ["vgg_gap", "qwen3_vit_88m", "qwen3_vit_88m_enc"])
+def test_some_have_no_classifier_of_their_own(name: str) -> None:
+    with pytest.raises(UserError, match=f"'{name}' has no classifier of its own; give vgg16"):
+        load_classifier_state(find_backbone(name), "random")
 
 
 def test_classifiers_of_other_classes_than_imagenet_s_are_refused() -> None:

@@ -1,139 +1,19 @@
-"""Weights: every tensor is accounted for, and nothing in a file is executed."""
+"""Weights of a backbone: every tensor is accounted for."""
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import safetensors.torch
 import timm
 import torch
+from synthetic.networks import file_of
 
 from psol_ray.errors import UserError
 from psol_ray.models import lite0
 from psol_ray.models.backbones import Backbone, find_backbone
-from psol_ray.models.weights import account, load_state, read_file
+from psol_ray.models.checkpoints import State
+from psol_ray.models.weights import load_classifier_state, load_state
 
-State = dict[str, torch.Tensor]
 LITE0 = find_backbone(lite0.BACKBONE)
-
-
-def zeros(**shapes: tuple[int, ...]) -> State:
-    return {name: torch.zeros(shape) for name, shape in shapes.items()}
-
-
-NEEDED = zeros(a=(2, 3), b=(4,), c=(1,))
-
-
-class TestAccount:
-    @pytest.mark.parametrize(
-        ("found", "told"),
-        [
-            pytest.param(zeros(a=(2, 3), c=(1,)), "(1 missing: b)", id="missing"),
-            pytest.param(NEEDED | zeros(x=(1,)), "(1 surplus: x)", id="surplus"),
-            pytest.param(NEEDED | zeros(a=(3, 2)), "(1 mis-shaped: a (3, 2) for (2, 3))", id="mis-shaped"),
-            pytest.param(
-                zeros(a=(9,), x=(1,), y=(1,), c=(1,)),
-                "(1 missing: b; 2 surplus: x, y; 1 mis-shaped: a (9,) for (2, 3))",
-                id="all three",
-            ),
-            pytest.param({}, "(3 missing: a, b, c)", id="nothing"),
-        ],
-    )
-    def test_problems_are_listed(self, found: State, told: str) -> None:
-        with pytest.raises(UserError, match=re.escape(f"weights F are those of another network {told}")):
-            account(found, NEEDED, NEEDED, source="F")
-
-    def test_long_lists_are_abridged(self) -> None:
-        with pytest.raises(UserError, match=r"12 surplus: .* and 4 more"):
-            account(NEEDED | {f"x{i}": torch.zeros(1) for i in range(12)}, NEEDED, NEEDED, source="F")
-
-    @pytest.mark.parametrize(
-        "found",
-        [
-            pytest.param(NEEDED, id="what is needed"),
-            pytest.param(NEEDED | zeros(head=(7,)), id="a head of another size, which is replaced anyway"),
-        ],
-    )
-    def test_tensors_of_the_architecture_that_are_not_needed_may_be_there(self, found: State) -> None:
-        account(found, NEEDED, NEEDED | zeros(head=(5,)), source="F")
-
-    def test_counters_of_batches_may_be_absent(self) -> None:
-        needed = NEEDED | {"bn.num_batches_tracked": torch.tensor(0)}
-        account(NEEDED, needed, needed, source="F")
-
-
-class TestFiles:
-    @pytest.fixture
-    def state(self) -> State:
-        return {"features.weight": torch.arange(6.0).reshape(2, 3), "features.bias": torch.ones(2)}
-
-    @pytest.mark.parametrize(
-        "wrap",
-        [
-            pytest.param(lambda s: s, id="plain"),
-            pytest.param(lambda s: {f"module.{name}": tensor for name, tensor in s.items()}, id="DataParallel"),
-            pytest.param(lambda s: {"state_dict": s, "epoch": 3}, id="checkpoint"),
-            pytest.param(lambda s: {"state_dict": {f"module.{name}": tensor for name, tensor in s.items()}}, id="both"),
-        ],
-    )
-    def test_wrappers_are_taken_off(self, state: State, wrap: Callable[[State], object], tmp_path: Path) -> None:
-        torch.save(wrap(state), tmp_path / "w.pth")
-        found = read_file(str(tmp_path / "w.pth"))
-        assert list(found) == list(state)
-        assert all(found[name].equal(tensor) for name, tensor in state.items())
-
-    def test_prefix_of_some_names_is_part_of_them(self, state: State, tmp_path: Path) -> None:
-        mixed = {**state, "module.extra": torch.zeros(1)}
-        torch.save(mixed, tmp_path / "w.pth")
-        assert read_file(str(tmp_path / "w.pth")).keys() == mixed.keys()
-
-    def test_safetensors_are_read(self, state: State, tmp_path: Path) -> None:
-        safetensors.torch.save_file(state, tmp_path / "w.safetensors")
-        found = read_file(str(tmp_path / "w.safetensors"))
-        assert found.keys() == state.keys()
-        assert all(found[name].equal(tensor) for name, tensor in state.items())
-
-    def test_code_in_a_file_is_refused_and_not_executed(self, tmp_path: Path) -> None:
-        torch.save({"a": _Touch(str(tmp_path / "executed"))}, tmp_path / "w.pth")
-        with pytest.raises(UserError, match=r"w\.pth' cannot be read"):
-            read_file(str(tmp_path / "w.pth"))
-        assert not (tmp_path / "executed").exists()
-
-    @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-    @pytest.mark.parametrize("content", [b"", b"garbage" * 99, b"PK\x03\x04 half an archive"])
-    def test_garbage_is_told_with_its_path(self, name: str, content: bytes, tmp_path: Path) -> None:
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(UserError, match=rf"{name}' cannot be read \(.+\); is it whole"):
-            read_file(str(tmp_path / name))
-
-    @pytest.mark.parametrize(
-        ("content", "told"),
-        [
-            pytest.param(torch.zeros(3), "found Tensor", id="a tensor"),
-            pytest.param([1, 2], "found list", id="a list"),
-            pytest.param({"a": torch.zeros(1), "epoch": 3}, "found 'epoch': int in it", id="a number"),
-            pytest.param({0: torch.zeros(1)}, "found 0: Tensor in it", id="a name that is none"),
-        ],
-    )
-    def test_what_is_no_mapping_of_tensors_is_told(self, content: object, told: str, tmp_path: Path) -> None:
-        torch.save(content, tmp_path / "w.pth")
-        with pytest.raises(UserError, match=f"expected a mapping of names to tensors, {told}"):
-            read_file(str(tmp_path / "w.pth"))
-
-    def test_missing_file_is_told(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match="no such file"):
-            read_file(str(tmp_path / "w.pth"))
-
-
-class _Touch:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (Path(self._path),)
 
 
 class TestLoad:
@@ -147,7 +27,7 @@ class TestLoad:
         first, again = (load_state(backbone, "random", for_features=True) for _ in range(2))
         assert first.keys() == again.keys()
         assert all(torch.equal(again[name], tensor) for name, tensor in first.items())
-        assert not any(name.startswith(f"{backbone.last_layer}.") for name in first)
+        assert not any(name.startswith(f"{backbone.last_layers[0]}.") for name in first)
         assert torch.random.get_rng_state().equal(before)
         assert needs_head == ("conv_head.weight" in first)
 
@@ -204,12 +84,80 @@ class TestLoad:
             load_state(find_backbone("resnet50"), path, for_features=True)
 
     def test_download_that_fails_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(*_: object, **__: object) -> None:
-            raise OSError("network is unreachable")
+        build = timm.create_model
+
+        def refuse(name: str, pretrained: bool = False) -> object:
+            if pretrained:
+                raise OSError("network is unreachable")
+            return build(name)
 
         monkeypatch.setattr(timm, "create_model", refuse)
         with pytest.raises(UserError, match=r"could not be downloaded \(OSError: network is unreachable\)"):
             load_state(LITE0, "default", for_features=True)
 
 
-BASE: State = {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor(3)}
+RESNET = find_backbone("test_resnet")
+
+
+@pytest.fixture(scope="module")
+def resnet() -> State:
+    return RESNET.build().state_dict()
+
+
+class TestCheckpoint:
+    """Files as training scripts leave them."""
+
+    def test_numbers_of_other_precision_become_float32(self, resnet: State, tmp_path: Path) -> None:
+        path = str(tmp_path / "w.pth")
+        for dtype in (torch.bfloat16, torch.float16, torch.float64):
+            torch.save({n: t.to(dtype) if t.is_floating_point() else t for n, t in resnet.items()}, path)
+            state = load_state(RESNET, path, for_features=True)
+            assert {tensor.dtype for tensor in state.values()} == {torch.float32, torch.int64}
+            torch.testing.assert_close(state["conv1.0.weight"], resnet["conv1.0.weight"], rtol=0.01, atol=0.01)
+
+    def test_a_head_of_other_classes_is_replaced_and_is_no_classifier_of_imagenet(
+        self, resnet: State, tmp_path: Path
+    ) -> None:
+        path = str(tmp_path / "w.pth")
+        torch.save({"model": resnet | {"fc.weight": torch.zeros(10, 64), "fc.bias": torch.zeros(10)}}, path)
+        for for_features in (True, False):
+            assert "fc.weight" not in load_state(RESNET, path, for_features=for_features)
+        with pytest.raises(
+            UserError, match=r"\(its 'model'\) for classifier 'test_resnet' .*2 mis-shaped: fc\.weight \(10, 64\) for"
+        ):
+            load_classifier_state(RESNET, path)
+
+    def test_where_it_was_looked_is_told(self, resnet: State, tmp_path: Path) -> None:
+        path = str(tmp_path / "w.pth")
+        torch.save({"state_dict": {f"net.{n}": t for n, t in resnet.items() if n != "conv1.0.weight"}}, path)
+        with pytest.raises(UserError) as complaint:
+            load_state(RESNET, path, for_features=True)
+        assert str(complaint.value) == (
+            f"weights {path!r} (its 'state_dict', names without 'net.') for backbone 'test_resnet' are those of another"
+            " network (1 missing: conv1.0.weight); give the weights of this one"
+        )
+        torch.save({"epoch": 3}, path)
+        with pytest.raises(
+            UserError, match=r"^weights '.*w\.pth': expected a mapping of names to tensors, found 'epoch': int$"
+        ):
+            load_state(RESNET, path, for_features=True)
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_values_that_are_not_finite_are_told(self, value: float, resnet: State, tmp_path: Path) -> None:
+        path = str(tmp_path / "w.pth")
+        broken = resnet["conv1.0.weight"].clone()
+        broken[0, 0, 0, 0] = value
+        torch.save(resnet | {"conv1.0.weight": broken}, path)
+        with pytest.raises(UserError, match=r"found values that are not finite \(conv1\.0\.weight\), which no"):
+            load_state(RESNET, path, for_features=True)
+
+    def test_integers_of_a_quantized_file_are_no_weights(self, resnet: State, tmp_path: Path) -> None:
+        path = str(tmp_path / "w.pth")
+        torch.save(resnet | {"conv1.0.weight": resnet["conv1.0.weight"].to(torch.int8)}, path)
+        with pytest.raises(UserError, match=r"1 of another type: conv1\.0\.weight torch\.int8"):
+            load_state(RESNET, path, for_features=True)
+
+    def test_a_network_of_this_project_is_weights_for_another_one(self, tmp_path: Path) -> None:
+        (tmp_path / "model.safetensors").write_bytes(file_of([], 3, backbone="test_resnet"))
+        state = load_state(RESNET, str(tmp_path / "model.safetensors"), for_features=True)
+        assert state.keys() == load_state(RESNET, "random", for_features=True).keys()

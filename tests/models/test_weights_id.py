@@ -46,6 +46,16 @@ def test_a_file_that_is_replaced_in_place_is_noticed(tmp_path: Path, content: by
     assert identify_weights(str(path)) == hash_bytes(content)
 
 
+def test_a_copy_that_keeps_its_times_is_noticed_in_the_place_of_another(tmp_path: Path) -> None:
+    path, other = tmp_path / "w.pth", tmp_path / "other.pth"
+    path.write_bytes(b"before")
+    other.write_bytes(b"after ")
+    identify_weights(str(path))
+    os.utime(other, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    other.replace(path)
+    assert identify_weights(str(path)) == hash_bytes(b"after ")
+
+
 def test_a_file_that_stays_as_it_is_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "w.pth"
     path.write_bytes(b"weights")

@@ -60,7 +60,9 @@ DEPENDS_ON = {
     "precision": "auto",
     "localizer": "localizer",
     "classifiers": ["classifier"],
+    "own_hashes": {"localizer": hash_bytes(LOCALIZER), "classifier": hash_bytes(CLASSIFIER)},
 }
+ONE_OWN = {"localizer": hash_bytes(LOCALIZER)}
 
 
 @pytest.mark.parametrize(
@@ -72,15 +74,23 @@ DEPENDS_ON = {
         ({"view": "center"}, {"view": "center", "class_view": "center"}),
         ({"class_view": "whole"}, {}),
         ({"class_view": "ten"}, {"class_view": "ten"}),
-        ({"classifiers": []}, {"classifiers": []}),
-        ({"models": "joint"}, {"models": "joint", "localizer": "joint", "classifiers": ["joint"]}),
+        ({"classifiers": []}, {"classifiers": [], "own_hashes": ONE_OWN}),
+        (
+            {"models": "joint"},
+            {
+                "models": "joint",
+                "localizer": "joint",
+                "classifiers": ["joint"],
+                "own_hashes": {"joint": hash_bytes(JOINT)},
+            },
+        ),
         (
             {"classifiers": ["trained", "test_efficientnet=random"]},
             {"classifiers": ["classifier", {"backbone": "test_efficientnet", "weights": "random"}]},
         ),
         (
             {"classifiers": ["test_efficientnet"]},
-            {"classifiers": [{"backbone": "test_efficientnet", "weights": "default"}]},
+            {"classifiers": [{"backbone": "test_efficientnet", "weights": "default"}], "own_hashes": ONE_OWN},
         ),
     ],
 )
@@ -91,9 +101,24 @@ def test_what_predictions_depend_on(whole_run: Path, settings: dict[str, Any], c
 def test_another_run_s_file_is_known_by_its_content_and_not_by_its_place(whole_run: Path, tmp_path: Path) -> None:
     paths = [str(shutil.copy(whole_run / "localizer/model.safetensors", tmp_path / name)) for name in ("a", "b")]
     found = [find(whole_run, localizer=path).depends_on() for path in paths]
-    assert found[0] == found[1] == {**DEPENDS_ON, "localizer": hash_bytes(LOCALIZER)}
+    own = {"classifier": hash_bytes(CLASSIFIER)}
+    assert found[0] == found[1] == {**DEPENDS_ON, "localizer": hash_bytes(LOCALIZER), "own_hashes": own}
     path = str(shutil.copy(whole_run / "classifier/model.safetensors", tmp_path / "c=d.safetensors"))
     assert find(whole_run, classifiers=[path]).depends_on()["classifiers"] == [hash_bytes(CLASSIFIER)]
+
+
+def test_a_network_of_this_run_that_was_replaced_in_place_is_noticed(whole_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole_run, tmp_path / "run")
+    before = find(tmp_path / "run").depends_on()
+    path = tmp_path / "run/localizer/model.safetensors"
+    path.write_bytes(file_of([[0.5, 0.5, 0.25, 0.25]]))
+    assert len(path.read_bytes()) == len(LOCALIZER)
+    assert find(tmp_path / "run").depends_on() != before
+    path.write_bytes(LOCALIZER[:-1000])
+    damaged = find(tmp_path / "run")
+    assert damaged.depends_on() != before
+    with pytest.raises(UserError, match=r"localizer/model\.safetensors: found a file that is not whole .* train anew"):
+        damaged.load()
 
 
 def test_the_best_epoch_is_another_file(whole_run: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Ddt(Generator):
 
     def check(self, _recipes: Mapping[ModelName, TrainConfig], /) -> None:
         """See `Generator.check`."""
-        backbone_of("boxes", self._settings.backbone)
+        self._check_map()
 
     def depends_on(self) -> dict[str, Any]:
         """See `Generator.depends_on`."""
@@ -49,8 +49,14 @@ class Ddt(Generator):
         from psol_ray.models.weights import load_state
 
         settings = self._settings
+        self._check_map()
         state = load_state(backbone_of("boxes", settings.backbone), settings.weights, for_features=True)
         return partial(DdtWorker, settings, self._inference, state)
+
+    def _check_map(self) -> None:
+        from psol_ray.models.trial import check_map
+
+        check_map("boxes", self._settings.backbone, self._settings.input_size)
 
     def jobs(self, part: str, images: pa.Table, fair_share: float, /) -> Sequence[Job]:
         """See `Generator.jobs`; a class much larger than its fair share is split among workers."""
