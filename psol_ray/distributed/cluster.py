@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -186,18 +187,22 @@ def check_nodes() -> list[Node]:
     return find_nodes()
 
 
-def plan_workers(config: ClusterConfig) -> WorkerPlan:
+def plan_workers(config: ClusterConfig, fit: Callable[[list[Node]], list[Node]] | None = None) -> WorkerPlan:
     """One worker a GPU, or one a machine where there is none, unless `config.workers` says how many.
 
     Where no GPU is there and the autoscaler can bring one, it is asked to and waited for: a cluster whose GPUs are
     still booting is not one of CPUs.
+
+    Args:
+        config: how many workers there are to be.
+        fit: says which of the nodes may be planned with; None is all.
 
     Raises:
         UserError: more workers are asked for than the cluster can hold, and it cannot grow.
     """
     can_grow = has_autoscaler()
     has_gpus = _has_gpus() or (can_grow and bring_node("GPU", _has_gpus))
-    nodes = check_nodes()
+    nodes = check_nodes() if fit is None else fit(check_nodes())
     if has_gpus:
         shares = divide_gpus(nodes)
         there, kind = sum(share.num_workers for share in shares), "GPUs"

@@ -71,7 +71,7 @@ class Probe:
     def _fault_of_data(self) -> str | None:
         if self.data_root and not os.path.isdir(self.data_root):
             return f"data.root {self.data_root} is no folder there; mount the images on it"
-        away = [path for path in self.paths if not os.path.exists(path)]
+        away = [path for path in self.paths if not os.access(path, os.R_OK)]
         if away:
             return f"data.root {self.data_root} there lacks images of the catalog ({abbreviate(away)})"
         return None
@@ -84,7 +84,7 @@ def _fault_of_cuda() -> str | None:
     return None
 
 
-def _find_fault(probe: Probe, *, gpu: bool) -> str | None:
+def _find_fault(probe: Probe, gpu: bool) -> str | None:
     return probe.find_fault(gpu=gpu)
 
 
@@ -92,7 +92,7 @@ def _find_fault(probe: Probe, *, gpu: bool) -> str | None:
 class NodeChecks:
     """Which nodes may work on a run: those that have proven that they see what `probe` says. Others are told of once.
 
-    `gpu` is whether a node that lends GPUs has to have them in working order.
+    With `gpu` only nodes with GPUs count, and these have to be in working order.
     """
 
     probe: Probe
@@ -105,7 +105,7 @@ class NodeChecks:
     def fit(self, nodes: Sequence[Node]) -> list[Node]:
         """Those of the nodes that have proven it by now. Waits for nobody: one that is new is asked, and counts as soon
         as it has answered."""
-        self._ask(nodes)
+        nodes = self._ask(nodes)
         self._take_in(seconds=0)
         return [node for node in nodes if node.node_id in self._fit]
 
@@ -116,7 +116,7 @@ class NodeChecks:
             UserError: none of them can work on the run, or none answers.
         """
         started = told = time.monotonic()
-        self._ask(nodes)
+        nodes = self._ask(nodes)
         while self._asked:
             self._take_in(seconds=1)
             now = time.monotonic()
@@ -144,13 +144,16 @@ class NodeChecks:
         """What keeps Ray from starting anything on a node that has failed."""
         return {"ray.io/node-id": f"!in({','.join(sorted(self.faults))})"} if self.faults else {}
 
-    def _ask(self, nodes: Sequence[Node]) -> None:
+    def _ask(self, nodes: Sequence[Node]) -> list[Node]:
+        """Ask those that have not been asked; returns those that count."""
         asked = {node.node_id for node in self._asked.values()} | self._fit | self.faults.keys()
+        nodes = [node for node in nodes if node.num_gpus or not self.gpu]
         for node in nodes:
             if node.node_id not in asked:
                 there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
-                task: Any = ray.remote(_find_fault).options(num_cpus=0, scheduling_strategy=there)
-                self._asked[task.remote(self.probe, gpu=self.gpu and node.num_gpus > 0)] = node
+                task = ray.remote(_find_fault).options(num_cpus=0, scheduling_strategy=there)
+                self._asked[task.remote(self.probe, self.gpu)] = node
+        return nodes
 
     def _take_in(self, seconds: float) -> None:
         answers, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=seconds)
@@ -204,7 +207,7 @@ def checked_nodes(stage: StageDir, data_root: str, image_ids: Sequence[str], *, 
     name, token = f".nodes-{uuid.uuid4().hex}.tmp", os.urandom(16)
     stage.write_bytes(name, token)
     paths = [os.path.join(data_root, image_id) for image_id in image_ids]
-    probe = Probe(stage, name, token, data_root, tuple(path for path in paths if os.path.exists(path)))
+    probe = Probe(stage, name, token, data_root, tuple(path for path in paths if os.access(path, os.R_OK)))
     try:
         yield NodeChecks(probe, gpu)
     finally:
