@@ -7,7 +7,7 @@ import ray
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
 
-from psol_ray.distributed.cluster import WorkerPlan
+from psol_ray.distributed.cluster import WorkerPlan, keep_handlers
 from psol_ray.distributed.node_checks import NodeChecks
 from psol_ray.distributed.progress import RemoteTracker
 from psol_ray.distributed.train_worker import train_worker
@@ -34,7 +34,7 @@ def train(
     """
     for failures_left in reversed(range(max_failures + 1)):
         try:
-            _make_trainer(setup, plan, tracker, checks).fit()
+            _fit(_make_trainer(setup, plan, tracker, checks))
             return
         except TrainingFailedError as error:
             _raise_mistake(error)
@@ -44,6 +44,13 @@ def train(
                     f" end by {_last_line(error)}; fix that, and the same command goes on from the last checkpoint"
                 ) from error
             print(f"training failed ({_last_line(error)}); going on from the last checkpoint", file=sys.stderr)
+
+
+def _fit(trainer: Any) -> None:
+    with keep_handlers():
+        # Ray Train's own handler of Ctrl-C would take it for the end of the training, and later of nothing at all.
+        trainer._register_sigint_handler = lambda _controller: None
+        trainer.fit()
 
 
 def _make_trainer(
