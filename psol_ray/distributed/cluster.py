@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -27,6 +28,7 @@ __all__ = [
     "disconnect",
     "find_nodes",
     "keep_handlers",
+    "kill",
     "plan_workers",
 ]
 
@@ -185,8 +187,41 @@ def keep_handlers() -> Iterator[None]:
 def disconnect() -> None:
     """Leave the cluster that `connect` has joined, or end the Ray that it has started; others' is left alone."""
     if _is_ours.is_set():
+        processes = _processes_of_ray(os.getpid())
         ray.shutdown()
+        # Agents that had only just begun would look for their head for a minute.
+        _kill(processes)
         _is_ours.clear()
+
+
+def kill() -> None:
+    """End the Ray that `connect` has started, at once; a cluster that was joined notices that this process has gone."""
+    if _is_ours.is_set():
+        _kill(_processes_of_ray(os.getpid()))
+
+
+def _kill(processes: list[int]) -> None:
+    for process in processes:
+        with suppress(OSError):
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+        os.close(process)
+
+
+def _processes_of_ray(parent: int) -> list[int]:
+    """Handles of Ray's processes below this one, where Linux tells of them."""
+    handles = []
+    with suppress(OSError, AttributeError):
+        for child in _children(parent):
+            command = Path(f"/proc/{child}/cmdline").read_bytes()
+            if command.startswith(b"ray::") or b"/ray/" in command:
+                handles.append(os.pidfd_open(child))
+            handles += _processes_of_ray(child)
+    return handles
+
+
+def _children(parent: int) -> list[int]:
+    tasks = Path(f"/proc/{parent}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def _knock(address: str, setting: str) -> None:
