@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import ray
 from numpy.typing import NDArray
 from ray.actor import ActorHandle
@@ -13,6 +14,7 @@ from ray.actor import ActorHandle
 from psol_ray.distributed.actor import PartActor
 from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
 from psol_ray.distributed.headers import read_sizes_in_parallel
+from psol_ray.distributed.node_checks import NodeChecks, checked_nodes
 from psol_ray.distributed.pool import run_pool
 from psol_ray.distributed.progress import RemoteTracker, tracked
 from psol_ray.distributed.settings import ClusterConfig
@@ -44,15 +46,19 @@ class RayExecutor:
 
     def run_parts(self, run: PartRun) -> None:
         """See `Executor.run_parts`."""
-        plan = self._plan
-        with tracked(run.title, run.total, run.total - run.num_images) as tracker:
-            run_pool(
-                _actor_starter(run, tracker),
-                plan,
-                run.jobs,
-                jobs_per_worker=JOBS_PER_WORKER,
-                on_done=lambda job: tracker.set_note(run.describe(job)),
-            )
+        gpu = bool(self._plan.num_gpus)
+        stage, _ = next(iter(run.writer.stages.values()))
+        with checked_nodes(stage, run.data_root, _some_images(run), gpu=gpu) as checks:
+            plan = plan_workers(self._config, checks.require)
+            with tracked(run.title, run.total, run.total - run.num_images) as tracker:
+                run_pool(
+                    _actor_starter(run, tracker, checks),
+                    plan,
+                    run.jobs,
+                    jobs_per_worker=JOBS_PER_WORKER,
+                    on_done=lambda job: tracker.set_note(run.describe(job)),
+                    fit=checks.fit,
+                )
 
     def read_sizes(self, root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
         """See `Executor.read_sizes`."""
@@ -64,10 +70,13 @@ class RayExecutor:
         # Late: Ray Train and torch take seconds to import, and only a training needs them.
         from psol_ray.distributed.train import check_batch, train
 
-        plan = self._plan
-        check_batch(setup.made_by.stage, setup.config.batch_size, plan)
-        with tracked(title, setup.num_images) as tracker:
-            train(setup, plan, tracker, self._config.max_failures)
+        gpu = bool(self._plan.num_gpus)
+        image_ids = _pick(setup.training_set.image_ids)
+        with checked_nodes(setup.stage, setup.data_root, image_ids, gpu=gpu) as checks:
+            plan = plan_workers(self._config, checks.require)
+            check_batch(setup.made_by.stage, setup.config.batch_size, plan)
+            with tracked(title, setup.num_images) as tracker:
+                train(setup, plan, tracker, self._config.max_failures, checks)
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -77,7 +86,20 @@ class RayExecutor:
             yield lambda done: tracker.update(title, done)
 
 
-def _actor_starter(run: PartRun, tracker: RemoteTracker) -> Callable[[Resources, str | None], ActorHandle]:
+def _pick(items: Sequence[Any]) -> list[Any]:
+    """The first, a middle and the last one."""
+    return [items[0], items[len(items) // 2], items[-1]] if len(items) else []
+
+
+def _some_images(run: PartRun) -> list[str]:
+    """Images of which the catalog has a size, so that they can be read, from a few of the jobs."""
+    tables = [job.images.filter(pc.field("width") > 0) for job in _pick(run.jobs)]
+    return [image_id for table in tables for image_id in _pick(table.column("image_id").to_pylist())]
+
+
+def _actor_starter(
+    run: PartRun, tracker: RemoteTracker, checks: NodeChecks
+) -> Callable[[Resources, str | None], ActorHandle]:
     """Starts an actor with these resources, on this node if one is named."""
     # One copy in the object store, so that weights are read where the driver is and nowhere else.
     make_worker = ray.put(run.make_worker)
@@ -88,6 +110,7 @@ def _actor_starter(run: PartRun, tracker: RemoteTracker) -> Callable[[Resources,
             num_gpus=0 if resources.gpu is None else 1,
             max_concurrency=run.concurrency,
             scheduling_strategy=scheduling_strategy(node_id),
+            label_selector=checks.label_selector(),
         )
         return make_actor.remote(make_worker, resources, run.data_root, run.writer, tracker)
 

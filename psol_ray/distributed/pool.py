@@ -25,7 +25,7 @@ from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.failures import is_actor_gone, raise_failure
 from psol_ray.distributed.packed import pack
 from psol_ray.distributed.queue import MAX_DEATHS, JobQueue
-from psol_ray.distributed.shares import Share
+from psol_ray.distributed.shares import Node, Share
 from psol_ray.distributed.slots import Slots
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.work.jobs import Job, Resources
@@ -79,6 +79,7 @@ def run_pool(
     jobs_per_worker: int = 1,
     on_done: Callable[[Job], None] | None = None,
     stats: PoolStats | None = None,
+    fit: Callable[[list[Node]], list[Node]] | None = None,
 ) -> None:
     """Run all jobs, the most costly first, and those that follow from them.
 
@@ -93,11 +94,12 @@ def run_pool(
         jobs_per_worker: the most it holds: one running, the others queued.
         on_done: called after each job.
         stats: filled in as the pool goes.
+        fit: says which of the nodes there are may be used; None is all.
 
     Raises:
         UserError: jobs were quarantined and the others are done; no worker starts; a job raised one; or Ray failed.
     """
-    pool = _Pool(start_actor, Slots(plan), JobQueue(list(jobs)), jobs_per_worker, on_done, stats or PoolStats())
+    pool = _Pool(start_actor, Slots(plan, fit), JobQueue(list(jobs)), jobs_per_worker, on_done, stats or PoolStats())
     try:
         while pool.is_busy():
             pool.step()

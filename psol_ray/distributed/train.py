@@ -7,7 +7,8 @@ import ray
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
 
-from psol_ray.distributed.cluster import WorkerPlan
+from psol_ray.distributed.cluster import WorkerPlan, keep_handlers
+from psol_ray.distributed.node_checks import NodeChecks
 from psol_ray.distributed.progress import RemoteTracker
 from psol_ray.distributed.train_worker import train_worker
 from psol_ray.errors import UserError
@@ -16,7 +17,9 @@ from psol_ray.training.setup import TrainingSetup
 __all__ = ["check_batch", "train"]
 
 
-def train(setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker, max_failures: int) -> None:
+def train(
+    setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker, max_failures: int, checks: NodeChecks | None = None
+) -> None:
     """Train to the end, from the last checkpoint if there is one.
 
     Args:
@@ -24,13 +27,14 @@ def train(setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker, max_fa
         plan: how many workers, and what each has.
         tracker: takes how far it is.
         max_failures: faults after which it goes on; with one more it is given up.
+        checks: of the nodes; None takes them as they are.
 
     Raises:
         UserError: what a worker raised as one; or it was given up.
     """
     for failures_left in reversed(range(max_failures + 1)):
         try:
-            _make_trainer(setup, plan, tracker).fit()
+            _fit(_make_trainer(setup, plan, tracker, checks))
             return
         except TrainingFailedError as error:
             _raise_mistake(error)
@@ -42,16 +46,27 @@ def train(setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker, max_fa
             print(f"training failed ({_last_line(error)}); going on from the last checkpoint", file=sys.stderr)
 
 
-def _make_trainer(setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker) -> TorchTrainer:
+def _fit(trainer: Any) -> None:
+    with keep_handlers():
+        # Ray Train's own handler of Ctrl-C would take it for the end of the training, and later of nothing at all.
+        trainer._register_sigint_handler = lambda _controller: None
+        trainer.fit()
+
+
+def _make_trainer(
+    setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker, checks: NodeChecks | None
+) -> TorchTrainer:
+    probe = checks.probe if checks else None
     folder, _, name = setup.stage.path.rpartition("/")
     return TorchTrainer(
         train_worker,
         # A reference, because Ray Train's controller unpacks this too, and would import all of torchvision for it.
-        train_loop_config={"setup": ray.put(setup), "num_cpus": plan.num_cpus, "progress": tracker},
+        train_loop_config={"setup": ray.put(setup), "num_cpus": plan.num_cpus, "progress": tracker, "probe": probe},
         scaling_config=ScalingConfig(
             num_workers=_group_size(plan),
             use_gpu=bool(plan.num_gpus),
             resources_per_worker=plan.resources(),
+            **_without_unfit(checks),
         ),
         run_config=RunConfig(
             # A run is resumed by its name and place; without a stable name it would start anew.
@@ -63,6 +78,11 @@ def _make_trainer(setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
+
+
+def _without_unfit(checks: NodeChecks | None) -> dict[str, Any]:
+    selector = checks.label_selector() if checks else {}
+    return {"label_selector": selector} if selector else {}
 
 
 def _group_size(plan: WorkerPlan) -> Any:
