@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from psol_ray.catalog.coordinates import boxes_in_pixels
 from psol_ray.catalog.layouts import list_images
 from psol_ray.catalog.listing import build_catalog
 from psol_ray.catalog.settings import DataConfig
@@ -31,6 +32,7 @@ def index(context: Context) -> None:
             layout = "folder"
         metadata = None if data.metadata is None else os.path.abspath(data.metadata)
         catalog = _with_sizes(context, root, list_images(layout, root, metadata))
+        catalog = boxes_in_pixels(catalog, layout, data)
         work.stage.write_part("part-00000", catalog, work.made_by)
         unreadable = pc.sum(pc.equal(catalog.column("width"), 0)).as_py() or 0
         classes = len(catalog.column("class_name").unique())
@@ -55,7 +57,8 @@ def check(context: Context) -> None:
 def _depends_on(data: DataConfig) -> dict[str, Any]:
     """What the catalog depends on, by name."""
     metadata = {"metadata": data.metadata} if data.layout == "wsol" else {}
-    return {"root": data.root, "layout": data.layout, **metadata}
+    coordinates = {} if data.coordinates is None else {"coordinates": data.coordinates}
+    return {"root": data.root, "layout": data.layout, **metadata, **coordinates}
 
 
 def _with_sizes(context: Context, root: str, listing: pa.Table) -> pa.Table:
