@@ -33,7 +33,7 @@ def find_changes(
         details: `Source.details` of when it was made.
     """
     changes = _changed_images(image_ids, source, recorded, details)
-    if changes or source.truth != details["truth"]:
+    if changes or (source.images, source.truth) != (details["images"], details["truth"]):
         changes += _changed_annotations(source.annotations, details["annotations"], known=bool(changes))
     return changes
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from jsonargparse.typing import ClosedUnitInterval
 
 from psol_ray.catalog.layouts import LayoutName
+from psol_ray.geometry.coordinates import Coordinates
 
 __all__ = ["DataConfig"]
 
@@ -20,6 +21,10 @@ class DataConfig:
     wsolevaluation's metadata lists them (wsol), or not yet (demo), which makes them."""
     metadata: str | None = None
     """Folder of wsolevaluation's metadata, with train, test or both in it (layout wsol); null is data.root."""
+    coordinates: Coordinates | None = None
+    """How the boxes that come with the images are given: in pixels or as shares of the image's sides, and in which
+    order where it is not x0 y0 x1 y1: xywh is the top-left corner and the size, cxcywh the centre and the size, yxyx
+    has y first. Null is as the layout has it, which is pixels, or pixels_xywh (cub)."""
     max_unreadable: ClosedUnitInterval = 0.01
     """Share of the images that may be away (their files cannot be opened) before a stage stops; where more than this
     share are no images, the command ends with exit code 3."""

@@ -41,25 +41,31 @@ class Source:
         files: a table of schema `FILES`, a row an image.
         root: what the images' folder is, however it is spelt: its real path, and its number in the file system.
         annotations: a hash of each annotation file, by its path from the folder that was listed.
-        truth: a hash of the listing, which changes with any image's name, split, class and boxes.
+        images: a hash of the listing without its boxes, which changes with any image's name, split and class.
+        truth: a hash of its boxes.
         samples: a hash of the content of some images' files, by image, spread over the listing.
     """
 
     files: pa.Table
     root: Mapping[str, Any]
     annotations: Mapping[str, str]
+    images: str
     truth: str
     samples: Mapping[str, str]
 
     @property
     def details(self) -> dict[str, Any]:
         """What is kept of it beside the columns of `FILES`."""
-        return {name: getattr(self, name) for name in ("root", "annotations", "truth", "samples")}
+        return {name: getattr(self, name) for name in ("root", "annotations", "images", "truth", "samples")}
 
     @property
     def digest(self) -> str:
-        """16 hex digits that change with the listing, and with any file's size or time, wherever they lie."""
-        return hashlib.sha256(f"{self.truth} {_digest(self.files)}".encode()).hexdigest()[:16]
+        """16 hex digits that change with the images listed, and with any file's size or time, wherever they lie.
+
+        Not with the ground truth: no pseudo box and no network is made of it, so that whoever fixes an annotation
+        need not make them again.
+        """
+        return hashlib.sha256(f"{self.images} {_digest(self.files)}".encode()).hexdigest()[:16]
 
 
 def look_at(root: str, home: str, listing: Listing) -> Source:
@@ -76,7 +82,8 @@ def look_at(root: str, home: str, listing: Listing) -> Source:
         _stat_files(root, image_ids),
         identity,
         {os.path.relpath(path, home): FOLDER if path.is_dir() else _hash(path) for path in listing.annotations},
-        _digest(listing.images),
+        _digest(listing.images.drop_columns(["gt_boxes"])),
+        _digest(listing.images.select(["gt_boxes"])),
         {image_id: _hash(Path(root, image_id)) for image_id in _spread(image_ids)},
     )
 

@@ -54,4 +54,9 @@ def read_scores(run_dir: RunDir) -> pa.Table:
 
 def _fingerprints(run_dir: RunDir) -> dict[str, str]:
     made_by = {name: run_dir.stage(name).made_by() for name in _INPUTS}
-    return {name: provenance.fingerprint for name, provenance in made_by.items() if provenance is not None}
+    # The ground truth is no part of the catalog's fingerprint, because nothing but scores is made of it.
+    return {
+        name: " ".join(filter(None, (provenance.fingerprint, provenance.details.get("truth"))))
+        for name, provenance in made_by.items()
+        if provenance is not None
+    }

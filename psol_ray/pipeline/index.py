@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from rich.text import Text
 
 from psol_ray.catalog.changes import find_changes
+from psol_ray.catalog.coordinates import boxes_in_pixels
 from psol_ray.catalog.headers import AWAY, read_sizes
 from psol_ray.catalog.layouts import list_data
 from psol_ray.catalog.listing import Listing, build_catalog
@@ -70,11 +71,12 @@ def check(context: Context) -> None:
 
 def _depends_on(data: DataConfig) -> dict[str, Any]:
     """The settings that the catalog depends on, by name."""
-    return {"layout": data.layout}
+    coordinates = {} if data.coordinates is None else {"coordinates": data.coordinates}
+    return {"layout": data.layout, **coordinates}
 
 
 def _check_settings(stage: StageDir, made_before: Provenance, data: DataConfig) -> None:
-    if "truth" not in made_before.details:
+    if "images" not in made_before.details:
         raise UserError(
             f"{stage.path}: found a catalog that does not say what it was made from, expected one of this version;"
             " use another run_dir, or --overwrite to make it anew"
@@ -112,6 +114,8 @@ def _make(context: Context, made_by: Provenance, root: str, listing: Listing, so
     with context.making(made_by) as work:
         if not sized:
             table, files = _with_sizes(context, root, table, files)
+        layout = "folder" if context.config.data.layout == "demo" else context.config.data.layout
+        table = boxes_in_pixels(table, layout, context.config.data)
         for name in FILES.names:
             table = table.append_column(FILES.field(name), files.column(name))
         work.stage.write_part("part-00000", table, work.made_by)

@@ -68,7 +68,6 @@ def test_a_root_is_what_it_is_and_not_how_it_is_spelt(root: Path, monkeypatch: p
         pytest.param(lambda root: (root / "val/dog/3.jpg").rename(root / "val/dog/4.jpg"), id="renamed"),
         pytest.param(lambda root: write(root / "train/cat/2.jpg", "longer than before"), id="another size"),
         pytest.param(lambda root: os.utime(root / "train/cat/2.jpg", ns=(0, 0)), id="another time"),
-        pytest.param(lambda root: (root / "boxes.csv").unlink(), id="other boxes"),
     ],
 )
 def test_the_digest_changes_with_the_data(root: Path, change: object) -> None:
@@ -76,6 +75,14 @@ def test_the_digest_changes_with_the_data(root: Path, change: object) -> None:
     assert digest(root) == before
     change(root)  # type: ignore[operator]
     assert digest(root) != before
+
+
+def test_the_truth_is_apart_because_no_box_and_no_network_is_made_of_it(root: Path) -> None:
+    before = look(root)
+    (root / "boxes.csv").unlink()
+    after = look(root)
+    assert (after.digest, after.images) == (before.digest, before.images)
+    assert after.truth != before.truth
 
 
 def test_the_digest_is_the_same_wherever_the_data_lie(root: Path) -> None:

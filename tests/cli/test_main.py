@@ -118,17 +118,16 @@ class TestAfterIndex:
         (tmp_path / "weights.pth").write_bytes(b"no weights")
         assert "cannot be read" in psol.complaint("boxes", "--boxes.weights", str(tmp_path / "weights.pth"))
 
-    def test_another_configuration_in_the_same_folder(self, psol: Psol, root: Path, tmp_path: Path) -> None:
-        root.rename(tmp_path / "moved")
-        moved = ("--data.root", str(tmp_path / "moved"))
-        complaint = psol.complaint("index", *moved, *IN_PROCESS)
+    def test_another_configuration_in_the_same_folder(self, psol: Psol) -> None:
+        other = ("--data.coordinates", "pixels")
+        complaint = psol.complaint("index", *other, *IN_PROCESS)
         assert "found " in complaint
         assert "expected " in complaint
         assert "--overwrite" in complaint
         found, expected = (complaint.split(word)[1][:16] for word in ("found ", "expected "))
         assert len({found, expected}) == 2
         assert all(int(fingerprint, 16) for fingerprint in (found, expected))
-        assert psol("index", *moved, *IN_PROCESS, "--overwrite") == 0
+        assert psol("index", *other, *IN_PROCESS, "--overwrite") == 0
 
     @pytest.mark.usefixtures("cluster")
     def test_more_workers_than_the_machine_has(self, psol: Psol) -> None:

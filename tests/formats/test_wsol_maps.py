@@ -15,7 +15,7 @@ from psol_ray.formats.wsol_maps import box_of_map, read, write
 from psol_ray.geometry.boxes import iou
 from psol_ray.tables.schemas import CATALOG, PREDICTIONS, box_columns, boxes_array
 
-from .synthetic import NAMES, catalog_of, make_catalog
+from .synthetic import NAMES, catalog_of, make_catalog, table_of
 
 
 def draw(*rows: str) -> NDArray[np.float64]:
@@ -189,3 +189,11 @@ def test_what_cannot_be_read_is_told_in_one_sentence(tmp_path: Path, files: dict
     with pytest.raises(UserError, match=re.escape(complaint)) as refusal:
         read_boxes("wsol_maps", str(tmp_path), make_catalog())
     assert "\n" not in str(refusal.value)
+
+
+def test_a_name_that_leaves_no_room_for_npy_is_refused(tmp_path: Path) -> None:
+    long = "x" * 248
+    catalog = catalog_of((f"a/{long}.jpg", 0, "cat", 9, 9))
+    with pytest.raises(UserError, match=r"wsol_maps: 1 image .* named by more than 251 bytes, to which .npy cannot"):
+        write(tmp_path / "out", catalog, table_of(**{f"a/{long}": [0.0, 0.0, 9.0, 9.0]}))
+    assert list(tmp_path.iterdir()) == []
