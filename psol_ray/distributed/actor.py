@@ -1,5 +1,6 @@
 """The actor around every worker: it unpacks images, finds their files, reports progress and writes parts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from psol_ray.distributed.packed import unpack
@@ -24,9 +25,29 @@ class PartActor:
         self._worker = make_worker(resources)
         self._data_root, self._writer, self._tracker = data_root, writer, tracker
 
-    def run(self, method: str, name: str, packed: bytes, *arguments: Any) -> Any:
-        """Do one job; returns what is for the driver, None where parts were written."""
-        images = unpack(packed)
-        progress = throttled(lambda done: self._tracker.update(name, done), len(images))
-        task = Task(name, images, image_paths(self._data_root, images), progress)
-        return perform(self._worker, method, task, arguments, self._writer)
+    def run(
+        self,
+        method: str,
+        name: str,
+        packed: bytes,
+        *arguments: Any,
+        left_out: Sequence[str] = (),
+        careful: bool = False,
+    ) -> Any:
+        """Do one job; returns what is for the driver, None where parts were written.
+
+        Args:
+            method, arguments: what to call of the worker.
+            name: the job's.
+            packed: its catalog rows.
+            left_out: images that are not to be opened.
+            careful: report every batch, because it may be the last.
+        """
+        images, not_opened = unpack(packed), frozenset(left_out)
+
+        def report(done: int) -> None:
+            self._tracker.update(name, done)
+
+        paths = image_paths(self._data_root, images, not_opened)
+        task = Task(name, images, paths, report if careful else throttled(report, len(images)))
+        return perform(self._worker, method, task, arguments, self._writer, not_opened)

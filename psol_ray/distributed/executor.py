@@ -42,16 +42,18 @@ class RayExecutor:
         """See `Executor.num_workers`."""
         return self._plan.num_workers
 
-    def run_parts(self, run: PartRun) -> None:
+    def run_parts(self, run: PartRun) -> Sequence[str]:
         """See `Executor.run_parts`."""
         plan = self._plan
         with tracked(run.title, run.total, run.total - run.num_images) as tracker:
-            run_pool(
+            return run_pool(
                 _actor_starter(run, tracker),
                 plan,
                 run.jobs,
                 jobs_per_worker=JOBS_PER_WORKER,
                 on_done=lambda job: tracker.set_note(run.describe(job)),
+                left_out=run.left_out,
+                images_done=tracker.images_done,
             )
 
     def read_sizes(self, root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
