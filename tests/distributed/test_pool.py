@@ -1,25 +1,31 @@
 """The pool's promises, kept by actors that write files, die, raise and hang."""
 
+import itertools
+import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import ray
 from ray.exceptions import ActorDiedError, RayTaskError, UnserializableException
+from synthetic.tables import catalog_of, image
 
-from psol_ray.distributed import pool
+from psol_ray.distributed import patience, pool
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.pool import PoolStats, run_pool
 from psol_ray.distributed.shares import Share
-from psol_ray.errors import UserError
+from psol_ray.errors import ImagesAway, UserError
+from psol_ray.tables import RunDir
 from psol_ray.work.jobs import Job, Resources
+from psol_ray.work.left_out import LeftOut
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -42,12 +48,18 @@ def actor_factory(
         def __init__(self) -> None:
             starting()
 
-        def run(self, method: str, name: str, packed: bytes) -> int:
+        # Without annotations, which would have to be imported where this is unpickled.
+        def run(self, method, name, packed, left_out=(), careful=False):  # type: ignore[no-untyped-def]
             assert method == "process"
             assert packed
             with open(folder / "begun", "a") as log:
                 log.write(name + "\n")
-            behaviour(folder, name)
+            if careful:
+                (folder / f"{name}.careful").touch()
+            if left_out:
+                (folder / f"{name}.without").write_text(" ".join(left_out))
+            else:
+                behaviour(folder, name)
             (folder / f"{name}.done").touch()
             return os.getpid()
 
@@ -62,7 +74,7 @@ def plan(num_workers: int) -> WorkerPlan:
 
 
 def job(name: str, cost: int = 1, **more: Any) -> Job:
-    return Job(name, pa.table({"image_id": [name] * cost}), **more)
+    return Job(name, catalog_of(*[image(name)] * cost), **more)
 
 
 def jobs(*names: str) -> list[Job]:
@@ -135,6 +147,8 @@ def test_a_job_whose_actor_was_killed_is_done_again(tmp_path: Path) -> None:
     run_pool(actor_factory(tmp_path, die_once_on_b), plan(1), jobs("a", "b", "c"))
     assert done(tmp_path) == {"a", "b", "c"}
     assert begun(tmp_path).count("b") == 2
+    # Where it dies again, what it has reported last says most of the cause.
+    assert [path.stem for path in tmp_path.glob("*.careful")] == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -357,3 +371,100 @@ def test_an_environment_that_cannot_be_made_is_no_death(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Ray failed, and would fail again \(RuntimeEnvSetupError") as raised:
         run_pool(make, plan(1), jobs("a"))
     assert "\n" not in str(raised.value)
+
+
+def test_a_part_that_is_set_aside_is_done_without_its_images_where_it_is_to_be_skipped(tmp_path: Path) -> None:
+    left_out = LeftOut(RunDir(str(tmp_path)).stage("boxes"), 9, skip=True)
+    run_pool(
+        actor_factory(tmp_path, die_on_b),
+        plan(1),
+        [job("b", 2), job("a", 1)],
+        left_out=left_out,
+        images_done=lambda: {"b": 1},
+    )
+    assert done(tmp_path) == {"a", "b"}
+    assert (tmp_path / "b.without").read_text() == "b b"
+    (record,) = json.loads((tmp_path / "boxes" / "set_aside.json").read_text())
+    assert record["part"] == "b"
+    assert [death["images_done"] for death in record["deaths"]] == [1, 1, 1]
+    assert all("exit" in death["cause"].lower() for death in record["deaths"])
+    assert {death["host"] for death in record["deaths"]} == {socket.gethostname()}
+
+
+def away_on_first_node(folder: Path, _: str) -> None:
+    """Every image is away on the node of the first actor that there was."""
+    first = folder / "first"
+    with suppress(FileExistsError), first.open("x") as file:
+        file.write(str(os.getpid()))
+    while not (owner := first.read_text()):
+        time.sleep(0.01)
+    if owner == str(os.getpid()):
+        raise ImagesAway(["a.jpg"], "No such file or directory")
+
+
+def test_a_job_whose_images_are_away_is_done_on_another_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Each actor takes itself for a node of its own.
+    monkeypatch.setattr(pool, "_where", lambda _: (str(os.getpid()), f"host-{os.getpid()}"))
+    hosts = run_pool(actor_factory(tmp_path, away_on_first_node), plan(2), jobs("a", "b", "c", "d"))
+    assert done(tmp_path) == {"a", "b", "c", "d"}
+    blind = (tmp_path / "first").read_text()
+    assert f"host-{blind}" not in hosts
+    assert len(hosts) == 1
+    told = capsys.readouterr().err
+    assert told.count(f"On host-{blind} 1 images cannot be opened (a.jpg: No such file or directory)") == 1
+
+
+def test_a_job_whose_images_are_away_on_every_node_is_done_without_them_or_ends_the_run(tmp_path: Path) -> None:
+    def away(_: Path, name: str) -> None:
+        if name == "b":
+            raise ImagesAway([name], "No such file or directory")
+
+    with pytest.raises(UserError, match=rf"1 of 9 images cannot be opened on {socket.gethostname()} \(b: No such"):
+        run_pool(actor_factory(tmp_path, away), plan(2), jobs("a", "b", "c"), left_out=LeftOut(None, 9, 0.1))
+    run_pool(actor_factory(tmp_path, away), plan(2), jobs("a", "b", "c"), left_out=LeftOut(None, 9, 0.2))
+    assert done(tmp_path) == {"a", "b", "c"}
+    assert (tmp_path / "b.without").read_text() == "b"
+
+
+def test_a_job_that_only_meets_images_of_others_that_are_away_is_done_again(tmp_path: Path) -> None:
+    def meet_once(folder: Path, name: str) -> None:
+        if name == "b" and begun(folder).count("b") < 3:
+            raise ImagesAway([], "No such file or directory")
+
+    run_pool(actor_factory(tmp_path, meet_once), plan(1), jobs("a", "b", "c"))
+    assert done(tmp_path) == {"a", "b", "c"}
+    assert not list(tmp_path.glob("*.without"))
+
+
+def test_what_a_frozen_actor_alone_may_do_is_done_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def freeze_once(folder: Path, name: str) -> None:
+        if name == "a" and not (folder / "frozen").exists():
+            (folder / "frozen").touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    monkeypatch.setattr(pool, "FROZEN_SECONDS", 1.0)
+    monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(patience, "_QUIET_SECONDS", 0.5)
+    piece = job("a", 9, then=lambda _: [])  # not given twice
+    run_pool(actor_factory(tmp_path, freeze_once), plan(2), [piece, job("b")], images_done=lambda: {"a": 5})
+    assert done(tmp_path) == {"a", "b"}
+    assert begun(tmp_path).count("a") == 2
+    assert f"A worker on {socket.gethostname()} has not got on with a for " in capsys.readouterr().err
+
+
+def test_an_actor_that_gets_on_slowly_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def take_time(_: Path, name: str) -> None:
+        time.sleep(1.5 if name == "a" else 0)
+
+    monkeypatch.setattr(pool, "FROZEN_SECONDS", 0.7)
+    monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.1)
+    stats, counts = PoolStats(), itertools.count()
+    piece = job("a", 9, then=lambda _: [])
+    make = actor_factory(tmp_path, take_time)
+    run_pool(make, plan(2), [piece, job("b")], images_done=lambda: {"a": next(counts)}, stats=stats)
+    assert stats.lost_at == []
+    assert begun(tmp_path).count("a") == 1
