@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from psol_ray.images.batch import Decoder
 from psol_ray.images.batches import decode_what_is_here
 from psol_ray.images.prefetch import prefetch
 from psol_ray.training.training_set import TrainingSet
+from psol_ray.training.unusable import Unusable
 
 __all__ = ["StepBatches", "TrainingBatch", "TrainingLoader"]
 
@@ -31,6 +32,8 @@ class TrainingBatch:
     boxes_N4: torch.Tensor | None
     labels_N: torch.Tensor
     ok_N: torch.Tensor
+    unusable: Unusable = field(default_factory=Unusable)
+    """How many of them are not ok, and why."""
 
 
 StepBatches = list[TrainingBatch]
@@ -121,12 +124,14 @@ class TrainingLoader:
         decoded, away = decode_what_is_here(self._decoder, paths, np.array(regions), np.array(flips))
         gone = {image_id for image_id, path in zip(image_ids, paths, strict=True) if path in away}
         self.away = self.away.difference(image_ids) | gone
+        num_away = sum(path in away for path in paths)
         device = decoded.images_NHWC.device
         batch = TrainingBatch(
             images_NHWC=decoded.images_NHWC,
             boxes_N4=_move(np.array(boxes, np.float32), device) if boxes else None,
             labels_N=_move(self._training_set.labels_N[rows], device),
             ok_N=_move(decoded.ok_N, device),
+            unusable=Unusable(num_away, int((~decoded.ok_N).sum()) - num_away),
         )
         return batch, ends_step
 

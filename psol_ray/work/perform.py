@@ -1,6 +1,7 @@
 """One job by one worker: find the files, call the method, write the parts."""
 
 import os
+import stat
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -108,6 +109,8 @@ def why_away(path: str) -> str:
         # A pipe would be waited for.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                return "no regular file"
             os.read(file, 1)
         finally:
             os.close(file)

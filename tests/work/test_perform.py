@@ -165,8 +165,8 @@ def test_why_a_file_is_away_as_the_operating_system_says(tmp_path: Path) -> None
         "file": "",
         "link": "No such file or directory",
         "loop": "Too many levels of symbolic links",
-        "pipe": "",  # and nobody waits for it
-        "": "Is a directory",
+        "pipe": "no regular file",  # and nobody waits for it
+        "": "no regular file",
         "none": "No such file or directory",
         "file/x": "Not a directory",
         "too long": "File name too long",
