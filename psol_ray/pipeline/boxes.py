@@ -47,13 +47,8 @@ def boxes(context: Context) -> None:
         stages = _claim(context, others)
         classes = _by_part(context.catalog())
         missing = {part for stage in (work.stage, *stages.values()) for part in stage.missing(classes)}
-        todo = [part for part in classes if part in missing]
-        left_out = LeftOut.resume(
-            work.stage,
-            sum(map(len, classes.values())),
-            context.config.data.max_unreadable,
-            skip=context.skip,
-            todo=[classes[part] for part in todo],
+        left_out, todo = LeftOut.resume(
+            work.stage, classes, missing, context.config.data.max_unreadable, skip=context.skip
         )
         hosts: Sequence[str] = ()
         if todo:

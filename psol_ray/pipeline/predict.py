@@ -33,16 +33,12 @@ def predict(context: Context) -> None:
         # Without ground truth, which no worker is to see.
         images = context.catalog().filter(pc.field("split") == TEST).drop_columns(["gt_boxes"]).sort_by("image_id")
         jobs = _jobs(images)
-        todo = [jobs[name] for name in work.stage.missing(jobs)]
-        left_out = LeftOut.resume(
-            work.stage,
-            len(images),
-            context.config.data.max_unreadable,
-            skip=context.skip,
-            todo=[job.images for job in todo],
+        parts = {name: job.images for name, job in jobs.items()}
+        left_out, todo = LeftOut.resume(
+            work.stage, parts, work.stage.missing(jobs), context.config.data.max_unreadable, skip=context.skip
         )
-        hosts = _run(context, work, loaded, todo, left_out) if todo else ()
-        _summarize(work, images, {name: job.images for name, job in jobs.items()}, left_out, hosts)
+        hosts = _run(context, work, loaded, [jobs[name] for name in todo], left_out) if todo else ()
+        _summarize(work, images, parts, left_out, hosts)
 
 
 def provenance(context: Context) -> Provenance:

@@ -89,15 +89,13 @@ class Trainer:
         """
         unusable = sum((batch.unusable for batch in batches), Unusable())
         self._unusable.append(unusable)
-        if num_workers() == 1 and unusable.total == sum(len(batch.labels_N) for batch in batches):
-            # Of several workers none knows it of the others; `take_losses` tells.
-            self._losses.append(torch.zeros((), device=batches[0].labels_N.device))
-            self._schedule.step()
-            return
+        # Of several workers none knows it of the others, and `take_losses` tells.
+        is_empty = num_workers() == 1 and unusable.total == sum(len(batch.labels_N) for batch in batches)
         self._wrapped.train()
+        # A weight without a gradient is left alone: it does not decay, nor go on by its momentum.
         self._optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=batches[0].labels_N.device)
-        for i, batch in enumerate(batches):
+        for i, batch in enumerate(() if is_empty else batches):
             with self._alone(i + 1 < len(batches)):
                 with self._autocast():
                     outputs = self._wrapped(batch.images_NHWC)
@@ -108,7 +106,7 @@ class Trainer:
         self.learning_rate = float(self._optimizer.param_groups[0]["lr"])
         self._optimizer.step()
         self._schedule.step()
-        if self._average is not None:
+        if self._average is not None and not is_empty:
             self._average.update_parameters(self.network)
         self._losses.append(total)
 

@@ -54,8 +54,8 @@ def check_away(
     which = f" ({abbreviate(found)})" if found else ""
     raise UserError(
         f"{num_away:,} of {num_images:,} {what} cannot be opened{where}{which}, and data.max_unreadable lets training"
-        f" go on without a share of {max_share:g}; mount their folder there or put them back, and the same command goes on"
-        " from the last checkpoint"
+        f" go on without a share of {max_share:.2g}; mount their folder there or put them back, and the same command"
+        " goes on from the last checkpoint"
     )
 
 

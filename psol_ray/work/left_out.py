@@ -4,7 +4,7 @@ What it goes on without is written down before it does, so that a run that is in
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,13 +45,32 @@ class LeftOut:
 
     @classmethod
     def resume(
-        cls, stage: StageDir, total: int, max_share: float, *, skip: bool, todo: Sequence[pa.Table] = ()
-    ) -> "LeftOut":
-        """Go on with what an earlier run has left out, but for the images `todo`, which are tried anew."""
+        cls, stage: StageDir, parts: Mapping[str, pa.Table], missing: Collection[str], max_share: float, *, skip: bool
+    ) -> tuple["LeftOut", list[str]]:
+        """Go on with what an earlier run has left out, which is tried again: its images may be back.
+
+        Args:
+            stage: not complete yet.
+            parts: the images of each of its parts, by name.
+            missing: parts that are not there yet.
+            max_share: see above.
+            skip: see above; without, parts are tried again that were left out because they were set aside.
+
+        Returns:
+            that, and which parts are to be made.
+        """
         found = json.loads(stage.read_text(_FILE) or "{}")
-        again = {image_id for images in todo for image_id in images.column("image_id").to_pylist()}
-        away = {image_id: why for image_id, why in found.get("away", {}).items() if image_id not in again}
-        return cls(stage, total, max_share, skip, away, set(found.get("set_aside", ())) - again)
+        left_out = cls(stage, sum(map(len, parts.values())), max_share, skip)
+        away, aside = found.get("away", {}), found.get("set_aside", [])
+        again = {*away, *(() if skip else aside)}
+        todo = [
+            name
+            for name, images in parts.items()
+            if name in missing or (again and not again.isdisjoint(images.column("image_id").to_pylist()))
+        ]
+        made_anew = {image_id for name in todo for image_id in parts[name].column("image_id").to_pylist()}
+        left_out.set_aside = set(aside) - made_anew
+        return left_out, todo
 
     def of(self, images: pa.Table) -> list[str]:
         """Which of these images are not to be opened."""

@@ -43,13 +43,18 @@ def test_by_default_not_one_image_may_be_away() -> None:
         LeftOut().add_away(away("a"))
 
 
-def test_a_run_that_goes_on_knows_what_was_left_out_of_parts_that_are_done(stage: StageDir) -> None:
-    LeftOut(stage, 8, max_share=0.5).add_away(away("a", "b", "h"))
-    left_out = LeftOut.resume(stage, 8, 0.5, skip=False, todo=[IMAGES.slice(0, 1), IMAGES.slice(7)])
-    assert left_out.of(IMAGES) == ["b.jpg"]  # the others are looked for again
-    left_out.add_away(away("c", "d", "e"))
-    with pytest.raises(UserError, match="5 of 8 images"):
-        left_out.add_away(away("f"))
+def test_a_run_that_goes_on_makes_parts_anew_that_lack_images(stage: StageDir) -> None:
+    parts = {name: IMAGES.slice(2 * i, 2) for i, name in enumerate(["part-ab", "part-cd", "part-ef", "part-gh"])}
+    earlier = LeftOut(stage, 8, max_share=0.5, skip=True)
+    earlier.add_away(away("a"))
+    earlier.add_set_aside(Job("part-cd", parts["part-cd"]), {})
+    left_out, todo = LeftOut.resume(stage, parts, ["part-gh"], 0.5, skip=True)
+    assert todo == ["part-ab", "part-gh"]
+    assert left_out.of(IMAGES) == ["c.jpg", "d.jpg"]
+    left_out.add_away(away("b", "g", "h", "a"))  # what was away before does not count twice
+    left_out, todo = LeftOut.resume(stage, parts, [], 0.5, skip=False)
+    assert todo == ["part-ab", "part-cd", "part-gh"]
+    assert left_out.of(IMAGES) == []
 
 
 def test_the_sentence_counts_those_whose_rows_say_nothing(stage: StageDir) -> None:
@@ -71,7 +76,7 @@ def test_a_part_that_was_set_aside_is_written_down_and_left_out_where_it_is_to_b
     assert left_out.add_set_aside(job, record)
     assert left_out.of(IMAGES) == ["a.jpg", "b.jpg", "c.jpg"]
     assert not left_out.add_set_aside(job, record)  # it dies also with none of them opened
-    (gap,) = LeftOut.resume(stage, 8, 0, skip=False).gaps(["a.jpg", "b.jpg"])
+    (gap,) = left_out.gaps(["a.jpg", "b.jpg"])
     assert gap == (
         "boxes: 2 of 8 images are of parts that were set aside because their workers died (a.jpg, b.jpg);"
         f" {stage.path}/set_aside.json has the causes, mend them and run `psol boxes --overwrite`"
