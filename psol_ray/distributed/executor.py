@@ -1,7 +1,9 @@
 """Runs workers on a Ray cluster: a pool of actors, Ray Train for trainings, tasks for headers."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +19,7 @@ from psol_ray.distributed.pool import run_pool
 from psol_ray.distributed.progress import RemoteTracker, tracked
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.slots import scheduling_strategy
+from psol_ray.errors import UserError
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Resources
 
@@ -66,10 +69,30 @@ class RayExecutor:
         # Late: Ray Train and torch take seconds to import, and only a training needs them.
         from psol_ray.distributed.train import check_batch, train
 
-        plan = self._plan
-        check_batch(setup.made_by.stage, setup.config.batch_size, plan)
+        check_batch(setup.made_by.stage, setup.config.batch_size, self._plan)
         with tracked(title, setup.num_images) as tracker:
-            train(setup, plan, tracker, self._config.max_failures)
+            train(setup, self._plan_training, tracker, self._config.max_failures)
+
+    def _plan_training(self, is_again: bool) -> WorkerPlan:
+        """As many workers as were asked for; `is_again`, because machines may be gone, as many as there is room for.
+
+        Raises:
+            UserError: not even `min_workers` are left, or none with a GPU where there was one.
+        """
+        try:
+            plan = plan_workers(self._config)
+        except UserError:
+            if not is_again:
+                raise
+            plan = plan_workers(replace(self._config, workers=None))
+        if self._plan.num_gpus and not plan.num_gpus:
+            raise UserError(
+                "the machines with GPUs are gone from the cluster; the same command goes on from the last checkpoint"
+                " once they are back"
+            )
+        if is_again and plan.num_workers != self._plan.num_workers:
+            print(f"training goes on with {plan.num_workers} workers, of {self._plan.num_workers}", file=sys.stderr)
+        return plan
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:

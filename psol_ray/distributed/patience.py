@@ -10,7 +10,6 @@ __all__ = ["FROZEN_SECONDS", "Pulse", "Teller"]
 # A worker that nothing was heard of for so long is frozen, where somebody else has time for its jobs. A batch takes
 # seconds, and minutes from a storage that is asleep.
 FROZEN_SECONDS = 300.0
-# What is waited for is not worth a word before.
 _QUIET_SECONDS = 60.0
 
 
@@ -39,13 +38,14 @@ class Pulse:
 
 @dataclass
 class Teller:
-    """Says on stderr what is waited for, each thing once a minute."""
+    """Says on stderr what is waited for, each thing once a minute; what takes less than `quiet_s` is not worth it."""
 
+    quiet_s: float = _QUIET_SECONDS
     _told_at: dict[str, float] = field(default_factory=dict)
 
     def tell(self, what: str, seconds: float, rest: str) -> None:
         """Say `WHAT for 60 s; REST`, unless that is short, or was said within the last minute."""
         now = time.monotonic()
-        if seconds >= _QUIET_SECONDS and now - self._told_at.get(what, float("-inf")) >= _QUIET_SECONDS:
+        if seconds >= self.quiet_s and now - self._told_at.get(what, float("-inf")) >= _QUIET_SECONDS:
             self._told_at[what] = now
             print(f"{what} for {seconds:.0f} s; {rest}", file=sys.stderr)
