@@ -5,6 +5,7 @@ from typing import Any
 
 from psol_ray.distributed.packed import unpack
 from psol_ray.distributed.progress import RemoteTracker
+from psol_ray.errors import ImagesAway
 from psol_ray.work.jobs import Resources, Task, WorkerFactory
 from psol_ray.work.perform import PartWriter, image_paths, perform, throttled
 
@@ -34,7 +35,8 @@ class PartActor:
         left_out: Sequence[str] = (),
         careful: bool = False,
     ) -> Any:
-        """Do one job; returns what is for the driver, None where parts were written.
+        """Do one job; returns what is for the driver, None where parts were written, and `ImagesAway` where its images
+        are: raised, it would be printed by Ray with its traceback, should the driver not come to ask for it.
 
         Args:
             method, arguments: what to call of the worker.
@@ -50,4 +52,7 @@ class PartActor:
 
         paths = image_paths(self._data_root, images, not_opened)
         task = Task(name, images, paths, report if careful else throttled(report, len(images)))
-        return perform(self._worker, method, task, arguments, self._writer, not_opened)
+        try:
+            return perform(self._worker, method, task, arguments, self._writer, not_opened)
+        except ImagesAway as away:
+            return away

@@ -1,7 +1,7 @@
 """Which of Ray's errors mean that an actor is gone, and its job has to be done again by another.
 
     RayError
-    ├── RayTaskError                    the job's own code raised, and would raise again; but `ImagesAway` elsewhere
+    ├── RayTaskError                    the job's own code raised, and would raise again
     ├── RayActorError
     │   ├── ActorDiedError              * its process ended; with `actor_init_failed` its constructor raised instead
     │   └── ActorUnavailableError       * its node does not answer; it may live, so it is killed
@@ -45,9 +45,9 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from psol_ray.errors import ImagesAway, UserError
+from psol_ray.errors import UserError
 
-__all__ = ["cause_of", "images_away", "is_actor_gone", "raise_failure"]
+__all__ = ["cause_of", "is_actor_gone", "raise_failure"]
 
 _GONE = (
     ActorDiedError,
@@ -67,12 +67,6 @@ def is_actor_gone(error: RayError) -> bool:
     """Whether another actor may do what this one did not."""
     # By identity: classes that are not on the list are derived from some that are.
     return type(error) in _GONE and not getattr(error, "actor_init_failed", False)
-
-
-def images_away(error: RayError) -> ImagesAway | None:
-    """The images that the actor could not open, if it was that."""
-    cause = getattr(error, "cause", None)
-    return cause if isinstance(error, RayTaskError) and isinstance(cause, ImagesAway) else None
 
 
 def cause_of(error: RayError) -> str:

@@ -28,7 +28,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
 from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.distributed.failures import cause_of, images_away, is_actor_gone, raise_failure
+from psol_ray.distributed.failures import cause_of, is_actor_gone, raise_failure
 from psol_ray.distributed.packed import pack
 from psol_ray.distributed.patience import FROZEN_SECONDS, Pulse, Teller
 from psol_ray.distributed.queue import MAX_DEATHS, Death, JobQueue
@@ -110,7 +110,7 @@ def run_pool(
     Args:
         start_actor: starts an actor with these resources, on this node if one is named. It has a method
             `run(method, name, packed_images, *arguments)`, which may be told the images that it is to leave out as
-            `left_out`, and to be `careful` to report every batch.
+            `left_out`, and to be `careful` to report every batch; it returns `ImagesAway` where it cannot open some.
         plan: how many workers there are to be, and where.
         jobs: what to do.
         jobs_per_worker: the most it holds: one running, the others queued.
@@ -280,9 +280,6 @@ class _Pool:
         try:
             value = ray.get(answer)
         except RayError as error:
-            if (away := images_away(error)) is not None:
-                self._take_back(worker, worker.jobs.pop(answer), away)
-                return
             if not is_actor_gone(error):
                 raise_failure(error)
             self._replace(worker, cause_of(error))
@@ -295,7 +292,9 @@ class _Pool:
             self._start_workers()
             return
         job = worker.jobs.pop(answer)
-        if self._is_unfinished(job):
+        if isinstance(value, ImagesAway):
+            self._take_back(worker, job, value)
+        elif self._is_unfinished(job):
             self.hosts.add(worker.host)
             self.queue.finish(job, worker, value)
             self.stats.jobs_done += 1
@@ -304,7 +303,6 @@ class _Pool:
 
     def _take_back(self, worker: _Worker, job: Job, away: ImagesAway) -> None:
         """The job's images, or those of its neighbour, are away there: have it done elsewhere, or without them."""
-        worker.pulse.beat()
         held = {job for other in self.workers for job in other.jobs.values()}
         if not self._is_unfinished(job) or job in held:
             return
@@ -321,7 +319,8 @@ class _Pool:
                 self.blind.add(worker.node)
                 print(f"On {worker.host} {away}; what cannot be opened there is done elsewhere", file=sys.stderr)
             return
-        self.left_out.add_away(away, {worker.host})
+        tried = self.queue.away_on(job)
+        self.left_out.add_away(away, {other.host for other in self.workers if other.node in tried})
         self.queue.look_again(job)
 
     def _look_after_silent(self) -> None:

@@ -1,6 +1,5 @@
 """The pool's promises, kept by actors that write files, die, raise and hang."""
 
-import itertools
 import json
 import os
 import signal
@@ -32,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("cluster")
 # Workers cannot import tests.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
-Behaviour = Callable[[Path, str], None]
+Behaviour = Callable[[Path, str], Any]
 
 
 def actor_factory(
@@ -58,8 +57,8 @@ def actor_factory(
                 (folder / f"{name}.careful").touch()
             if left_out:
                 (folder / f"{name}.without").write_text(" ".join(left_out))
-            else:
-                behaviour(folder, name)
+            elif (answer := behaviour(folder, name)) is not None:
+                return answer
             (folder / f"{name}.done").touch()
             return os.getpid()
 
@@ -391,15 +390,14 @@ def test_a_part_that_is_set_aside_is_done_without_its_images_where_it_is_to_be_s
     assert {death["host"] for death in record["deaths"]} == {socket.gethostname()}
 
 
-def away_on_first_node(folder: Path, _: str) -> None:
+def away_on_first_node(folder: Path, _: str) -> Any:
     """Every image is away on the node of the first actor that there was."""
     first = folder / "first"
     with suppress(FileExistsError), first.open("x") as file:
         file.write(str(os.getpid()))
     while not (owner := first.read_text()):
         time.sleep(0.01)
-    if owner == str(os.getpid()):
-        raise ImagesAway(["a.jpg"], "No such file or directory")
+    return ImagesAway(["a.jpg"], "No such file or directory") if owner == str(os.getpid()) else None
 
 
 def test_a_job_whose_images_are_away_is_done_on_another_node(
@@ -417,9 +415,8 @@ def test_a_job_whose_images_are_away_is_done_on_another_node(
 
 
 def test_a_job_whose_images_are_away_on_every_node_is_done_without_them_or_ends_the_run(tmp_path: Path) -> None:
-    def away(_: Path, name: str) -> None:
-        if name == "b":
-            raise ImagesAway([name], "No such file or directory")
+    def away(_: Path, name: str) -> Any:
+        return ImagesAway([name], "No such file or directory") if name == "b" else None
 
     with pytest.raises(UserError, match=rf"1 of 9 images cannot be opened on {socket.gethostname()} \(b: No such"):
         run_pool(actor_factory(tmp_path, away), plan(2), jobs("a", "b", "c"), left_out=LeftOut(None, 9, 0.1))
@@ -429,9 +426,9 @@ def test_a_job_whose_images_are_away_on_every_node_is_done_without_them_or_ends_
 
 
 def test_a_job_that_only_meets_images_of_others_that_are_away_is_done_again(tmp_path: Path) -> None:
-    def meet_once(folder: Path, name: str) -> None:
-        if name == "b" and begun(folder).count("b") < 3:
-            raise ImagesAway([], "No such file or directory")
+    def meet_once(folder: Path, name: str) -> Any:
+        meets = name == "b" and begun(folder).count("b") < 3
+        return ImagesAway([], "No such file or directory") if meets else None
 
     run_pool(actor_factory(tmp_path, meet_once), plan(1), jobs("a", "b", "c"))
     assert done(tmp_path) == {"a", "b", "c"}
@@ -454,17 +451,3 @@ def test_what_a_frozen_actor_alone_may_do_is_done_by_another(
     assert done(tmp_path) == {"a", "b"}
     assert begun(tmp_path).count("a") == 2
     assert f"A worker on {socket.gethostname()} has not got on with a for " in capsys.readouterr().err
-
-
-def test_an_actor_that_gets_on_slowly_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def take_time(_: Path, name: str) -> None:
-        time.sleep(1.5 if name == "a" else 0)
-
-    monkeypatch.setattr(pool, "FROZEN_SECONDS", 0.7)
-    monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.1)
-    stats, counts = PoolStats(), itertools.count()
-    piece = job("a", 9, then=lambda _: [])
-    make = actor_factory(tmp_path, take_time)
-    run_pool(make, plan(2), [piece, job("b")], images_done=lambda: {"a": next(counts)}, stats=stats)
-    assert stats.lost_at == []
-    assert begun(tmp_path).count("a") == 1
