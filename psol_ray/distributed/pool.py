@@ -342,6 +342,10 @@ class _Pool:
                 " once another has time",
             )
             if seconds > FROZEN_SECONDS and is_idle and not self.queue.waiting:
+                print(
+                    f"The worker on {worker.host} that did not get on with {first.name} is ended, and another does it",
+                    file=sys.stderr,
+                )
                 self._replace(worker, f"it did not get on for {seconds:.0f} s, and was ended")
                 return
 

@@ -54,6 +54,7 @@ def test_a_job_that_may_be_the_last_is_reported_batch_by_batch(tmp_path: Path) -
 
     class Tracker(ProgressTracker):
         def update(self, job: str, images: int, note: str = "") -> None:
+            super().update(job, images, note)
             reported.append(images)
 
     writer = PartWriter({"boxes": (RunDir(str(tmp_path)).stage("boxes"), Provenance("boxes", {}, {}))})

@@ -17,7 +17,7 @@ import ray
 from ray.exceptions import ActorDiedError, RayTaskError, UnserializableException
 from synthetic.tables import catalog_of, image
 
-from psol_ray.distributed import patience, pool
+from psol_ray.distributed import pool
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.pool import PoolStats, run_pool
 from psol_ray.distributed.shares import Share
@@ -445,9 +445,9 @@ def test_what_a_frozen_actor_alone_may_do_is_done_by_another(
 
     monkeypatch.setattr(pool, "FROZEN_SECONDS", 1.0)
     monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.2)
-    monkeypatch.setattr(patience, "_QUIET_SECONDS", 0.5)
     piece = job("a", 9, then=lambda _: [])  # not given twice
     run_pool(actor_factory(tmp_path, freeze_once), plan(2), [piece, job("b")], images_done=lambda: {"a": 5})
     assert done(tmp_path) == {"a", "b"}
     assert begun(tmp_path).count("a") == 2
-    assert f"A worker on {socket.gethostname()} has not got on with a for " in capsys.readouterr().err
+    told = f"The worker on {socket.gethostname()} that did not get on with a is ended, and another does it"
+    assert told in capsys.readouterr().err
