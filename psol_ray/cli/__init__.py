@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from psol_ray.cli.interrupts import INTERRUPTED, Interrupts
 from psol_ray.errors import UserError
 from psol_ray.stages import COMMANDS
 
@@ -19,26 +20,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when all is done, 2 after a mistake in the input, which is told in one sentence, 3 when what could be done is
-        done and something is left out, 130 after Ctrl-C.
+        done and something is left out, 130 after
+        Ctrl-C or another signal to end.
     """
     arguments = sys.argv[1:] if argv is None else argv
     name = f"psol {arguments[0]}" if arguments and arguments[0] in COMMANDS else "psol"
-    try:
-        # Late, and no more than the command needs: what reads settings takes a second to import, torch and Ray many.
-        if name == "psol":
-            import_module("psol_ray.cli.overview").show(arguments)
-        else:
-            gaps = _call(import_module("psol_ray.cli.parse").parse(arguments))
-            for gap in gaps:
-                print(f"{name}: done, but not whole: {gap}", file=sys.stderr)
-            return 3 if gaps else 0
-    except UserError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    with Interrupts(f"{name}: interrupted; the same command goes on from here") as interrupts:
+        try:
+            return _run(name, arguments)
+        except BaseException as error:
+            # Ray ends the process itself while it starts, and what is interrupted may fail with errors of its own.
+            if interrupts.received or isinstance(error, KeyboardInterrupt):
+                interrupts.tell()
+                _leave_ray()
+                return INTERRUPTED
+            if isinstance(error, UserError):
+                print(f"{name}: {error}", file=sys.stderr)
+                return 2
+            raise
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code."""
+    # Late, and no more than the command needs: what reads settings takes a second to import, torch and Ray many.
+    if name == "psol":
+        import_module("psol_ray.cli.overview").show(arguments)
+        return 0
+    gaps = _call(import_module("psol_ray.cli.parse").parse(arguments))
+    for gap in gaps:
+        print(f"{name}: done, but not whole: {gap}", file=sys.stderr)
+    return 3 if gaps else 0
+
+
+def _leave_ray() -> None:
+    """End the Ray that was started here, or leave the cluster, whose actors for this command end with that."""
+    cluster = sys.modules.get("psol_ray.distributed.cluster")
+    if cluster is not None and hasattr(cluster, "disconnect"):  # else its import was interrupted
+        cluster.disconnect()
 
 
 def _call(invocation: "Invocation") -> list[str]:

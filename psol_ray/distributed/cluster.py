@@ -2,9 +2,13 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +19,16 @@ from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.shares import Node, Share, divide_cpus, divide_gpus
 from psol_ray.errors import UserError, first_line
 
-__all__ = ["PROCESS_ENVIRONMENT", "WorkerPlan", "check_nodes", "connect", "find_nodes", "plan_workers"]
+__all__ = [
+    "PROCESS_ENVIRONMENT",
+    "WorkerPlan",
+    "check_nodes",
+    "connect",
+    "disconnect",
+    "find_nodes",
+    "keep_handlers",
+    "plan_workers",
+]
 
 # Ray itself tries for more than a minute.
 _KNOCK_SECONDS = 5.0
@@ -42,6 +55,9 @@ _RAY = {
     # Ray announces a change of default in every run; we take the new one.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+# Whether `connect` has connected this process, and not whoever called it.
+_is_ours = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -90,6 +106,7 @@ def connect(config: ClusterConfig) -> None:
     """
     if ray.is_initialized():
         return
+    _is_ours.set()
     for name, value in _RAY.items():
         os.environ.setdefault(name, value)
     if config.address:
@@ -139,7 +156,8 @@ def _join(address: str, setting: str) -> None:
 def _init(**arguments: Any) -> None:
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, **arguments)
+            with keep_handlers():
+                ray.init(logging_level=logging.ERROR, log_to_driver=False, **arguments)
             return
         except Exception as error:
             # What is wrong with the arguments or the file system stays so.
@@ -149,6 +167,26 @@ def _init(**arguments: Any) -> None:
             print(f"Ray is not there yet ({first_line(error)}); trying again ...", file=sys.stderr)
             ray.shutdown()
             time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+
+
+@contextmanager
+def keep_handlers() -> Iterator[None]:
+    """Put handlers of signals back after the block: Ray, and Ray Train, install their own and leave them."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                if handler is not None:  # else it was installed by other means than Python's
+                    signal.signal(number, handler)
+
+
+def disconnect() -> None:
+    """Leave the cluster that `connect` has joined, or end the Ray that it has started; others' is left alone."""
+    if _is_ours.is_set():
+        ray.shutdown()
+        _is_ours.clear()
 
 
 def _knock(address: str, setting: str) -> None:
@@ -186,18 +224,22 @@ def check_nodes() -> list[Node]:
     return find_nodes()
 
 
-def plan_workers(config: ClusterConfig) -> WorkerPlan:
+def plan_workers(config: ClusterConfig, fit: Callable[[list[Node]], list[Node]] | None = None) -> WorkerPlan:
     """One worker a GPU, or one a machine where there is none, unless `config.workers` says how many.
 
     Where no GPU is there and the autoscaler can bring one, it is asked to and waited for: a cluster whose GPUs are
     still booting is not one of CPUs.
+
+    Args:
+        config: how many workers there are to be.
+        fit: says which of the nodes may be planned with; None is all.
 
     Raises:
         UserError: more workers are asked for than the cluster can hold, and it cannot grow.
     """
     can_grow = has_autoscaler()
     has_gpus = _has_gpus() or (can_grow and bring_node("GPU", _has_gpus))
-    nodes = check_nodes()
+    nodes = check_nodes() if fit is None else fit(check_nodes())
     if has_gpus:
         shares = divide_gpus(nodes)
         there, kind = sum(share.num_workers for share in shares), "GPUs"

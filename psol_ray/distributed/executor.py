@@ -1,13 +1,12 @@
 """Runs workers on a Ray cluster: a pool of actors, Ray Train for trainings, tasks for headers."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import ray
 from numpy.typing import NDArray
 from ray.actor import ActorHandle
@@ -15,11 +14,11 @@ from ray.actor import ActorHandle
 from psol_ray.distributed.actor import PartActor
 from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
 from psol_ray.distributed.headers import read_sizes_in_parallel
+from psol_ray.distributed.node_checks import NodeChecks, checked_nodes
 from psol_ray.distributed.pool import run_pool
 from psol_ray.distributed.progress import RemoteTracker, tracked
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.slots import scheduling_strategy
-from psol_ray.errors import UserError
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Resources
 
@@ -47,17 +46,21 @@ class RayExecutor:
 
     def run_parts(self, run: PartRun) -> Sequence[str]:
         """See `Executor.run_parts`."""
-        plan = self._plan
-        with tracked(run.title, run.total, run.total - run.num_images) as tracker:
-            return run_pool(
-                _actor_starter(run, tracker),
-                plan,
-                run.jobs,
-                jobs_per_worker=JOBS_PER_WORKER,
-                on_done=lambda job: tracker.set_note(run.describe(job)),
-                left_out=run.left_out,
-                images_done=tracker.images_done,
-            )
+        gpu = bool(self._plan.num_gpus)
+        stage, _ = next(iter(run.writer.stages.values()))
+        with checked_nodes(stage, run.data_root, _some_images(run), gpu=gpu) as checks:
+            plan = plan_workers(self._config, checks.require)
+            with tracked(run.title, run.total, run.total - run.num_images) as tracker:
+                return run_pool(
+                    _actor_starter(run, tracker, checks),
+                    plan,
+                    run.jobs,
+                    jobs_per_worker=JOBS_PER_WORKER,
+                    on_done=lambda job: tracker.set_note(run.describe(job)),
+                    fit=checks.fit,
+                    left_out=run.left_out,
+                    images_done=tracker.images_done,
+                )
 
     def read_sizes(self, root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
         """See `Executor.read_sizes`."""
@@ -67,32 +70,15 @@ class RayExecutor:
     def train(self, setup: Any, title: str) -> None:
         """See `Executor.train`."""
         # Late: Ray Train and torch take seconds to import, and only a training needs them.
-        from psol_ray.distributed.train import check_batch, train
+        from psol_ray.distributed.train import train
+        from psol_ray.distributed.train_plan import TrainingPlans
 
-        check_batch(setup.made_by.stage, setup.config.batch_size, self._plan)
-        with tracked(title, setup.num_images) as tracker:
-            train(setup, self._plan_training, tracker, self._config.max_failures)
-
-    def _plan_training(self, is_again: bool) -> WorkerPlan:
-        """As many workers as were asked for; `is_again`, because machines may be gone, as many as there is room for.
-
-        Raises:
-            UserError: not even `min_workers` are left, or none with a GPU where there was one.
-        """
-        try:
-            plan = plan_workers(self._config)
-        except UserError:
-            if not is_again:
-                raise
-            plan = plan_workers(replace(self._config, workers=None))
-        if self._plan.num_gpus and not plan.num_gpus:
-            raise UserError(
-                "the machines with GPUs are gone from the cluster; the same command goes on from the last checkpoint"
-                " once they are back"
-            )
-        if is_again and plan.num_workers != self._plan.num_workers:
-            print(f"training goes on with {plan.num_workers} workers, of {self._plan.num_workers}", file=sys.stderr)
-        return plan
+        gpu = bool(self._plan.num_gpus)
+        image_ids = _pick(setup.training_set.image_ids)
+        with checked_nodes(setup.stage, setup.data_root, image_ids, gpu=gpu) as checks:
+            plans = TrainingPlans(self._config, checks, gpu)
+            with tracked(title, setup.num_images) as tracker:
+                train(setup, plans, tracker, self._config.max_failures, checks)
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -102,7 +88,20 @@ class RayExecutor:
             yield lambda done: tracker.update(title, done)
 
 
-def _actor_starter(run: PartRun, tracker: RemoteTracker) -> Callable[[Resources, str | None], ActorHandle]:
+def _pick(items: Sequence[Any]) -> list[Any]:
+    """The first, a middle and the last one."""
+    return [items[0], items[len(items) // 2], items[-1]] if len(items) else []
+
+
+def _some_images(run: PartRun) -> list[str]:
+    """Images of which the catalog has a size, so that they can be read, from a few of the jobs."""
+    tables = [job.images.filter(pc.field("width") > 0) for job in _pick(run.jobs)]
+    return [image_id for table in tables for image_id in _pick(table.column("image_id").to_pylist())]
+
+
+def _actor_starter(
+    run: PartRun, tracker: RemoteTracker, checks: NodeChecks
+) -> Callable[[Resources, str | None], ActorHandle]:
     """Starts an actor with these resources, on this node if one is named."""
     # One copy in the object store, so that weights are read where the driver is and nowhere else.
     make_worker = ray.put(run.make_worker)
@@ -113,6 +112,7 @@ def _actor_starter(run: PartRun, tracker: RemoteTracker) -> Callable[[Resources,
             num_gpus=0 if resources.gpu is None else 1,
             max_concurrency=run.concurrency,
             scheduling_strategy=scheduling_strategy(node_id),
+            label_selector=checks.label_selector(),
         )
         return make_actor.remote(make_worker, resources, run.data_root, run.writer, tracker)
 

@@ -33,7 +33,7 @@ from psol_ray.distributed.packed import pack
 from psol_ray.distributed.patience import FROZEN_SECONDS, Pulse, Teller
 from psol_ray.distributed.queue import MAX_DEATHS, Death, JobQueue
 from psol_ray.distributed.set_aside import record_of
-from psol_ray.distributed.shares import Share
+from psol_ray.distributed.shares import Node, Share
 from psol_ray.distributed.slots import Slots
 from psol_ray.errors import ImagesAway, UserError, abbreviate
 from psol_ray.work.jobs import Job, Resources
@@ -99,6 +99,7 @@ def run_pool(
     jobs_per_worker: int = 1,
     on_done: Callable[[Job], None] | None = None,
     stats: PoolStats | None = None,
+    fit: Callable[[list[Node]], list[Node]] | None = None,
     left_out: LeftOut | None = None,
     images_done: Callable[[], Mapping[str, int] | None] = lambda: None,
 ) -> Sequence[str]:
@@ -116,6 +117,7 @@ def run_pool(
         jobs_per_worker: the most it holds: one running, the others queued.
         on_done: called after each job.
         stats: filled in as the pool goes.
+        fit: says which of the nodes there are may be used; None is all.
         left_out: decides whether to go on without images that are away, or were set aside with their part.
         images_done: says of each job, by its name, how many images are done; None while it does not know.
 
@@ -129,7 +131,7 @@ def run_pool(
     left_out = left_out or LeftOut()
     pool = _Pool(
         start_actor,
-        Slots(plan),
+        Slots(plan, fit),
         JobQueue(list(jobs)),
         jobs_per_worker,
         on_done,

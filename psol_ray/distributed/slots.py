@@ -1,14 +1,14 @@
 """Where a pool's next worker may be started, on a cluster whose nodes come and go."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from psol_ray.distributed.autoscaler import Demand
 from psol_ray.distributed.cluster import WorkerPlan, find_nodes
-from psol_ray.distributed.shares import Share
+from psol_ray.distributed.shares import Node, Share
 from psol_ray.work.jobs import Resources
 
 __all__ = ["Slots", "scheduling_strategy"]
@@ -22,15 +22,17 @@ def scheduling_strategy(node_id: str | None) -> NodeAffinitySchedulingStrategy |
 class Slots:
     """The shares of the nodes that live, of which workers take theirs."""
 
-    def __init__(self, plan: WorkerPlan) -> None:
-        self._plan = plan
+    def __init__(self, plan: WorkerPlan, fit: Callable[[list[Node]], list[Node]] | None = None) -> None:
+        """`fit` says which of the nodes there are may be used, again and again; None is all."""
+        self._plan, self._fit = plan, fit
         self._shares = {share.node_id: share for share in plan.shares}
         self._demand = Demand({"CPU": 1, "GPU": 1} if plan.num_gpus else {"CPU": 1})
         self.refresh()
 
     def refresh(self) -> bool:
         """Look which nodes there are; returns whether one has left."""
-        nodes = {node.node_id: node for node in find_nodes()}
+        found = find_nodes()
+        nodes = {node.node_id: node for node in (found if self._fit is None else self._fit(found))}
         left = self._shares.keys() - nodes.keys()
         for node_id in left:
             del self._shares[node_id]

@@ -14,8 +14,9 @@ import ray
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
 
-from psol_ray.distributed.cluster import WorkerPlan
+from psol_ray.distributed.cluster import WorkerPlan, keep_handlers
 from psol_ray.distributed.groups import group_ids, remove_groups_since
+from psol_ray.distributed.node_checks import NodeChecks
 from psol_ray.distributed.patience import Pulse, Teller
 from psol_ray.distributed.progress import RemoteTracker
 from psol_ray.distributed.train_errors import is_late, raise_hopeless, raise_mistake
@@ -33,28 +34,32 @@ _LOOK_SECONDS = 5.0
 
 
 def train(
-    setup: TrainingSetup, make_plan: Callable[[bool], WorkerPlan], tracker: RemoteTracker, max_failures: int
+    setup: TrainingSetup,
+    make_plan: Callable[[], WorkerPlan],
+    tracker: RemoteTracker,
+    max_failures: int,
+    checks: NodeChecks | None = None,
 ) -> None:
     """Train to the end, from the last checkpoint if there is one.
 
     Args:
         setup: what to train.
-        make_plan: says how many workers there are to be now, and what each has; is told whether it is asked again,
-            because the last plan came to nothing.
+        make_plan: says for each attempt anew how many workers there are to be, and what each has.
         tracker: takes how far it is.
         max_failures: faults after which it goes on; with one more it is given up.
+        checks: of the nodes; None takes them as they are.
 
     Raises:
         UserError: what a worker raised as one; no group of workers starts; no attempt can mend it; or it was given up.
     """
-    failures, waiting_since, was_tried = 0, None, False
+    failures, waiting_since = 0, None
     while True:
-        plan = make_plan(was_tried)
+        plan = make_plan()
         check_batch(setup.made_by.stage, setup.config.batch_size, plan)
-        groups, began, was_tried = group_ids(), time.monotonic(), True
+        groups, began = group_ids(), time.monotonic()
         try:
             with _watched(tracker):
-                _make_trainer(setup, plan, tracker).fit()
+                _fit(_make_trainer(setup, plan, tracker, checks))
             return
         except TrainingFailedError as error:
             # Ray Train 2.60 leaves those of a start that fails behind its own back, and the next one would wait for it.
@@ -96,7 +101,7 @@ def _watched(tracker: RemoteTracker) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join()
+        thread.join(timeout=1)
 
 
 def _tell_or_give_up(plan: WorkerPlan, seconds: float) -> None:
@@ -114,16 +119,27 @@ def _tell_or_give_up(plan: WorkerPlan, seconds: float) -> None:
     )
 
 
-def _make_trainer(setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker) -> TorchTrainer:
+def _fit(trainer: Any) -> None:
+    with keep_handlers():
+        # Ray Train's own handler of Ctrl-C would take it for the end of the training, and later of nothing at all.
+        trainer._register_sigint_handler = lambda _controller: None
+        trainer.fit()
+
+
+def _make_trainer(
+    setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker, checks: NodeChecks | None
+) -> TorchTrainer:
+    probe = checks.probe if checks else None
     folder, _, name = setup.stage.path.rpartition("/")
     return TorchTrainer(
         train_worker,
         # A reference, because Ray Train's controller unpacks this too, and would import all of torchvision for it.
-        train_loop_config={"setup": ray.put(setup), "num_cpus": plan.num_cpus, "progress": tracker},
+        train_loop_config={"setup": ray.put(setup), "num_cpus": plan.num_cpus, "progress": tracker, "probe": probe},
         scaling_config=ScalingConfig(
             num_workers=_group_size(plan),
             use_gpu=bool(plan.num_gpus),
             resources_per_worker=plan.resources(),
+            **_without_unfit(checks),
         ),
         run_config=RunConfig(
             # A run is resumed by its name and place; without a stable name it would start anew.
@@ -136,6 +152,11 @@ def _make_trainer(setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
+
+
+def _without_unfit(checks: NodeChecks | None) -> dict[str, Any]:
+    selector = checks.label_selector() if checks else {}
+    return {"label_selector": selector} if selector else {}
 
 
 def _group_size(plan: WorkerPlan) -> Any:

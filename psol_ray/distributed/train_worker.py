@@ -1,5 +1,6 @@
 """A training's worker as Ray Train runs it."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -11,6 +12,7 @@ import ray.train
 import ray.train.torch
 from ray.train import Checkpoint
 
+from psol_ray.errors import UserError
 from psol_ray.training.loop import train
 from psol_ray.training.setup import Rank
 
@@ -43,8 +45,14 @@ def _folder_of(checkpoint: Checkpoint) -> Iterator[Path]:
 def train_worker(loop_config: dict[str, Any]) -> None:
     """Runs on every worker.
 
-    `loop_config` holds `setup`, a reference to a `TrainingSetup`, `num_cpus` and `progress`, a `RemoteTracker`.
+    `loop_config` holds `setup`, a reference to a `TrainingSetup`, `num_cpus`, `progress`, a `RemoteTracker`, and
+    `probe`, a `Probe` or None.
+
+    Raises:
+        UserError: this machine, which may have joined late, does not see the run's directory or its images.
     """
+    if (probe := loop_config["probe"]) and (fault := probe.find_fault()):
+        raise UserError(f"a worker was started on {socket.gethostname()}, which cannot work on this run: {fault}")
     context = ray.train.get_context()
     # Not `cuda:0`: unlike an actor, a worker of Ray Train sees all GPUs that its machine lends to the run.
     device = ray.train.torch.get_device()

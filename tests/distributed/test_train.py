@@ -37,8 +37,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(outcomes: list[Exception | None], max_failures: int, workers: list[int] | None = None) -> list[int]:
         attempts: list[int] = []
 
-        def make_plan(is_again: bool) -> WorkerPlan:
-            assert is_again == bool(attempts)
+        def make_plan() -> WorkerPlan:
             return WorkerPlan(1 if workers is None else workers[len(attempts)], 1, 0)
 
         class Attempt:
@@ -51,7 +50,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
                 if outcome is not None:
                     raise outcome
 
-        monkeypatch.setattr(module, "_make_trainer", lambda _, plan, __: Attempt(plan))
+        monkeypatch.setattr(module, "_make_trainer", lambda _, plan, *__: Attempt(plan))
         monkeypatch.setattr(module, "group_ids", set)
         monkeypatch.setattr(module, "remove_groups_since", lambda _: None)
         module.train(SETUP, make_plan, ProgressTracker(), max_failures)  # type: ignore[arg-type]

@@ -1,0 +1,215 @@
+"""Machines prove that they see a run's directory and its images before they work on it.
+
+The driver puts a file of random bytes into the stage's folder, and every machine has to read it there. One that has a
+folder of the same name on its own disk would otherwise write parts that nobody reads, and one without the images' mount
+would find no image. A machine that fails is named with its reason, and gets no work; the others go on.
+"""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from psol_ray.distributed.shares import Node
+from psol_ray.errors import UserError, abbreviate, first_line
+from psol_ray.tables import StageDir
+
+__all__ = ["NodeChecks", "Probe", "checked_nodes"]
+
+# A network file system may show a file late that another machine has written.
+_SIGHT_SECONDS = 5.0
+# A busy machine needs a while to start a process.
+_PATIENCE_SECONDS = 60.0
+_LIMIT_SECONDS = 600.0
+# As the CUDA runtime begins, in a process of its own: this one may be given to an actor that is to see one GPU alone.
+_CUDA = "import ctypes, sys; sys.exit(ctypes.CDLL('libcuda.so.1').cuInit(0) and 100)"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a machine has to see.
+
+    `token` is what the file `name` in `stage` holds. `paths` are some images below `data_root` that the driver sees.
+    """
+
+    stage: StageDir
+    name: str
+    token: bytes
+    data_root: str
+    paths: tuple[str, ...] = ()
+
+    def find_fault(self, *, gpu: bool = False) -> str | None:
+        """Why this machine cannot work on the run; None where it can.
+
+        Args:
+            gpu: whether it has to have a GPU that works.
+        """
+        return self._fault_of_run_dir() or self._fault_of_data() or (_fault_of_cuda() if gpu else None)
+
+    def _fault_of_run_dir(self) -> str | None:
+        deadline = time.monotonic() + _SIGHT_SECONDS
+        try:
+            while self.stage.read_bytes(self.name) != self.token:
+                if time.monotonic() > deadline:
+                    return f"{self.stage.path} there is not the folder of this run; mount run_dir on it"
+                time.sleep(0.2)
+        except (OSError, UserError) as error:
+            return f"{self.stage.path} cannot be read there ({first_line(error)})"
+        if self.stage.fs.type_name == "local" and not os.access(self.stage.path, os.W_OK):
+            return f"{self.stage.path} cannot be written there"
+        return None
+
+    def _fault_of_data(self) -> str | None:
+        if self.data_root and not os.path.isdir(self.data_root):
+            return f"data.root {self.data_root} is no folder there; mount the images on it"
+        away = [path for path in self.paths if not os.access(path, os.R_OK)]
+        if away:
+            return f"data.root {self.data_root} there lacks images of the catalog ({abbreviate(away)})"
+        return None
+
+
+def _fault_of_cuda() -> str | None:
+    loaded = subprocess.run([sys.executable, "-I", "-S", "-c", _CUDA], capture_output=True, check=False)
+    if loaded.returncode:
+        return "Ray lends GPUs of it, and NVIDIA's driver does not work there; see `nvidia-smi` on it"
+    return None
+
+
+def _find_fault(probe: Probe, gpu: bool) -> str | None:
+    return probe.find_fault(gpu=gpu)
+
+
+@dataclass
+class NodeChecks:
+    """Which nodes may work on a run: those that have proven that they see what `probe` says. Others are told of once.
+
+    With `gpu` only nodes with GPUs count, and these have to be in working order.
+    """
+
+    probe: Probe
+    gpu: bool = False
+    faults: dict[str, str] = field(default_factory=dict)
+    """Why nodes must not work on the run, by their identity."""
+    _fit: set[str] = field(default_factory=set)
+    _asked: dict[Any, Node] = field(default_factory=dict)
+
+    def fit(self, nodes: Sequence[Node]) -> list[Node]:
+        """Those of the nodes that have proven it by now. Waits for nobody: one that is new is asked, and counts as soon
+        as it has answered."""
+        nodes = self._ask(nodes)
+        self._take_in(seconds=0)
+        return [node for node in nodes if node.node_id in self._fit]
+
+    def require(self, nodes: Sequence[Node]) -> list[Node]:
+        """Those of the nodes that have proven it, once all have answered, or some have and the others are late.
+
+        Raises:
+            UserError: none of them can work on the run, or none answers.
+        """
+        started = told = time.monotonic()
+        nodes = self._ask(nodes)
+        while self._asked:
+            self._take_in(seconds=1)
+            now = time.monotonic()
+            if self._fit and now - started > _PATIENCE_SECONDS:
+                break
+            if now - started > _LIMIT_SECONDS:
+                raise UserError(
+                    f"{self._late()} did not answer within {_LIMIT_SECONDS:.0f} s whether run_dir and data.root are"
+                    " there; see `ray status`, and whether their mounts hang"
+                )
+            if self._asked and now - told > _PATIENCE_SECONDS:
+                told = now
+                print(
+                    f"Waiting for {self._late()} to say whether run_dir and data.root are there, for"
+                    f" {now - started:.0f} s; a mount that hangs would be a reason ...",
+                    file=sys.stderr,
+                )
+        fit = [node for node in nodes if node.node_id in self._fit]
+        if not fit:
+            faults = [f"{_name(node.node_id)}: {self.faults.get(node.node_id, 'it has left')}" for node in nodes]
+            raise UserError(f"no machine of the Ray cluster can work on this run ({'; '.join(faults[:3])})")
+        return fit
+
+    def label_selector(self) -> dict[str, str]:
+        """What keeps Ray from starting anything on a node that has failed."""
+        return {"ray.io/node-id": f"!in({','.join(sorted(self.faults))})"} if self.faults else {}
+
+    def _ask(self, nodes: Sequence[Node]) -> list[Node]:
+        """Ask those that have not been asked; returns those that count."""
+        asked = {node.node_id for node in self._asked.values()} | self._fit | self.faults.keys()
+        nodes = [node for node in nodes if node.num_gpus or not self.gpu]
+        for node in nodes:
+            if node.node_id not in asked:
+                there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
+                task = ray.remote(_find_fault).options(num_cpus=0, scheduling_strategy=there)
+                self._asked[task.remote(self.probe, self.gpu)] = node
+        return nodes
+
+    def _take_in(self, seconds: float) -> None:
+        answers, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=seconds)
+        for answer in answers:
+            node = self._asked.pop(answer)
+            try:
+                fault = ray.get(answer)
+            except RayError as error:
+                if not _is_alive(node.node_id):
+                    continue
+                cause = getattr(error, "cause", None) or error
+                fault = f"it cannot say whether it sees run_dir and data.root ({first_line(cause)})"
+            if fault is None:
+                self._fit.add(node.node_id)
+            else:
+                self.faults[node.node_id] = fault
+                print(f"{_name(node.node_id)} gets no work: {fault}", file=sys.stderr)
+
+    def _late(self) -> str:
+        return abbreviate([_name(node.node_id) for node in self._asked.values()])
+
+
+def _describe(node_id: str) -> dict[str, Any]:
+    return next((node for node in ray.nodes() if node["NodeID"] == node_id), {})
+
+
+def _is_alive(node_id: str) -> bool:
+    return bool(_describe(node_id).get("Alive"))
+
+
+def _name(node_id: str) -> str:
+    """A node's host and address."""
+    node = _describe(node_id)
+    return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})" if node else f"node {node_id[:8]}"
+
+
+@contextmanager
+def checked_nodes(stage: StageDir, data_root: str, image_ids: Sequence[str], *, gpu: bool) -> Iterator[NodeChecks]:
+    """Checks of a stage that is being made, for as long as the block runs.
+
+    Args:
+        stage: whose folder all nodes must see.
+        data_root: where its images are.
+        image_ids: of some images; those that the driver sees every node must see too.
+        gpu: whether workers are to have GPUs.
+
+    Raises:
+        UserError: the stage's folder cannot be written.
+    """
+    # Like a part that is not finished: should this process be killed, it is deleted as the stage is completed.
+    name, token = f".nodes-{uuid.uuid4().hex}.tmp", os.urandom(16)
+    stage.write_bytes(name, token)
+    paths = [os.path.join(data_root, image_id) for image_id in image_ids]
+    probe = Probe(stage, name, token, data_root, tuple(path for path in paths if os.access(path, os.R_OK)))
+    try:
+        yield NodeChecks(probe, gpu)
+    finally:
+        with suppress(OSError):
+            stage.fs.delete_file(f"{stage.path}/{name}")
