@@ -23,7 +23,8 @@ def test_leaves_weights_curves_and_events(whole: Run, model: str, metric: str, e
     stage = whole.run_dir / model
     columns = {"step", "epoch", "time", "loss", "learning_rate", "images_per_s", metric}
     rows = rows_of(stage)
-    assert [set(row) for row in rows] == [columns] * epochs
+    # An image of each split cannot be decoded; the localizer leaves its own out, because it has no box.
+    assert [set(row) - {"unreadable"} for row in rows] == [{*columns, "test_unreadable"}] * epochs
     events = sorted((stage / "tensorboard").iterdir())
     assert [f"{int(row['step']):012d}" in path.name for row, path in zip(rows, events, strict=True)] == [True] * epochs
     assert all(metric.encode() in path.read_bytes() for path in events)
