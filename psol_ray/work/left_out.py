@@ -32,7 +32,7 @@ class LeftOut:
         max_share: of these, how many may be away before the stage stops.
         skip: whether it goes on without parts that were set aside.
         away: why each image cannot be opened, by its id.
-        set_aside: images of parts that were set aside.
+        set_aside: images of parts that were set aside, which are left out with `skip` alone.
     """
 
     stage: StageDir | None = None
@@ -54,7 +54,7 @@ class LeftOut:
             parts: the images of each of its parts, by name.
             missing: parts that are not there yet.
             max_share: see above.
-            skip: see above; without, parts are tried again that were left out because they were set aside.
+            skip: see above; without, parts that were set aside are tried again.
 
         Returns:
             that, and which parts are to be made.
@@ -68,15 +68,17 @@ class LeftOut:
             for name, images in parts.items()
             if name in missing or (again and not again.isdisjoint(images.column("image_id").to_pylist()))
         ]
-        made_anew = {image_id for name in todo for image_id in parts[name].column("image_id").to_pylist()}
-        left_out.set_aside = set(aside) - made_anew
+        if skip:
+            # At once, and not after three more deaths.
+            left_out.set_aside = set(aside)
         return left_out, todo
 
     def of(self, images: pa.Table) -> list[str]:
         """Which of these images are not to be opened."""
-        if not self.away and not self.set_aside:
+        aside = self.set_aside if self.skip else set()
+        if not self.away and not aside:
             return []
-        return [name for name in images.column("image_id").to_pylist() if name in self.away or name in self.set_aside]
+        return [name for name in images.column("image_id").to_pylist() if name in self.away or name in aside]
 
     def add_away(self, error: ImagesAway, hosts: Collection[str] = ()) -> None:
         """Go on without images that are away.
@@ -110,11 +112,10 @@ class LeftOut:
         if self.stage is not None:
             self.stage.write_bytes(_SET_ASIDE_FILE, json.dumps(list(self._parts.values()), indent=1).encode())
         image_ids = job.images.column("image_id").to_pylist()
-        if not self.skip or self.set_aside.issuperset(image_ids):
-            return False
+        is_new = not self.set_aside.issuperset(image_ids)
         self.set_aside.update(image_ids)
         self._write()
-        return True
+        return self.skip and is_new
 
     def _write(self) -> None:
         if self.stage is not None:

@@ -1,6 +1,5 @@
 """The pool's promises, kept by actors that write files, die, raise and hang."""
 
-import json
 import os
 import signal
 import socket
@@ -22,7 +21,6 @@ from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.pool import PoolStats, run_pool
 from psol_ray.distributed.shares import Share
 from psol_ray.errors import ImagesAway, UserError
-from psol_ray.tables import RunDir
 from psol_ray.work.jobs import Job, Resources
 from psol_ray.work.left_out import LeftOut
 
@@ -370,24 +368,6 @@ def test_an_environment_that_cannot_be_made_is_no_death(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Ray failed, and would fail again \(RuntimeEnvSetupError") as raised:
         run_pool(make, plan(1), jobs("a"))
     assert "\n" not in str(raised.value)
-
-
-def test_a_part_that_is_set_aside_is_done_without_its_images_where_it_is_to_be_skipped(tmp_path: Path) -> None:
-    left_out = LeftOut(RunDir(str(tmp_path)).stage("boxes"), 9, skip=True)
-    run_pool(
-        actor_factory(tmp_path, die_on_b),
-        plan(1),
-        [job("b", 2), job("a", 1)],
-        left_out=left_out,
-        images_done=lambda: {"b": 1},
-    )
-    assert done(tmp_path) == {"a", "b"}
-    assert (tmp_path / "b.without").read_text() == "b b"
-    (record,) = json.loads((tmp_path / "boxes" / "set_aside.json").read_text())
-    assert record["part"] == "b"
-    assert [death["images_done"] for death in record["deaths"]] == [1, 1, 1]
-    assert all("exit" in death["cause"].lower() for death in record["deaths"])
-    assert {death["host"] for death in record["deaths"]} == {socket.gethostname()}
 
 
 def away_on_first_node(folder: Path, _: str) -> Any:

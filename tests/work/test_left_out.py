@@ -70,10 +70,13 @@ def test_the_sentence_counts_those_whose_rows_say_nothing(stage: StageDir) -> No
 def test_a_part_that_was_set_aside_is_written_down_and_left_out_where_it_is_to_be_skipped(stage: StageDir) -> None:
     record = {"part": "part-x", "deaths": []}
     job = Job("part-x 1/2", IMAGES.slice(0, 3), part="part-x")
-    assert not LeftOut(stage, 8).add_set_aside(job, record)
+    left_out = LeftOut(stage, 8)
+    assert not left_out.add_set_aside(job, record)
+    assert left_out.of(IMAGES) == []
     assert json.loads(stage.read_text("set_aside.json") or "") == [record]
-    left_out = LeftOut(stage, 8, skip=True)
-    assert left_out.add_set_aside(job, record)
+    # The next run does not have it die first.
+    left_out, todo = LeftOut.resume(stage, {"part-x": IMAGES}, ["part-x"], 0, skip=True)
+    assert todo == ["part-x"]
     assert left_out.of(IMAGES) == ["a.jpg", "b.jpg", "c.jpg"]
     assert not left_out.add_set_aside(job, record)  # it dies also with none of them opened
     (gap,) = left_out.gaps(["a.jpg", "b.jpg"])
@@ -86,5 +89,6 @@ def test_a_part_that_was_set_aside_is_written_down_and_left_out_where_it_is_to_b
 def test_images_of_parts_that_were_set_aside_are_no_images_that_are_away() -> None:
     left_out = LeftOut(None, 8, max_share=0.125, skip=True)
     assert left_out.add_set_aside(Job("part-x", IMAGES.slice(0, 5)), {})
+    assert left_out.of(IMAGES) == ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"]
     left_out.add_away(away("h"))
     assert len(left_out.of(IMAGES)) == 6
