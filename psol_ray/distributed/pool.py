@@ -29,11 +29,11 @@ from ray.exceptions import RayError
 
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.failures import cause_of, is_actor_gone, raise_failure
-from psol_ray.distributed.packed import pack
-from psol_ray.distributed.patience import FROZEN_SECONDS, Pulse, Teller
+from psol_ray.distributed.patience import FROZEN_SECONDS, Teller
+from psol_ray.distributed.pool_worker import PoolWorker, where
 from psol_ray.distributed.queue import MAX_DEATHS, Death, JobQueue
 from psol_ray.distributed.set_aside import record_of
-from psol_ray.distributed.shares import Node, Share
+from psol_ray.distributed.shares import Node
 from psol_ray.distributed.slots import Slots
 from psol_ray.errors import ImagesAway, UserError, abbreviate
 from psol_ray.work.jobs import Job, Resources
@@ -64,31 +64,6 @@ class PoolStats:
     """Spent in steps."""
     seconds_waiting: float = 0.0
     """Of those, spent waiting for workers."""
-
-
-@dataclass(eq=False)
-class _Worker:
-    """An actor, its place, the answer of its constructor while that is not there yet, and its jobs by their answers.
-
-    `node` and `host` are known once it has started.
-    """
-
-    actor: ActorHandle
-    share: Share
-    starting: Any | None
-    jobs: dict[Any, Job] = field(default_factory=dict)
-    pulse: Pulse = field(default_factory=Pulse)
-    node: str = ""
-    host: str = ""
-
-    def give(self, job: Job, left_out: Sequence[str], *, is_suspect: bool) -> None:
-        # Only what there is, so that an actor that knows nothing of it will do.
-        more = {**({"left_out": left_out} if left_out else {}), **({"careful": True} if is_suspect else {})}
-        self.jobs[self.actor.run.remote(job.method, job.name, pack(job.images), *job.arguments, **more)] = job
-        self.pulse.beat()
-
-    def answers(self) -> list[Any]:
-        return list(self.jobs) if self.starting is None else [self.starting]
 
 
 def run_pool(
@@ -164,7 +139,7 @@ class _Pool:
     stats: PoolStats
     left_out: LeftOut
     images_done: Callable[[], Mapping[str, int] | None]
-    workers: list[_Worker] = field(default_factory=list)
+    workers: list[PoolWorker] = field(default_factory=list)
     failed_starts: int = 0  # in a row, over all workers
     looked_at: float = float("-inf")
     worked_at: float = field(default_factory=time.monotonic)
@@ -188,6 +163,7 @@ class _Pool:
             self.slots.refresh()
             self.looked_at = time.monotonic()
             self._start_workers()
+            self._hand_out()
             self._look_after_silent()
         self._hand_out()
         self._check_somebody_works()
@@ -210,7 +186,7 @@ class _Pool:
             self.slots.ask_for_more(0, 0, is_starting=True)
             actor = self.start_actor(*self.slots.place(share))
             # Comes back once the constructor has; of all methods that an actor has anyhow, the one that is documented.
-            self.workers.append(_Worker(actor, share, actor.__ray_call__.remote(_where)))
+            self.workers.append(PoolWorker(actor, share, actor.__ray_call__.remote(where)))
             self.stats.workers_started += 1
             starting += 1
         self.slots.ask_for_more(len(self.workers), len(self.queue.waiting), is_starting=starting > 0)
@@ -257,14 +233,14 @@ class _Pool:
                 self._give(worker, job)
                 self.stats.speculative_jobs += 1
 
-    def _give(self, worker: _Worker, job: Job) -> None:
+    def _give(self, worker: PoolWorker, job: Job) -> None:
         worker.give(job, self.left_out.of(job.images), is_suspect=self.queue.is_suspect(job))
 
     def _nodes(self) -> set[str]:
         """Where workers are; of one that starts nobody knows."""
         return {worker.node for worker in self.workers}
 
-    def _holds_suspect(self, worker: _Worker) -> bool:
+    def _holds_suspect(self, worker: PoolWorker) -> bool:
         return any(self.queue.is_suspect(job) for job in worker.jobs.values())
 
     def _speculative_jobs(self) -> list[Job]:
@@ -278,7 +254,7 @@ class _Pool:
         ]
         return [job for _, job in sorted(free, key=lambda held: (-held[0], -held[1].cost))]
 
-    def _take_in(self, worker: _Worker, answer: Any) -> None:
+    def _take_in(self, worker: PoolWorker, answer: Any) -> None:
         try:
             value = ray.get(answer)
         except RayError as error:
@@ -303,8 +279,10 @@ class _Pool:
             if self.on_done is not None:
                 self.on_done(job)
 
-    def _take_back(self, worker: _Worker, job: Job, away: ImagesAway) -> None:
+    def _take_back(self, worker: PoolWorker, job: Job, away: ImagesAway) -> None:
         """The job's images, or those of its neighbour, are away there: have it done elsewhere, or without them."""
+        if away.paths:
+            self.queue.note_away(job, worker.node)
         held = {job for other in self.workers for job in other.jobs.values()}
         if not self._is_unfinished(job) or job in held:
             return
@@ -314,7 +292,6 @@ class _Pool:
             if self.given_back[job] > _MAX_GIVEN_BACK:
                 raise UserError(f"{job.part or job.name}: {away}; run the same command when the storage is well again")
             return
-        self.queue.note_away(job, worker.node)
         self._start_workers()
         if self.queue.belongs_elsewhere(job, worker.node, self._nodes()):
             if worker.node not in self.blind:
@@ -326,7 +303,7 @@ class _Pool:
         self.queue.look_again(job)
 
     def _look_after_silent(self) -> None:
-        """Tell of workers that do not get on, and end one where somebody else has time for what it holds."""
+        """Tell of workers that do not get on, and end one where somebody else has found nothing that it may do."""
         busy = [worker for worker in self.workers if worker.jobs]
         counts = self.images_done() if busy else None
         if counts is None:
@@ -343,7 +320,7 @@ class _Pool:
                 f"its files may be slow, or it is frozen; it is ended after {FROZEN_SECONDS:.0f} s,"
                 " once another has time",
             )
-            if seconds > FROZEN_SECONDS and is_idle and not self.queue.waiting:
+            if seconds > FROZEN_SECONDS and is_idle:
                 print(
                     f"The worker on {worker.host} that did not get on with {first.name} is ended, and another does it",
                     file=sys.stderr,
@@ -351,7 +328,7 @@ class _Pool:
                 self._replace(worker, f"it did not get on for {seconds:.0f} s, and was ended")
                 return
 
-    def _replace(self, worker: _Worker, cause: str) -> None:
+    def _replace(self, worker: PoolWorker, cause: str) -> None:
         """Put a dead worker's jobs back into the queue, and start another."""
         ray.kill(worker.actor)  # ActorUnavailableError leaves it alive, perhaps
         self.workers.remove(worker)
@@ -380,8 +357,3 @@ class _Pool:
         self.slots.close()
         for worker in self.workers:
             ray.kill(worker.actor)
-
-
-def _where(_: Any) -> tuple[str, str]:
-    """Of an actor: the id of its node, and the name of its machine."""
-    return ray.get_runtime_context().get_node_id(), socket.gethostname()

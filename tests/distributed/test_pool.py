@@ -384,7 +384,7 @@ def test_a_job_whose_images_are_away_is_done_on_another_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Each actor takes itself for a node of its own.
-    monkeypatch.setattr(pool, "_where", lambda _: (str(os.getpid()), f"host-{os.getpid()}"))
+    monkeypatch.setattr(pool, "where", lambda _: (str(os.getpid()), f"host-{os.getpid()}"))
     hosts = run_pool(actor_factory(tmp_path, away_on_first_node), plan(2), jobs("a", "b", "c", "d"))
     assert done(tmp_path) == {"a", "b", "c", "d"}
     blind = (tmp_path / "first").read_text()
