@@ -41,9 +41,11 @@ class InProcess:
         with self._tracked(run.title, run.total, run.total - run.num_images) as tracker:
             try:
                 self._run_jobs(run, worker, tracker)
-            finally:
-                if hasattr(worker, "close"):
-                    worker.close()
+            except Exception:
+                _close(worker)
+                raise
+            # Not after Ctrl-C: its threads would first finish a class. They end with this process.
+            _close(worker)
         return ()
 
     def _run_jobs(self, run: PartRun, worker: Any, tracker: ProgressTracker) -> None:
@@ -98,6 +100,11 @@ class InProcess:
         tracker = ProgressTracker(done)
         with draw_progress(title, total, tracker.snapshot):
             yield tracker
+
+
+def _close(worker: Any) -> None:
+    if hasattr(worker, "close"):
+        worker.close()
 
 
 def _progress(tracker: ProgressTracker, job: Job) -> Callable[[int], None]:

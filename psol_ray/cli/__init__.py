@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from psol_ray.cli.interrupts import INTERRUPTED, Interrupts
 from psol_ray.errors import UserError
@@ -25,14 +26,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else argv
     name = f"psol {arguments[0]}" if arguments and arguments[0] in COMMANDS else "psol"
-    with Interrupts(f"{name}: interrupted; the same command goes on from here") as interrupts:
+    sentence = f"{name}: interrupted; the same command goes on from here"
+    with Interrupts(sentence, abandon=partial(_leave_ray, "kill")) as interrupts:
         try:
             return _run(name, arguments)
         except BaseException as error:
             # Ray ends the process itself while it starts, and what is interrupted may fail with errors of its own.
             if interrupts.received or isinstance(error, KeyboardInterrupt):
                 interrupts.tell()
-                _leave_ray()
+                _leave_ray("disconnect")
                 return INTERRUPTED
             if isinstance(error, UserError):
                 print(f"{name}: {error}", file=sys.stderr)
@@ -52,11 +54,11 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     return 3 if gaps else 0
 
 
-def _leave_ray() -> None:
+def _leave_ray(how: Literal["disconnect", "kill"]) -> None:
     """End the Ray that was started here, or leave the cluster, whose actors for this command end with that."""
     cluster = sys.modules.get("psol_ray.distributed.cluster")
-    if cluster is not None and hasattr(cluster, "disconnect"):  # else its import was interrupted
-        cluster.disconnect()
+    if hasattr(cluster, how):  # else it was not imported, or not to its end
+        getattr(cluster, how)()
 
 
 def _call(invocation: "Invocation") -> list[str]:

@@ -1,5 +1,6 @@
 """Start or join a Ray cluster, and plan its workers."""
 
+import ctypes
 import logging
 import os
 import signal
@@ -8,8 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -27,6 +29,7 @@ __all__ = [
     "disconnect",
     "find_nodes",
     "keep_handlers",
+    "kill",
     "plan_workers",
 ]
 
@@ -55,6 +58,8 @@ _RAY = {
     # Ray announces a change of default in every run; we take the new one.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 # Whether `connect` has connected this process, and not whoever called it.
 _is_ours = threading.Event()
@@ -119,6 +124,7 @@ def connect(config: ClusterConfig) -> None:
 
 def _start() -> None:
     print("Starting Ray on this machine ...", file=sys.stderr)
+    _adopt_orphans()
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
@@ -186,7 +192,32 @@ def disconnect() -> None:
     """Leave the cluster that `connect` has joined, or end the Ray that it has started; others' is left alone."""
     if _is_ours.is_set():
         ray.shutdown()
+        kill()
         _is_ours.clear()
+
+
+def kill() -> None:
+    """End the Ray that `connect` has started, at once; a cluster that was joined notices that this process has gone."""
+    if _is_ours.is_set():
+        _kill_children(os.getpid())
+
+
+def _adopt_orphans() -> None:
+    """Have Linux make processes of Ray whose parents have gone children of this one: agents that have only just begun
+    would look for their head for a minute."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _kill_children(parent: int) -> None:
+    """Kill Ray's processes below this one, where Linux tells of them."""
+    for tasks in Path(f"/proc/{parent}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, tasks.read_text().split()):
+                command = Path(f"/proc/{child}/cmdline").read_bytes()
+                _kill_children(child)
+                if command.startswith(b"ray::") or b"/ray/" in command:
+                    os.kill(child, signal.SIGKILL)
 
 
 def _knock(address: str, setting: str) -> None:

@@ -67,6 +67,11 @@ def tracked(title: str, total: int, done: int = 0) -> Iterator[RemoteTracker]:
     tracker = RemoteTracker(board.remote(done))
     try:
         with draw_progress(title, total, tracker.snapshot):
-            yield tracker
+            try:
+                yield tracker
+            except KeyboardInterrupt:
+                # Else the last picture would wait for an actor that may not have started yet.
+                ray.kill(tracker.actor)
+                raise
     finally:
         ray.kill(tracker.actor)
