@@ -83,7 +83,7 @@ class MeasuredWorker:
 class Threads(InProcess):
     """Runs one worker in this process, with as many jobs at a time as it is given on a cluster."""
 
-    def run_parts(self, run: PartRun) -> None:
+    def run_parts(self, run: PartRun) -> Sequence[str]:
         """See `Executor.run_parts`; jobs from which nothing follows."""
         memory = float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
         worker: Any = run.make_worker(Resources(CORES, GPU, memory))
@@ -95,6 +95,7 @@ class Threads(InProcess):
         with ThreadPoolExecutor(run.concurrency) as threads:
             list(threads.map(do, sorted(run.jobs, key=lambda job: -job.cost)))
         worker.close()
+        return ()
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,10 @@ class _Measuring:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._executor, name)
 
-    def run_parts(self, run: PartRun) -> None:
+    def run_parts(self, run: PartRun) -> Sequence[str]:
         first = batches_of(self._params)[0]
         measured = partial(MeasuredWorker, run.make_worker, self._prepare, first, self._params["folder"])
-        self._executor.run_parts(replace(run, make_worker=measured))
+        return self._executor.run_parts(replace(run, make_worker=measured))
 
 
 def engine(params: Json) -> Json:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psol_ray.catalog.headers import read_sizes
+from psol_ray.errors import ImagesAway
 from psol_ray.tables import StageDir
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Job, Resources, Task
@@ -34,7 +35,7 @@ class InProcess:
         """`resources` are what a worker is given; None is all of this machine."""
         self._resources = resources
 
-    def run_parts(self, run: PartRun) -> None:
+    def run_parts(self, run: PartRun) -> Sequence[str]:
         """See `Executor.run_parts`."""
         worker: Any = run.make_worker(self._resources or _whole_machine())
         with self._tracked(run.title, run.total, run.total - run.num_images) as tracker:
@@ -45,13 +46,22 @@ class InProcess:
                 raise
             # Not after Ctrl-C: its threads would first finish a class. They end with this process.
             _close(worker)
+        return ()
 
     def _run_jobs(self, run: PartRun, worker: Any, tracker: ProgressTracker) -> None:
         waiting = deque(run.jobs)
         while waiting:
             job = waiting.popleft()
-            task = Task(job.name, job.images, image_paths(run.data_root, job.images), _progress(tracker, job))
-            result = perform(worker, job.method, task, job.arguments, run.writer)
+            left_out = run.left_out.of(job.images)
+            paths = image_paths(run.data_root, job.images, left_out)
+            task = Task(job.name, job.images, paths, _progress(tracker, job))
+            try:
+                result = perform(worker, job.method, task, job.arguments, run.writer, left_out)
+            except ImagesAway as away:
+                # Nobody else has a job here, so that they are its own.
+                run.left_out.add_away(away)
+                waiting.appendleft(job)
+                continue
             if job.then is not None:
                 waiting.extendleft(reversed(job.then(result)))
             tracker.set_note(run.describe(job))

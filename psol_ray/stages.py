@@ -43,6 +43,7 @@ class Command:
         stages: the folders that it makes.
         argument: what it is given beside the settings.
         overwrites: whether results of another configuration stop it, unless there is `--overwrite`.
+        skips: whether parts that are set aside stop it, unless there is `--skip`.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Command:
     stages: tuple[Stage, ...] = ()
     argument: Argument | None = None
     overwrites: bool = False
+    skips: bool = False
 
 
 _NETWORKS: tuple[ModelName, ...] = get_args(ModelName)
@@ -63,6 +65,7 @@ _ALL = (
         "run:run",
         ("data", "seed", "boxes", *_NETWORKS, "predict", "evaluate", "cluster"),
         overwrites=True,
+        skips=True,
     ),
     Command(
         "index",
@@ -79,6 +82,7 @@ _ALL = (
         ("data", "boxes", "cluster"),
         (Stage("boxes", "boxes"), Stage("maps", "boxes")),
         overwrites=True,
+        skips=True,
     ),
     Command(
         "import",
@@ -103,6 +107,7 @@ _ALL = (
         ("data", "predict", "cluster"),
         (Stage("predictions", "predict"),),
         overwrites=True,
+        skips=True,
     ),
     Command(
         "evaluate",
@@ -123,6 +128,7 @@ _ALL = (
         "run:transfer",
         ("data", "predict", "evaluate", "cluster"),
         overwrites=True,
+        skips=True,
     ),
     Command(
         "export",

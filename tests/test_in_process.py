@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ import numpy as np
 import pytest
 from synthetic.fixtures import one_thread, pillow_alone
 from synthetic.images import cut_short, write_squares
-from synthetic.tables import box_row, boxes_of, class_images
+from synthetic.tables import NAN_BOX, box_row, boxes_of, class_images
 from synthetic.training import make_setup
 
-from psol_ray.errors import UserError
+from psol_ray.errors import ImagesAway, UserError
 from psol_ray.in_process import InProcess
 from psol_ray.tables import BOXES, Provenance, RunDir
 from psol_ray.training.trainer import Trainer
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Job, Parts, Resources, Task
+from psol_ray.work.left_out import LeftOut
 from psol_ray.work.perform import PartWriter
 
 __all__ = ["one_thread"]
@@ -110,6 +112,38 @@ def test_a_worker_is_closed_also_after_an_error_which_is_raised(run_of: Any, tmp
     # What was done is kept, for the run that goes on.
     assert RunDir(str(tmp_path)).stage("boxes").parts() == ["part-a"]
     assert "progress" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_images_that_are_away_are_left_out_or_stop_the_run(
+    run_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psol_ray.work.perform._PAUSE_SECONDS", 0.0)
+    root = tmp_path / "data"
+    root.mkdir()
+    for i in (0, 2, 3):
+        (root / f"{i}.jpg").touch()
+
+    class Opens:
+        """Has no more to say of an image than whether it is there."""
+
+        def __init__(self, _: Resources) -> None: ...
+
+        def process(self, task: Task) -> Parts:
+            away = [path for path in task.paths if path and not Path(path).exists()]
+            if away:
+                raise ImagesAway(away, "gone")
+            ids = task.images["image_id"].to_pylist()
+            box = dict(zip(ids, task.paths, strict=True))
+            return Parts(boxes=boxes_of(*(box_row(name, (0, 0, 1, 1) if box[name] else NAN_BOX) for name in ids)))
+
+    run, _ = run_of(job("part-a", 4))
+    stage = RunDir(str(tmp_path)).stage("boxes")
+    changes = {"make_worker": Opens, "data_root": str(root)}
+    with pytest.raises(UserError, match=r"1 of 4 images cannot be opened \(1.jpg: No such file or directory\)"):
+        ALONE.run_parts(replace(run, **changes, left_out=LeftOut(stage, 4, max_share=0.2)))
+    assert stage.parts() == []
+    ALONE.run_parts(replace(run, **changes, left_out=LeftOut(stage, 4, max_share=0.25)))
+    assert stage.read_parts(BOXES)["status"].to_pylist() == ["ok", "missing", "ok", "ok"]
 
 
 def test_a_worker_need_not_have_anything_to_close(run_of: Any, tmp_path: Path) -> None:

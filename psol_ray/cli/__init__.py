@@ -73,7 +73,7 @@ def _call(invocation: "Invocation") -> list[str]:
     given: list[Any] = []
     if invocation.config is not None:
         context = import_module("psol_ray.pipeline.context").Context
-        given.append(context(invocation.config, invocation.overwrite, gaps=gaps))
+        given.append(context(invocation.config, invocation.overwrite, invocation.skip, gaps=gaps))
     if invocation.argument is not None:
         given.append(invocation.argument)
     getattr(import_module(f"psol_ray.pipeline.{module}"), function)(*given)

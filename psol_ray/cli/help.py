@@ -30,9 +30,11 @@ class HelpFormatter(DefaultHelpFormatter):
 
 
 def is_used(command: Command, path: str) -> bool:
-    """Whether a command uses the field of this path, or `overwrite`."""
+    """Whether a command uses the field of this path, `overwrite` or `skip`."""
     if path == "overwrite":
         return command.overwrites
+    if path == "skip":
+        return command.skips
     return path == "run_dir" or any(f"{path}.".startswith(f"{section}.") for section in command.sections)
 
 

@@ -28,7 +28,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # For the exception to arrive; Ray kills a job three seconds after it was told to stop.
 _ARRIVAL_SECONDS = 2.5
 # For what follows then.
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS = 3.0
 # Wrappers pass on what the terminal has sent already: that is no second Ctrl-C.
 _ECHO_SECONDS = 0.5
 _SHOW_CURSOR = "\x1b[?25h"

@@ -29,6 +29,7 @@ class Invocation:
     command: Command
     config: Config | None
     overwrite: bool = False
+    skip: bool = False
     argument: str | list[str] | None = None
 
 
@@ -54,7 +55,7 @@ def parse(arguments: Sequence[str]) -> Invocation:
     if not command.sections:
         return Invocation(command, None, argument=argument)
     config = expand(_plain(Config(**{f.name: built[f.name] for f in fields(Config)})))
-    return Invocation(command, config, built.overwrite, argument)
+    return Invocation(command, config, built.overwrite, built.skip, argument)
 
 
 def _files_first(words: Sequence[str]) -> list[str]:
@@ -104,9 +105,12 @@ def make_parser(command: Command) -> ArgumentParser:
 def _add_settings(parser: ArgumentParser, command: Command) -> None:
     parser.add_argument("--config", action="config", help="YAML file of the settings below; flags win over it.")
     parser.add_argument("--overwrite", action="store_true", help="Replace results of another configuration in run_dir.")
+    parser.add_argument(
+        "--skip", action="store_true", help="Go on without parts whose workers die each time; exit code 3."
+    )
     parser.add_class_arguments(Config)
     for action in parser._actions:
-        if action.dest in {"overwrite", *field_types()}:
+        if action.dest in {"overwrite", "skip", *field_types()}:
             if not is_used(command, action.dest):
                 _hide(action)
         elif action.dest in sections():

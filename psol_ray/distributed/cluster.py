@@ -1,5 +1,6 @@
 """Start or join a Ray cluster, and plan its workers."""
 
+import ctypes
 import logging
 import os
 import signal
@@ -57,6 +58,8 @@ _RAY = {
     # Ray announces a change of default in every run; we take the new one.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 # Whether `connect` has connected this process, and not whoever called it.
 _is_ours = threading.Event()
@@ -121,6 +124,7 @@ def connect(config: ClusterConfig) -> None:
 
 def _start() -> None:
     print("Starting Ray on this machine ...", file=sys.stderr)
+    _adopt_orphans()
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
@@ -187,41 +191,33 @@ def keep_handlers() -> Iterator[None]:
 def disconnect() -> None:
     """Leave the cluster that `connect` has joined, or end the Ray that it has started; others' is left alone."""
     if _is_ours.is_set():
-        processes = _processes_of_ray(os.getpid())
         ray.shutdown()
-        # Agents that had only just begun would look for their head for a minute.
-        _kill(processes)
+        kill()
         _is_ours.clear()
 
 
 def kill() -> None:
     """End the Ray that `connect` has started, at once; a cluster that was joined notices that this process has gone."""
     if _is_ours.is_set():
-        _kill(_processes_of_ray(os.getpid()))
+        _kill_children(os.getpid())
 
 
-def _kill(processes: list[int]) -> None:
-    for process in processes:
+def _adopt_orphans() -> None:
+    """Have Linux make processes of Ray whose parents have gone children of this one: agents that have only just begun
+    would look for their head for a minute."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _kill_children(parent: int) -> None:
+    """Kill Ray's processes below this one, where Linux tells of them."""
+    for tasks in Path(f"/proc/{parent}/task").glob("*/children"):
         with suppress(OSError):
-            signal.pidfd_send_signal(process, signal.SIGKILL)
-        os.close(process)
-
-
-def _processes_of_ray(parent: int) -> list[int]:
-    """Handles of Ray's processes below this one, where Linux tells of them."""
-    handles = []
-    with suppress(OSError, AttributeError):
-        for child in _children(parent):
-            command = Path(f"/proc/{child}/cmdline").read_bytes()
-            if command.startswith(b"ray::") or b"/ray/" in command:
-                handles.append(os.pidfd_open(child))
-            handles += _processes_of_ray(child)
-    return handles
-
-
-def _children(parent: int) -> list[int]:
-    tasks = Path(f"/proc/{parent}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
+            for child in map(int, tasks.read_text().split()):
+                command = Path(f"/proc/{child}/cmdline").read_bytes()
+                _kill_children(child)
+                if command.startswith(b"ray::") or b"/ray/" in command:
+                    os.kill(child, signal.SIGKILL)
 
 
 def _knock(address: str, setting: str) -> None:

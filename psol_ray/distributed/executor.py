@@ -44,20 +44,22 @@ class RayExecutor:
         """See `Executor.num_workers`."""
         return self._plan.num_workers
 
-    def run_parts(self, run: PartRun) -> None:
+    def run_parts(self, run: PartRun) -> Sequence[str]:
         """See `Executor.run_parts`."""
         gpu = bool(self._plan.num_gpus)
         stage, _ = next(iter(run.writer.stages.values()))
         with checked_nodes(stage, run.data_root, _some_images(run), gpu=gpu) as checks:
             plan = plan_workers(self._config, checks.require)
             with tracked(run.title, run.total, run.total - run.num_images) as tracker:
-                run_pool(
+                return run_pool(
                     _actor_starter(run, tracker, checks),
                     plan,
                     run.jobs,
                     jobs_per_worker=JOBS_PER_WORKER,
                     on_done=lambda job: tracker.set_note(run.describe(job)),
                     fit=checks.fit,
+                    left_out=run.left_out,
+                    images_done=tracker.images_done,
                 )
 
     def read_sizes(self, root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
@@ -68,15 +70,15 @@ class RayExecutor:
     def train(self, setup: Any, title: str) -> None:
         """See `Executor.train`."""
         # Late: Ray Train and torch take seconds to import, and only a training needs them.
-        from psol_ray.distributed.train import check_batch, train
+        from psol_ray.distributed.train import train
+        from psol_ray.distributed.train_plan import TrainingPlans
 
         gpu = bool(self._plan.num_gpus)
         image_ids = _pick(setup.training_set.image_ids)
         with checked_nodes(setup.stage, setup.data_root, image_ids, gpu=gpu) as checks:
-            plan = plan_workers(self._config, checks.require)
-            check_batch(setup.made_by.stage, setup.config.batch_size, plan)
+            plans = TrainingPlans(self._config, checks, gpu)
             with tracked(title, setup.num_images) as tracker:
-                train(setup, plan, tracker, self._config.max_failures, checks)
+                train(setup, plans, tracker, self._config.max_failures, checks)
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:

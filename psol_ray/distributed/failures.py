@@ -47,7 +47,7 @@ from ray.exceptions import (
 
 from psol_ray.errors import UserError
 
-__all__ = ["is_actor_gone", "raise_failure"]
+__all__ = ["cause_of", "is_actor_gone", "raise_failure"]
 
 _GONE = (
     ActorDiedError,
@@ -67,6 +67,13 @@ def is_actor_gone(error: RayError) -> bool:
     """Whether another actor may do what this one did not."""
     # By identity: classes that are not on the list are derived from some that are.
     return type(error) in _GONE and not getattr(error, "actor_init_failed", False)
+
+
+def cause_of(error: RayError) -> str:
+    """What Ray knows of the end of an actor, in one line."""
+    text = " ".join(str(error).split())
+    _, _, detail = text.partition("Worker exit detail: ")
+    return (detail or text)[:300]
 
 
 def raise_failure(error: RayError) -> NoReturn:

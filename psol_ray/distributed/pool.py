@@ -7,13 +7,19 @@ running, counts a job's deaths, and gives up the job and not the run. Which erro
 
 A worker may be given a job more than it is doing, so that it never waits for the driver. Once nothing else waits, an
 idle worker also does what another holds, which may be slow; whoever is first has done it, and both write the same part.
+What only one may do (a piece of a class, whose features it keeps) is taken from a worker that is frozen.
+
+A worker that cannot open a job's images gives it back, for a worker on another node. Once no node is left that has not
+tried, `LeftOut` decides whether the job is done without them.
 
 The pool begins with the nodes that are there, and takes in those that join.
 """
 
+import socket
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,20 +28,25 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
 from psol_ray.distributed.cluster import WorkerPlan
-from psol_ray.distributed.failures import is_actor_gone, raise_failure
-from psol_ray.distributed.packed import pack
-from psol_ray.distributed.queue import MAX_DEATHS, JobQueue
-from psol_ray.distributed.shares import Node, Share
+from psol_ray.distributed.failures import cause_of, is_actor_gone, raise_failure
+from psol_ray.distributed.patience import FROZEN_SECONDS, Teller
+from psol_ray.distributed.pool_worker import PoolWorker, where
+from psol_ray.distributed.queue import MAX_DEATHS, Death, JobQueue
+from psol_ray.distributed.set_aside import record_of
+from psol_ray.distributed.shares import Node
 from psol_ray.distributed.slots import Slots
-from psol_ray.errors import UserError, abbreviate
+from psol_ray.errors import ImagesAway, UserError, abbreviate
 from psol_ray.work.jobs import Job, Resources
+from psol_ray.work.left_out import LeftOut
 
 __all__ = ["PoolStats", "run_pool"]
 
 # An actor loads weights and builds a decoder; beyond this it hangs, or waits for resources that others hold.
 _START_SECONDS = 600.0
-# How often to look for nodes that have joined.
+# How often to look for nodes that have joined, and for workers that do not get on.
 _LOOK_SECONDS = 5.0
+# A job that is given back so often because of other jobs' images, though all of its own can be opened.
+_MAX_GIVEN_BACK = 20
 
 
 @dataclass
@@ -55,22 +66,6 @@ class PoolStats:
     """Of those, spent waiting for workers."""
 
 
-@dataclass(eq=False)
-class _Worker:
-    """An actor, its place, the answer of its constructor while that is not there yet, and its jobs by their answers."""
-
-    actor: ActorHandle
-    share: Share
-    starting: Any | None
-    jobs: dict[Any, Job] = field(default_factory=dict)
-
-    def give(self, job: Job) -> None:
-        self.jobs[self.actor.run.remote(job.method, job.name, pack(job.images), *job.arguments)] = job
-
-    def answers(self) -> list[Any]:
-        return list(self.jobs) if self.starting is None else [self.starting]
-
-
 def run_pool(
     start_actor: Callable[[Resources, str | None], ActorHandle],
     plan: WorkerPlan,
@@ -80,7 +75,9 @@ def run_pool(
     on_done: Callable[[Job], None] | None = None,
     stats: PoolStats | None = None,
     fit: Callable[[list[Node]], list[Node]] | None = None,
-) -> None:
+    left_out: LeftOut | None = None,
+    images_done: Callable[[], Mapping[str, int] | None] = lambda: None,
+) -> Sequence[str]:
     """Run all jobs, the most costly first, and those that follow from them.
 
     A job whose actor dies is done again, after the others. One under which actors die three times is quarantined; the
@@ -88,18 +85,35 @@ def run_pool(
 
     Args:
         start_actor: starts an actor with these resources, on this node if one is named. It has a method
-            `run(method, name, packed_images, *arguments)`.
+            `run(method, name, packed_images, *arguments)`, which may be told the images that it is to leave out as
+            `left_out`, and to be `careful` to report every batch; it returns `ImagesAway` where it cannot open some.
         plan: how many workers there are to be, and where.
         jobs: what to do.
         jobs_per_worker: the most it holds: one running, the others queued.
         on_done: called after each job.
         stats: filled in as the pool goes.
         fit: says which of the nodes there are may be used; None is all.
+        left_out: decides whether to go on without images that are away, or were set aside with their part.
+        images_done: says of each job, by its name, how many images are done; None while it does not know.
+
+    Returns:
+        the other machines that have done jobs, by their names.
 
     Raises:
-        UserError: jobs were quarantined and the others are done; no worker starts; a job raised one; or Ray failed.
+        UserError: jobs were quarantined and the others are done; no worker starts; a job raised one; images are away;
+            or Ray failed.
     """
-    pool = _Pool(start_actor, Slots(plan, fit), JobQueue(list(jobs)), jobs_per_worker, on_done, stats or PoolStats())
+    left_out = left_out or LeftOut()
+    pool = _Pool(
+        start_actor,
+        Slots(plan, fit),
+        JobQueue(list(jobs)),
+        jobs_per_worker,
+        on_done,
+        stats or PoolStats(),
+        left_out,
+        images_done,
+    )
     try:
         while pool.is_busy():
             pool.step()
@@ -108,9 +122,11 @@ def run_pool(
     if lost := pool.queue.quarantined():
         raise UserError(
             f"{len(lost)} parts were set aside because their worker died {MAX_DEATHS} times"
-            f" ({abbreviate(lost, 5)}); everything else is done: look into Ray's logs for the cause (often memory),"
-            " then run the same command"
+            f" ({abbreviate(lost, 5)}); everything else is done: {left_out.set_aside_file} says of what they died and"
+            " which images may be the cause (often memory); mend that and run the same command, or add --skip to go on"
+            " without them"
         )
+    return sorted(pool.hosts - {socket.gethostname()})
 
 
 @dataclass
@@ -121,10 +137,16 @@ class _Pool:
     jobs_per_worker: int
     on_done: Callable[[Job], None] | None
     stats: PoolStats
-    workers: list[_Worker] = field(default_factory=list)
+    left_out: LeftOut
+    images_done: Callable[[], Mapping[str, int] | None]
+    workers: list[PoolWorker] = field(default_factory=list)
     failed_starts: int = 0  # in a row, over all workers
     looked_at: float = float("-inf")
     worked_at: float = field(default_factory=time.monotonic)
+    given_back: Counter[Job] = field(default_factory=Counter)
+    hosts: set[str] = field(default_factory=set)  # that have done a job
+    blind: set[str] = field(default_factory=set)  # nodes of which it was said that they cannot open images
+    teller: Teller = field(default_factory=Teller)
 
     def is_busy(self) -> bool:
         return bool(self.queue.waiting) or any(
@@ -141,6 +163,8 @@ class _Pool:
             self.slots.refresh()
             self.looked_at = time.monotonic()
             self._start_workers()
+            self._hand_out()
+            self._look_after_silent()
         self._hand_out()
         self._check_somebody_works()
         awaited = {answer: worker for worker in self.workers for answer in worker.answers()}
@@ -162,7 +186,7 @@ class _Pool:
             self.slots.ask_for_more(0, 0, is_starting=True)
             actor = self.start_actor(*self.slots.place(share))
             # Comes back once the constructor has; of all methods that an actor has anyhow, the one that is documented.
-            self.workers.append(_Worker(actor, share, actor.__ray_call__.remote(lambda _: None)))
+            self.workers.append(PoolWorker(actor, share, actor.__ray_call__.remote(where)))
             self.stats.workers_started += 1
             starting += 1
         self.slots.ask_for_more(len(self.workers), len(self.queue.waiting), is_starting=starting > 0)
@@ -170,7 +194,14 @@ class _Pool:
     def _check_somebody_works(self) -> None:
         if any(worker.jobs for worker in self.workers):
             self.worked_at = time.monotonic()
-        elif time.monotonic() - self.worked_at > _START_SECONDS:
+        seconds = time.monotonic() - self.worked_at
+        num_waiting = f"{len(self.queue.waiting):,} parts"
+        self.teller.tell(
+            f"{num_waiting} have waited for a worker to start",
+            seconds,
+            f"others may be using the cluster, see `ray status`; it is given up after {_START_SECONDS:.0f} s",
+        )
+        if seconds > _START_SECONDS:
             raise UserError(
                 f"no worker has started within {_START_SECONDS:.0f} s; are others using the cluster?"
                 " See `ray status`, and run the same command again"
@@ -190,16 +221,26 @@ class _Pool:
         for held in range(self.jobs_per_worker):
             for worker in self.workers:
                 if worker.starting is None and len(worker.jobs) == held and not self._holds_suspect(worker):
-                    job = self.queue.take(worker, self.workers, is_idle=held == 0)
+                    job = self.queue.take(
+                        worker, self.workers, is_idle=held == 0, node=worker.node, nodes=self._nodes()
+                    )
                     if job is not None:
-                        worker.give(job)
+                        self._give(worker, job)
         idle = [worker for worker in self.workers if worker.starting is None and not worker.jobs]
         if idle and not self.queue.waiting:
-            for worker, job in zip(idle, self._speculative_jobs(), strict=False):
-                worker.give(job)
+            speculative = [job for job in self._speculative_jobs() if not self.queue.away_on(job)]
+            for worker, job in zip(idle, speculative, strict=False):
+                self._give(worker, job)
                 self.stats.speculative_jobs += 1
 
-    def _holds_suspect(self, worker: _Worker) -> bool:
+    def _give(self, worker: PoolWorker, job: Job) -> None:
+        worker.give(job, self.left_out.of(job.images), is_suspect=self.queue.is_suspect(job))
+
+    def _nodes(self) -> set[str]:
+        """Where workers are; of one that starts nobody knows."""
+        return {worker.node for worker in self.workers}
+
+    def _holds_suspect(self, worker: PoolWorker) -> bool:
         return any(self.queue.is_suspect(job) for job in worker.jobs.values())
 
     def _speculative_jobs(self) -> list[Job]:
@@ -213,27 +254,81 @@ class _Pool:
         ]
         return [job for _, job in sorted(free, key=lambda held: (-held[0], -held[1].cost))]
 
-    def _take_in(self, worker: _Worker, answer: Any) -> None:
+    def _take_in(self, worker: PoolWorker, answer: Any) -> None:
         try:
             value = ray.get(answer)
         except RayError as error:
             if not is_actor_gone(error):
                 raise_failure(error)
-            self._replace(worker, error)
+            self._replace(worker, cause_of(error))
             return
         self.failed_starts = 0
+        worker.pulse.beat()
         if worker.starting is not None:
             worker.starting = None
+            worker.node, worker.host = value
             self._start_workers()
             return
         job = worker.jobs.pop(answer)
-        if self._is_unfinished(job):
+        if isinstance(value, ImagesAway):
+            self._take_back(worker, job, value)
+        elif self._is_unfinished(job):
+            self.hosts.add(worker.host)
             self.queue.finish(job, worker, value)
             self.stats.jobs_done += 1
             if self.on_done is not None:
                 self.on_done(job)
 
-    def _replace(self, worker: _Worker, error: RayError) -> None:
+    def _take_back(self, worker: PoolWorker, job: Job, away: ImagesAway) -> None:
+        """The job's images, or those of its neighbour, are away there: have it done elsewhere, or without them."""
+        if away.paths:
+            self.queue.note_away(job, worker.node)
+        held = {job for other in self.workers for job in other.jobs.values()}
+        if not self._is_unfinished(job) or job in held:
+            return
+        self.queue.give_back(job)
+        if not away.paths:
+            self.given_back[job] += 1
+            if self.given_back[job] > _MAX_GIVEN_BACK:
+                raise UserError(f"{job.part or job.name}: {away}; run the same command when the storage is well again")
+            return
+        self._start_workers()
+        if self.queue.belongs_elsewhere(job, worker.node, self._nodes()):
+            if worker.node not in self.blind:
+                self.blind.add(worker.node)
+                print(f"On {worker.host} {away}; what cannot be opened there is done elsewhere", file=sys.stderr)
+            return
+        tried = self.queue.away_on(job)
+        self.left_out.add_away(away, {other.host for other in self.workers if other.node in tried})
+        self.queue.look_again(job)
+
+    def _look_after_silent(self) -> None:
+        """Tell of workers that do not get on, and end one where somebody else has found nothing that it may do."""
+        busy = [worker for worker in self.workers if worker.jobs]
+        counts = self.images_done() if busy else None
+        if counts is None:
+            return
+        for worker in busy:
+            names = {job.name for job in worker.jobs.values()}
+            worker.pulse.see({name: done for name, done in counts.items() if name in names})
+        is_idle = any(worker.starting is None and not worker.jobs for worker in self.workers)
+        for worker in busy:
+            seconds, first = worker.pulse.silent_s, next(iter(worker.jobs.values()))
+            self.teller.tell(
+                f"A worker on {worker.host} has not got on with {first.name}",
+                seconds,
+                f"its files may be slow, or it is frozen; it is ended after {FROZEN_SECONDS:.0f} s,"
+                " once another has time",
+            )
+            if seconds > FROZEN_SECONDS and is_idle:
+                print(
+                    f"The worker on {worker.host} that did not get on with {first.name} is ended, and another does it",
+                    file=sys.stderr,
+                )
+                self._replace(worker, f"it did not get on for {seconds:.0f} s, and was ended")
+                return
+
+    def _replace(self, worker: PoolWorker, cause: str) -> None:
         """Put a dead worker's jobs back into the queue, and start another."""
         ray.kill(worker.actor)  # ActorUnavailableError leaves it alive, perhaps
         self.workers.remove(worker)
@@ -243,15 +338,19 @@ class _Pool:
         if worker.starting is not None and not has_lost_node:
             self.failed_starts += 1
             if self.failed_starts >= MAX_DEATHS:
-                reason = " ".join(str(error).split())[:300]
                 raise UserError(
-                    f"{MAX_DEATHS} workers died while they started ({reason}); look into Ray's logs for the cause"
+                    f"{MAX_DEATHS} workers died while they started ({cause}); look into Ray's logs for the cause"
                     " (often memory)"
                 )
         held = {job for other in self.workers for job in other.jobs.values()}
         for job in worker.jobs.values():
             if self._is_unfinished(job) and job not in held:
-                self.queue.requeue(job)
+                done = (self.images_done() or {}).get(job.name)
+                self.queue.requeue(job, Death(time.time(), worker.host, cause, done))
+                if len(deaths := self.queue.deaths(job)) >= MAX_DEATHS and self.left_out.add_set_aside(
+                    job, record_of(job, deaths)
+                ):
+                    self.queue.revive(job)
         self._start_workers()
 
     def close(self) -> None:

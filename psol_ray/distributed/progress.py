@@ -1,12 +1,13 @@
 """Progress of a cluster: workers report to one actor, the driver asks it and draws."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from psol_ray.work.progress import ProgressTracker, Snapshot, draw_progress
 
@@ -40,6 +41,13 @@ class RemoteTracker:
         except (RayError, GetTimeoutError):
             return None
 
+    def images_done(self) -> Mapping[str, int] | None:
+        """See `ProgressTracker.images_done`; None from an actor that died or is late."""
+        try:
+            return ray.get(self.actor.images_done.remote(), timeout=_PATIENCE_SECONDS)
+        except (RayError, GetTimeoutError):
+            return None
+
 
 @contextmanager
 def tracked(title: str, total: int, done: int = 0) -> Iterator[RemoteTracker]:
@@ -53,7 +61,10 @@ def tracked(title: str, total: int, done: int = 0) -> Iterator[RemoteTracker]:
     Yields:
         what workers report to.
     """
-    tracker = RemoteTracker(ray.remote(ProgressTracker).options(num_cpus=0).remote(done))
+    # On the driver's node: on another, it would be gone with that one, and nobody would say how far the others are.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    board = ray.remote(ProgressTracker).options(num_cpus=0, scheduling_strategy=here)
+    tracker = RemoteTracker(board.remote(done))
     try:
         with draw_progress(title, total, tracker.snapshot):
             try:

@@ -1,14 +1,27 @@
-"""The jobs that wait, and who should do what next. Knows no actors, only their names."""
+"""The jobs that wait, and who should do what next. Knows no actors, only their names and those of their nodes."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from psol_ray.work.jobs import Job
 
-__all__ = ["MAX_DEATHS", "JobQueue"]
+__all__ = ["MAX_DEATHS", "Death", "JobQueue"]
 
 MAX_DEATHS = 3
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a worker ended: when, in seconds since 1970, on which machine, and of what, as far as Ray knows.
+
+    `images_done` is how many images of the job it had reported; None where nobody knows.
+    """
+
+    time: float
+    host: str
+    cause: str
+    images_done: int | None = None
 
 
 @dataclass
@@ -17,29 +30,38 @@ class JobQueue:
 
     A job whose actor died is done again after the others and alone, so that of two jobs in one process the one that
     kills it is told from its neighbour. One that has seen `MAX_DEATHS` is quarantined.
+
+    A job that found its images away is done next by somebody on another node, as long as there is one.
     """
 
     waiting: list[Job]
     done: set[Job] = field(default_factory=set)
     _done_by: dict[Job, Any] = field(default_factory=dict)
-    _deaths: dict[Job, int] = field(default_factory=dict)
+    _deaths: dict[Job, list[Death]] = field(default_factory=dict)
+    _away_on: dict[Job, set[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.waiting.sort(key=lambda job: (-job.cost, job.name))
 
-    def take(self, worker: Any, workers: Iterable[Any], *, is_idle: bool) -> Job | None:
+    def take(
+        self, worker: Any, workers: Iterable[Any], *, is_idle: bool, node: str = "", nodes: Collection[str] = ()
+    ) -> Job | None:
         """The next job for one of the workers, or None where there is none that it should do.
 
         Args:
             worker: who asks.
             workers: all that live.
             is_idle: whether it has no other job.
+            node: where it is.
+            nodes: where all are.
         """
         for index, job in enumerate(self.waiting):
             if self.is_suspect(job) and not is_idle:
                 continue
+            if self.belongs_elsewhere(job, node, nodes):
+                continue
             keeper = self._done_by.get(job.follows) if job.follows else None
-            if keeper is not None and keeper is not worker and keeper in workers:
+            if keeper is not None and keeper is not worker and keeper in workers and not self._away_on.get(job):
                 continue
             return self.waiting.pop(index)
         return None
@@ -48,6 +70,11 @@ class JobQueue:
         """Whether an actor has died with it, so that it must be alone."""
         return job in self._deaths
 
+    def belongs_elsewhere(self, job: Job, node: str, nodes: Collection[str]) -> bool:
+        """Whether the job's images were away on this node, and have not been looked for on another of these."""
+        tried = self._away_on.get(job, set())
+        return node in tried and not tried.issuperset(nodes)
+
     def finish(self, job: Job, worker: Any, answer: Any) -> None:
         """Take in a job's answer; what follows from it comes before all others."""
         self.done.add(job)
@@ -55,12 +82,38 @@ class JobQueue:
             self._done_by[job] = worker
             self.waiting[:0] = job.then(answer)
 
-    def requeue(self, job: Job) -> None:
+    def requeue(self, job: Job, death: Death) -> None:
         """The job's actor has died, and nobody else is doing it."""
-        self._deaths[job] = self._deaths.get(job, 0) + 1
-        if self._deaths[job] < MAX_DEATHS:
+        deaths = self._deaths.setdefault(job, [])
+        deaths.append(death)
+        if len(deaths) < MAX_DEATHS:
             self.waiting.append(job)
+
+    def deaths(self, job: Job) -> list[Death]:
+        """Those under this job, the first one first."""
+        return self._deaths.get(job, [])
+
+    def revive(self, job: Job) -> None:
+        """Do a quarantined job once more, because something of it has changed."""
+        self._deaths[job] = []
+        self.waiting.append(job)
+
+    def note_away(self, job: Job, node: str) -> None:
+        """The job's images are away on that node."""
+        self._away_on.setdefault(job, set()).add(node)
+
+    def away_on(self, job: Job) -> Collection[str]:
+        """The nodes on which the job's images were away."""
+        return self._away_on.get(job, set())
+
+    def give_back(self, job: Job) -> None:
+        """Nobody is doing the job any more, by no fault of its own: it is next."""
+        self.waiting.insert(0, job)
+
+    def look_again(self, job: Job) -> None:
+        """The images that were away are no longer wanted: any node will do."""
+        self._away_on.pop(job, None)
 
     def quarantined(self) -> list[str]:
         """Parts that were given up, sorted."""
-        return sorted({job.part or job.name for job, deaths in self._deaths.items() if deaths >= MAX_DEATHS})
+        return sorted({job.part or job.name for job, deaths in self._deaths.items() if len(deaths) >= MAX_DEATHS})

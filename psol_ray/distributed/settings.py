@@ -17,6 +17,7 @@ class ClusterConfig:
     workers: PositiveInt | None = None
     """How many workers there are; null is one a GPU, or one a machine where there is no GPU."""
     min_workers: PositiveInt | None = None
-    """Workers with which a training starts, and goes on after a loss, at least; it grows again. Null waits for all."""
+    """Workers with which a training starts, and goes on after a loss, at least; it grows again. Null starts with all,
+    and goes on after a loss with those that are left."""
     max_failures: NonNegativeInt = 3
     """How often a training that a fault ended goes on from its last checkpoint before it is given up."""

@@ -1,6 +1,13 @@
-"""Training by Ray Train, seen from the driver: start it, and start it again from its last checkpoint after a fault."""
+"""Training by Ray Train, seen from the driver: start it, and start it again from its last checkpoint after a fault.
+
+Each attempt is planned anew: a machine that is gone is not waited for.
+"""
 
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -8,42 +15,108 @@ from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig,
 from ray.train.torch import TorchTrainer
 
 from psol_ray.distributed.cluster import WorkerPlan, keep_handlers
+from psol_ray.distributed.groups import group_ids, remove_groups_since
 from psol_ray.distributed.node_checks import NodeChecks
+from psol_ray.distributed.patience import Pulse, Teller
 from psol_ray.distributed.progress import RemoteTracker
+from psol_ray.distributed.train_errors import is_late, raise_hopeless, raise_mistake
 from psol_ray.distributed.train_worker import train_worker
 from psol_ray.errors import UserError
 from psol_ray.training.setup import TrainingSetup
 
 __all__ = ["check_batch", "train"]
 
+# A group that has not started by then never will: a node that an autoscaler starts takes minutes.
+_START_SECONDS = 600.0
+# Ten steps, after which a worker reports, take minutes on a CPU.
+_SILENT_SECONDS = 600.0
+_LOOK_SECONDS = 5.0
+
 
 def train(
-    setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker, max_failures: int, checks: NodeChecks | None = None
+    setup: TrainingSetup,
+    make_plan: Callable[[], WorkerPlan],
+    tracker: RemoteTracker,
+    max_failures: int,
+    checks: NodeChecks | None = None,
 ) -> None:
     """Train to the end, from the last checkpoint if there is one.
 
     Args:
         setup: what to train.
-        plan: how many workers, and what each has.
+        make_plan: says for each attempt anew how many workers there are to be, and what each has.
         tracker: takes how far it is.
         max_failures: faults after which it goes on; with one more it is given up.
         checks: of the nodes; None takes them as they are.
 
     Raises:
-        UserError: what a worker raised as one; or it was given up.
+        UserError: what a worker raised as one; no group of workers starts; no attempt can mend it; or it was given up.
     """
-    for failures_left in reversed(range(max_failures + 1)):
+    failures, waiting_since = 0, None
+    while True:
+        plan = make_plan()
+        check_batch(setup.made_by.stage, setup.config.batch_size, plan)
+        groups, began = group_ids(), time.monotonic()
         try:
-            _fit(_make_trainer(setup, plan, tracker, checks))
+            with _watched(tracker):
+                _fit(_make_trainer(setup, plan, tracker, checks))
             return
         except TrainingFailedError as error:
-            _raise_mistake(error)
-            if not failures_left:
+            # Ray Train 2.60 leaves those of a start that fails behind its own back, and the next one would wait for it.
+            remove_groups_since(groups)
+            raise_mistake(error)
+            raise_hopeless(error)
+            if is_late(error):
+                waiting_since = waiting_since or began
+                _tell_or_give_up(plan, time.monotonic() - waiting_since)
+                continue
+            waiting_since = None
+            failures += 1
+            if failures > max_failures:
                 raise UserError(
-                    f"training failed {max_failures + 1} times, which is more than cluster.max_failures allows, in the"
+                    f"training failed {failures} times, which is more than cluster.max_failures allows, in the"
                     f" end by {_last_line(error)}; fix that, and the same command goes on from the last checkpoint"
                 ) from error
             print(f"training failed ({_last_line(error)}); going on from the last checkpoint", file=sys.stderr)
+
+
+@contextmanager
+def _watched(tracker: RemoteTracker) -> Iterator[None]:
+    """Say it where nothing is heard of the training for as long as the block runs."""
+    stop, pulse, teller = threading.Event(), Pulse(), Teller(_SILENT_SECONDS)
+
+    def watch() -> None:
+        while not stop.wait(_LOOK_SECONDS):
+            pulse.see(tracker.images_done() or {})
+            teller.tell(
+                "nothing has been heard of the training",
+                pulse.silent_s,
+                "its steps or its files may be slow, or a worker is frozen, which Ray Train finds after 10 minutes;"
+                " see `ray status` and the workers' machines",
+            )
+
+    thread = threading.Thread(target=watch, daemon=True, name="watch")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=1)
+
+
+def _tell_or_give_up(plan: WorkerPlan, seconds: float) -> None:
+    """A start takes a minute at most, so that this comes once a minute."""
+    wanted = f"{plan.num_workers} workers of {plan.num_cpus} CPUs{' and a GPU' if plan.num_gpus else ''} each"
+    if seconds > _START_SECONDS:
+        raise UserError(
+            f"training found no room for {wanted} within {seconds:.0f} s; are others using the cluster? See"
+            " `ray status`; the same command goes on from the last checkpoint"
+        )
+    print(
+        f"training has waited for room for {wanted} for {seconds:.0f} s; others may be using the cluster, see"
+        f" `ray status`; it is given up after {_START_SECONDS:.0f} s",
+        file=sys.stderr,
+    )
 
 
 def _fit(trainer: Any) -> None:
@@ -73,8 +146,9 @@ def _make_trainer(
             name=name,
             storage_path=folder,
             storage_filesystem=setup.stage.fs,
-            # `train` starts a failed run again itself: Ray Train would also retry what only the user can fix.
-            failure_config=FailureConfig(max_failures=0),
+            # `train` starts a failed run again itself: Ray Train would also retry what only the user can fix, and wait
+            # for a machine that is gone.
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),  # type: ignore[call-arg]
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
@@ -90,27 +164,15 @@ def _group_size(plan: WorkerPlan) -> Any:
     return (plan.min_workers, plan.num_workers) if plan.min_workers else plan.num_workers
 
 
-def _raise_mistake(error: TrainingFailedError) -> None:
-    """Raise the UserError that a worker raised, if one did."""
-    for failure in getattr(error, "worker_failures", {}).values():
-        if isinstance(failure, UserError):
-            raise failure from None
-
-
 def _last_line(error: TrainingFailedError) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:200]
 
 
 def check_batch(name: str, batch_size: int, plan: WorkerPlan) -> None:
-    """Raise a UserError where the images of a step cannot be divided among the workers."""
-    if plan.min_workers and batch_size < plan.num_workers:
+    """Raise a UserError where a worker would have no image of a step; shares may differ by one."""
+    if batch_size < plan.num_workers:
         raise UserError(
             f"{name}.batch_size: {batch_size} images a step leave some of up to {plan.num_workers} workers without one;"
             f" make it larger, or cluster.workers {batch_size} at most"
-        )
-    if not plan.min_workers and batch_size % plan.num_workers:
-        raise UserError(
-            f"{name}.batch_size: {batch_size} cannot be shared by {plan.num_workers} workers;"
-            " make it a multiple of them"
         )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from psol_ray.evaluation.ground_truth import list_lengths
 from psol_ray.evaluation.join import catalog_rows, check_bad_boxes, check_incomplete, check_rows, mask, of_split
-from psol_ray.tables.schemas import TEST, TRAIN, UNREADABLE, boxes_array
+from psol_ray.tables.schemas import TEST, TRAIN, WITHOUT_BOX, boxes_array
 
 __all__ = ["check_boxes", "check_predictions"]
 
@@ -24,7 +24,7 @@ def check_boxes(catalog: pa.Table, boxes: pa.Table) -> NDArray[np.int64]:
     """
     rows_N = catalog_rows(catalog, boxes, "boxes")
     images = catalog.take(rows_N)
-    check_bad_boxes(images, boxes, mask(pc.equal(boxes.column("status"), UNREADABLE)), "boxes")
+    check_bad_boxes(images, boxes, mask(pc.is_in(boxes.column("status"), pa.array(WITHOUT_BOX))), "boxes")
     relabelled_N = mask(pc.not_equal(boxes.column("label"), images.column("label")))
     check_rows(boxes, relabelled_N, "boxes", "with another label than in the catalog; run `psol boxes` on this one")
     for split in (TRAIN, TEST):

@@ -1,22 +1,25 @@
 """`psol boxes` and `psol import`: a pseudo box for every image, one part a class."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from psol_ray.evaluation.join import mask
 from psol_ray.generators.base import Generator
 from psol_ray.generators.registry import find_generator
 from psol_ray.in_process import InProcess
 from psol_ray.pipeline.context import Context, Work
+from psol_ray.pipeline.whole import check_parts, read_whole, unreadable_gaps
 from psol_ray.tables import BOXES, Provenance, StageDir
 from psol_ray.tables.file_names import file_names
-from psol_ray.tables.schemas import NO_FOREGROUND, UNREADABLE
+from psol_ray.tables.schemas import MISSING, NO_FOREGROUND, UNREADABLE
 from psol_ray.training.settings import ModelName, TrainConfig
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Resources, WorkerFactory
+from psol_ray.work.left_out import LeftOut
 from psol_ray.work.perform import PartWriter
 
 __all__ = ["boxes", "check", "generator_of", "import_boxes", "provenance"]
@@ -45,16 +48,20 @@ def boxes(context: Context) -> None:
         stages = _claim(context, others)
         classes = _by_part(context.catalog())
         missing = {part for stage in (work.stage, *stages.values()) for part in stage.missing(classes)}
-        todo = [part for part in classes if part in missing]
+        left_out, todo = LeftOut.resume(
+            work.stage, classes, missing, context.config.data.max_unreadable, skip=context.skip
+        )
+        hosts: Sequence[str] = ()
         if todo:
             # Parts of other tables appear before that of the boxes, so that complete boxes have all of them.
             writer = PartWriter(
                 {**{name: (stages[name], others[name]) for name in others}, "boxes": (work.stage, made_by)}
             )
-            _run(context, generator, make_worker, writer, classes, todo)
+            hosts = _run(context, generator, make_worker, writer, classes, todo, left_out)
         for name, stage in stages.items():
+            check_parts(stage, classes, hosts)
             stage.complete(others[name], {"parts": len(classes)})
-        _summarize(work)
+        _summarize(work, generator, classes, left_out, hosts)
 
 
 def provenance(context: Context) -> Provenance:
@@ -123,11 +130,12 @@ def _run(
     writer: PartWriter,
     classes: Mapping[str, pa.Table],
     todo: list[str],
-) -> None:
+    left_out: LeftOut,
+) -> Sequence[str]:
     executor = InProcess(Resources(1)) if generator.in_driver else context.executor
     fair_share = sum(len(classes[part]) for part in todo) / executor.num_workers
     finished = itertools.count(len(classes) - len(todo) + 1)
-    executor.run_parts(
+    return executor.run_parts(
         PartRun(
             title=f"Pseudo boxes ({generator.title})",
             jobs=[job for part in todo for job in generator.jobs(part, classes[part], fair_share)],
@@ -137,15 +145,34 @@ def _run(
             total=sum(map(len, classes.values())),
             describe=lambda job: f"{next(finished):,}/{len(classes):,} classes" if job.name in classes else "",
             concurrency=generator.concurrency,
+            left_out=left_out,
         )
     )
 
 
-def _summarize(work: Work) -> None:
-    statuses = work.stage.read_parts(BOXES, ["status"]).column("status")
-    counts = {row["values"]: row["counts"] for row in pc.value_counts(statuses).to_pylist()}
+def _summarize(
+    work: Work, generator: Generator, classes: Mapping[str, pa.Table], left_out: LeftOut, hosts: Sequence[str]
+) -> None:
+    """Count the rows, once it is known that they are all there."""
+    if generator.in_driver:
+        classes = _of_boxed_splits(work.stage, classes)
+    rows = read_whole(work.stage, BOXES, ["status", "width"], classes, hosts)
+    counts = {row["values"]: row["counts"] for row in pc.value_counts(rows["status"]).to_pylist()}
     work.summary.update(
-        images=len(statuses),
+        images=len(rows),
         without_foreground=counts.get(NO_FOREGROUND, 0),
         unreadable=counts.get(UNREADABLE, 0),
+        **({"missing": counts[MISSING]} if MISSING in counts else {}),
     )
+    work.gaps += left_out.gaps(rows.filter(pc.field("status") == MISSING)["image_id"].to_pylist())
+    if not generator.in_driver:
+        unreadable_N = mask(pc.and_(pc.equal(rows["status"], UNREADABLE), pc.greater(rows["width"], 0)))
+        work.gaps += unreadable_gaps("boxes", rows["image_id"], unreadable_N, left_out.max_share)
+
+
+def _of_boxed_splits(stage: StageDir, classes: Mapping[str, pa.Table]) -> Mapping[str, pa.Table]:
+    """The images of those splits that have boxes: of somebody else's, one may be all there is."""
+    boxed = stage.read_parts(BOXES, ["image_id"])["image_id"].combine_chunks()
+    catalog = pa.concat_tables(classes.values())
+    splits = pc.unique(catalog.filter(pc.is_in(catalog["image_id"], boxed))["split"])
+    return {part: rows.filter(pc.is_in(rows["split"], splits)) for part, rows in classes.items()}

@@ -33,6 +33,8 @@ class Work:
     stage: StageDir
     made_by: Provenance
     summary: dict[str, Any] = field(default_factory=dict)
+    gaps: list[str] = field(default_factory=list)
+    """In what it is not whole, a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Context:
 
     config: Config
     overwrite: bool = False
+    skip: bool = False
+    """Whether to go on without parts that were set aside."""
     console: Console = field(default_factory=Console)
     gaps: list[str] = field(default_factory=list)
     """What is done, but not whole, a sentence each: the command tells them, and ends with exit code 3."""
@@ -91,7 +95,9 @@ class Context:
         stage = self.stage(made_by.stage)
         if self.overwrite or not stage.is_complete(made_by):
             return False
-        self._tell(made_by.stage, f"complete already, {describe(stage.summary())}")
+        summary = stage.summary()
+        self.gaps.extend(summary.pop("gaps", []))
+        self._tell(made_by.stage, f"complete already, {describe(summary)}")
         return True
 
     @contextmanager
@@ -113,7 +119,8 @@ class Context:
             yield work
             work.summary["seconds"] = round(time.monotonic() - started, 1)
             lease.check()
-            stage.complete(work.made_by, work.summary)
+            stage.complete(work.made_by, {**work.summary, "gaps": work.gaps} if work.gaps else work.summary)
+        self.gaps.extend(work.gaps)
         self._tell(made_by.stage, describe(work.summary))
 
     def _tell(self, stage: str, words: str) -> None:

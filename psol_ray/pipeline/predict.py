@@ -1,17 +1,21 @@
 """`psol predict`: boxes and classes of the test images, by the trained networks alone."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from psol_ray.evaluation.join import mask
 from psol_ray.pipeline.context import Context, Work
+from psol_ray.pipeline.whole import read_whole, unreadable_gaps
 from psol_ray.prediction.ensemble import Ensemble, LoadedEnsemble, check_known, own_models
-from psol_ray.tables import Provenance
+from psol_ray.tables import PREDICTIONS, Provenance
 from psol_ray.tables.schemas import TEST
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Job
+from psol_ray.work.left_out import LeftOut
 from psol_ray.work.perform import PartWriter
 
 __all__ = ["check", "predict", "provenance"]
@@ -29,10 +33,12 @@ def predict(context: Context) -> None:
         # Without ground truth, which no worker is to see.
         images = context.catalog().filter(pc.field("split") == TEST).drop_columns(["gt_boxes"]).sort_by("image_id")
         jobs = _jobs(images)
-        todo = [jobs[name] for name in work.stage.missing(jobs)]
-        if todo:
-            _run(context, work, loaded, todo, len(images))
-        work.summary.update(images=len(images))
+        parts = {name: job.images for name, job in jobs.items()}
+        left_out, todo = LeftOut.resume(
+            work.stage, parts, work.stage.missing(jobs), context.config.data.max_unreadable, skip=context.skip
+        )
+        hosts = _run(context, work, loaded, [jobs[name] for name in todo], left_out) if todo else ()
+        _summarize(work, images, parts, left_out, hosts)
 
 
 def provenance(context: Context) -> Provenance:
@@ -69,12 +75,12 @@ def _jobs(images: pa.Table) -> dict[str, Job]:
     return {job.name: job for job in jobs}
 
 
-def _run(context: Context, work: Work, loaded: LoadedEnsemble, todo: list[Job], total: int) -> None:
+def _run(context: Context, work: Work, loaded: LoadedEnsemble, todo: list[Job], left_out: LeftOut) -> Sequence[str]:
     # Late: whoever finds the predictions complete needs no torch.
     from psol_ray.prediction.worker import PredictionWorker
 
     config = context.config.predict
-    context.executor.run_parts(
+    return context.executor.run_parts(
         PartRun(
             title="Predicting",
             jobs=todo,
@@ -83,6 +89,24 @@ def _run(context: Context, work: Work, loaded: LoadedEnsemble, todo: list[Job], 
             ),
             writer=PartWriter({"predictions": (work.stage, work.made_by)}),
             data_root=context.data_root,
-            total=total,
+            total=left_out.total,
+            left_out=left_out,
         )
+    )
+
+
+def _summarize(
+    work: Work, images: pa.Table, parts: Mapping[str, pa.Table], left_out: LeftOut, hosts: Sequence[str]
+) -> None:
+    """Count the rows, once it is known that they are all there."""
+    rows = read_whole(work.stage, PREDICTIONS, ["x0"], parts, hosts)
+    nobox = rows.filter(pc.is_nan(rows["x0"]))["image_id"]
+    missing = left_out.of(pa.table({"image_id": nobox}))
+    work.summary.update(images=len(rows), **({"missing": len(missing)} if missing else {}))
+    work.gaps += left_out.gaps(missing)
+    sized = images.filter(pc.field("width") > 0)["image_id"].combine_chunks()
+    of_note = pc.and_(pc.is_in(nobox, sized), pc.invert(pc.is_in(nobox, pa.array(missing, pa.string()))))
+    unreadable = nobox.filter(of_note).combine_chunks()
+    work.gaps += unreadable_gaps(
+        "predictions", rows["image_id"], mask(pc.is_in(rows["image_id"], unreadable)), left_out.max_share
     )

@@ -71,16 +71,33 @@ def _train(context: Context, work: Work, name: ModelName, state: dict[str, Any])
         seed=context.config.seed,
         stage=work.stage,
         made_by=work.made_by,
+        max_unreadable=context.config.data.max_unreadable,
     )
     context.executor.train(setup, f"Training the {name}")
     work.summary.update(images=len(training_set), left_out=training_set.num_left_out, epochs=recipe.epochs)
-    work.summary.update(_last_scores(work))
+    rows = [json.loads(line) for line in (work.stage.read_text(HISTORY_FILE) or "{}").splitlines()]
+    # Of the last epoch's validation.
+    work.summary.update({name: value for name, value in rows[-1].items() if name in ("gt_known", "top1")})
+    work.gaps += _gaps(name, rows, len(training_set), len(setup.test_images), setup.max_unreadable)
 
 
-def _last_scores(work: Work) -> dict[str, float]:
-    """The scores of the last epoch's validation."""
-    lines = (work.stage.read_text(HISTORY_FILE) or "{}").splitlines()
-    return {name: value for name, value in json.loads(lines[-1]).items() if name in ("gt_known", "top1")}
+def _gaps(name: str, rows: list[dict[str, float]], num_training: int, num_test: int, max_share: float) -> list[str]:
+    """Sentences on images that some epoch could not use: all that were away, and those that are no images if many."""
+    gaps = []
+    anew = f"run `psol train {name} --overwrite`"
+    for prefix, what, total in (("", "training", num_training), ("test_", "test", num_test)):
+        away, unreadable = (int(max(row.get(f"{prefix}{kind}", 0) for row in rows)) for kind in ("away", "unreadable"))
+        if away:
+            gaps.append(
+                f"{name}: up to {away:,} of {total:,} {what} images could not be opened in an epoch; put them back and"
+                f" {anew}"
+            )
+        if unreadable > max_share * total:
+            gaps.append(
+                f"{name}: up to {unreadable:,} of {total:,} {what} images could be read and not be decoded in an epoch,"
+                f" more than data.max_unreadable ({max_share:g}) lets pass; put whole files in their place and {anew}"
+            )
+    return gaps
 
 
 def _describe(name: ModelName, recipe: TrainConfig, num_classes: int) -> SavedNetwork:

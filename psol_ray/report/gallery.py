@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psol_ray.evaluation.scoring import IOU_DIGITS
-from psol_ray.tables.schemas import UNREADABLE, boxes_array
+from psol_ray.tables.schemas import WITHOUT_BOX, boxes_array
 
 __all__ = [
     "ImageRows",
@@ -80,7 +80,7 @@ def _align(table: pa.Table, image_ids: pa.ChunkedArray) -> pa.Table:
 def _ious(scores: pa.Table, kind: str) -> NDArray[np.float64]:
     """The scores' IoUs, rounded as for comparison; NaN, too, for an image that could not be read and has no box."""
     iou_N = np.round(scores[f"{kind}_iou"].to_numpy(), IOU_DIGITS)
-    return np.where(pc.equal(scores[f"{kind}_status"], UNREADABLE).fill_null(True), np.nan, iou_N)
+    return np.where(pc.is_in(scores[f"{kind}_status"], pa.array([*WITHOUT_BOX, None], pa.string())), np.nan, iou_N)
 
 
 def evenly(items: ImageRows, count: int) -> ImageRows:

@@ -30,7 +30,7 @@ def boxes_table(
     Args:
         images: N rows of the catalog, or of any table with its `image_id`, `label`, `width` and `height`.
         boxes_N4: rounded to float32; NaN for an image that cannot be read.
-        status_N: `OK`, `NO_FOREGROUND` or `UNREADABLE`.
+        status_N: `OK`, `NO_FOREGROUND`, `UNREADABLE` or `MISSING`.
         area_fraction, mean_heat, explained_variance_ratio, sign_margin: what was measured of each box, shape (N,), or
             one number for all; NaN where it was not measured.
     """

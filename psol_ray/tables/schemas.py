@@ -8,6 +8,7 @@ __all__ = [
     "BOXES",
     "CATALOG",
     "MAPS",
+    "MISSING",
     "NO_FOREGROUND",
     "OK",
     "PREDICTIONS",
@@ -15,6 +16,7 @@ __all__ = [
     "TEST",
     "TRAIN",
     "UNREADABLE",
+    "WITHOUT_BOX",
     "box_columns",
     "boxes_array",
 ]
@@ -24,7 +26,9 @@ TEST = "test"
 
 OK = "ok"
 NO_FOREGROUND = "no_foreground"
-UNREADABLE = "unreadable"
+UNREADABLE = "unreadable"  # its bytes were read, and are no image
+MISSING = "missing"  # the stage went on without it: its file could not be opened, or its part was set aside
+WITHOUT_BOX = (UNREADABLE, MISSING)
 
 # An image whose header cannot be read is in the catalog with width = height = 0: it is data, not an exception.
 CATALOG = pa.schema(
@@ -48,7 +52,7 @@ BOXES = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         *_CORNERS,
-        ("status", pa.string()),  # OK, NO_FOREGROUND (box is the whole image) or UNREADABLE (box is NaN)
+        ("status", pa.string()),  # OK, NO_FOREGROUND (box is the whole image), UNREADABLE or MISSING (box is NaN)
         # Of DDT's component. Of a class map's component there is the area alone, and where a localizer drew the
         # boxes the area is the box's; the other three are NaN.
         ("area_fraction", pa.float32()),  # area of the component over that of the image

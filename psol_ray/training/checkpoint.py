@@ -20,11 +20,14 @@ CHECKPOINT_FILE = "checkpoint.pt"
 
 @dataclass
 class TrainState:
-    """How far a training is: steps over all epochs, the rows of its curves, and the losses of this epoch's steps."""
+    """How far a training is: steps over all epochs, the rows of its curves, and of this epoch's steps the losses and
+    how many images were away, or no images."""
 
     step: int
     rows: list[Row]
     losses: list[float]
+    num_away: int = 0
+    num_unreadable: int = 0
 
 
 class CheckpointStore(Protocol):

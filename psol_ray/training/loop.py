@@ -7,11 +7,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from psol_ray.errors import UserError
 from psol_ray.tables.file_names import BEST_FILE, MODEL_FILE
 from psol_ray.training.checkpoint import CheckpointStore, TrainState, restore, save
+from psol_ray.training.loader import TrainingLoader
 from psol_ray.training.metrics_log import MetricsLogger, Progress
 from psol_ray.training.setup import Rank, TrainingSetup, make_loader, make_trainer, make_validation
 from psol_ray.training.trainer import Trainer
+from psol_ray.training.unusable import Unusable, check_away, share_so_far
+from psol_ray.training.workers import num_workers
 
 __all__ = ["train"]
 
@@ -39,7 +43,8 @@ def train(
         wrap: puts the network into DistributedDataParallel, where there are several workers.
 
     Raises:
-        UserError: a loss or a weight is not finite, a checkpoint cannot be read, or a file not be written.
+        UserError: a loss or a weight is not finite, too many images are away, a checkpoint cannot be read, or a file
+            not be written.
     """
     torch.set_num_threads(rank.num_cpus)
     torch.manual_seed(setup.seed)
@@ -47,7 +52,7 @@ def train(
     trainer = make_trainer(setup, rank, loader.steps, wrap)
     state = restore(store, setup.saved, trainer)
     logger = MetricsLogger(setup, state, loader.steps, progress) if rank.rank == 0 else None
-    run = _Run(setup, trainer, state, store, logger, make_validation(setup, rank, trainer))
+    run = _Run(setup, loader, trainer, state, store, logger, make_validation(setup, rank, trainer))
     for batches in loader.steps_of(state.step, loader.steps * setup.config.epochs):
         _seed_step(setup.seed, state.step, rank.rank)
         trainer.step(batches)
@@ -76,6 +81,7 @@ class _Run:
     """What happens between steps; `logger` is the first rank's alone."""
 
     setup: TrainingSetup
+    loader: TrainingLoader
     trainer: Trainer
     state: TrainState
     store: CheckpointStore
@@ -85,15 +91,38 @@ class _Run:
     def take_losses(self) -> None:
         losses = self.trainer.take_losses()
         self.state.losses += losses
+        self._check_images()
         if self.logger:
             self.logger.log_steps(losses, self.trainer.learning_rate)
 
+    def _check_images(self) -> None:
+        """Before a checkpoint holds what was learned from too few images."""
+        state, batch_size = self.state, self.setup.config.batch_size
+        for unusable in self.trainer.unusable:
+            state.num_away += unusable.num_away
+            state.num_unreadable += unusable.num_unreadable
+        num_seen = len(state.losses) * batch_size
+        self._check_away(share_so_far(self.setup.max_unreadable, num_seen))
+        empty = any(unusable.total >= batch_size for unusable in self.trainer.unusable)
+        if state.num_away + state.num_unreadable >= num_seen or (empty and num_workers() > 1):
+            raise UserError(
+                f"not one of a step's {batch_size} images could be read ({state.num_unreadable:,} of the epoch's"
+                f" {num_seen:,} so far are no images that can be decoded); put whole files in their place, and the"
+                " same command goes on from the last checkpoint"
+            )
+
+    def _check_away(self, max_share: float) -> None:
+        num_seen = len(self.state.losses) * self.setup.config.batch_size
+        check_away(self.state.num_away, num_seen, max_share, lambda: self.loader.away, "training images so far")
+
     def end_epoch(self) -> None:
-        scores = self.validate()
+        self._check_away(self.setup.max_unreadable)
+        scores = {**self.validate(), **Unusable(self.state.num_away, self.state.num_unreadable).row()}
         if self.logger and self.logger.end_epoch(scores):
             # Bytes of their own: what the next epoch does to the network does not reach them.
             self.setup.stage.write_bytes(BEST_FILE, self.to_bytes())
         self.state.losses.clear()
+        self.state.num_away = self.state.num_unreadable = 0
 
     def save(self) -> None:
         if self.logger is None:

@@ -40,6 +40,8 @@ class TrainingSetup:
     seed: int
     stage: StageDir
     made_by: Provenance
+    max_unreadable: float = 0.0
+    """Share of the images that may be away before the training stops."""
 
     @property
     def num_images(self) -> int:
@@ -111,4 +113,5 @@ def make_validation(setup: TrainingSetup, rank: Rank, trainer: Trainer) -> Calla
         rank=rank.rank,
         world_size=rank.world_size,
     )
-    return lambda: validator.scores(trainer.ready_result(), _precision(setup, rank, training=False))
+    precision = _precision(setup, rank, training=False)
+    return lambda: validator.scores(trainer.ready_result(), precision, max_away=setup.max_unreadable)

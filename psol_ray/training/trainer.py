@@ -15,6 +15,7 @@ from psol_ray.models.networks import PsolNetwork
 from psol_ray.training.loader import TrainingBatch
 from psol_ray.training.losses import loss_of
 from psol_ray.training.settings import TrainConfig
+from psol_ray.training.unusable import Unusable
 from psol_ray.training.workers import num_workers, share_buffers, sum_over_workers
 
 __all__ = ["Trainer", "rate_factor"]
@@ -59,6 +60,8 @@ class Trainer:
             else None
         )
         self._losses: list[torch.Tensor] = []
+        self._unusable: list[Unusable] = []
+        self.unusable: list[Unusable] = []  # of all workers' images, in the steps whose losses were taken last
         self.learning_rate = config.learning_rate  # of the pretrained layers, in the last step
 
     @property
@@ -79,14 +82,20 @@ class Trainer:
 
         The loss is the sum over all workers' images divided by `batch_size`, whoever has them: its gradient depends
         neither on the number of workers nor on how their images are cut. An image that could not be read adds nothing.
+        Where there is none that could, weights stay as they are.
 
         Args:
             batches: this worker's images of the step, taken one batch after the other.
         """
+        unusable = sum((batch.unusable for batch in batches), Unusable())
+        self._unusable.append(unusable)
+        # Of several workers none knows it of the others, and `take_losses` tells.
+        is_empty = num_workers() == 1 and unusable.total == sum(len(batch.labels_N) for batch in batches)
         self._wrapped.train()
+        # A weight without a gradient is left alone: it does not decay, nor go on by its momentum.
         self._optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=batches[0].labels_N.device)
-        for i, batch in enumerate(batches):
+        for i, batch in enumerate(() if is_empty else batches):
             with self._alone(i + 1 < len(batches)):
                 with self._autocast():
                     outputs = self._wrapped(batch.images_NHWC)
@@ -97,7 +106,7 @@ class Trainer:
         self.learning_rate = float(self._optimizer.param_groups[0]["lr"])
         self._optimizer.step()
         self._schedule.step()
-        if self._average is not None:
+        if self._average is not None and not is_empty:
             self._average.update_parameters(self.network)
         self._losses.append(total)
 
@@ -115,9 +124,16 @@ class Trainer:
             UserError: a loss is not finite.
         """
         if not self._losses:
+            self.unusable = []
             return []
-        losses = sum_over_workers(torch.stack(self._losses).double()).tolist()
+        losses_S = torch.stack(self._losses).double()
+        counts = [(unusable.num_away, unusable.num_unreadable) for unusable in self._unusable]
+        counts_S2 = torch.tensor(counts, dtype=torch.float64, device=losses_S.device)
+        rows = sum_over_workers(torch.cat([losses_S[:, None], counts_S2], dim=1)).tolist()
         self._losses.clear()
+        self._unusable.clear()
+        self.unusable = [Unusable(int(num_away), int(num_unreadable)) for _, num_away, num_unreadable in rows]
+        losses = [loss for loss, _, _ in rows]
         for loss in losses:
             self._check_finite("the loss is", loss)
         return losses

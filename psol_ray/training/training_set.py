@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from psol_ray.errors import UserError
 from psol_ray.geometry.boxes import area
 from psol_ray.tables.boxes_table import image_sizes
-from psol_ray.tables.schemas import TRAIN, UNREADABLE, boxes_array
+from psol_ray.tables.schemas import TRAIN, WITHOUT_BOX, boxes_array
 
 __all__ = ["TrainingSet", "collect_training_set"]
 
@@ -53,7 +53,7 @@ def collect_training_set(catalog: pa.Table, boxes: pa.Table | None) -> TrainingS
     if boxes is not None:
         boxes = _rows_of(train, boxes)
         boxes_N4 = _clipped(boxes)
-        usable_N &= (boxes.column("status").to_numpy(zero_copy_only=False) != UNREADABLE) & (area(boxes_N4) > 0)
+        usable_N &= ~np.isin(boxes.column("status").to_numpy(zero_copy_only=False), WITHOUT_BOX) & (area(boxes_N4) > 0)
     if not usable_N.any():
         raise UserError(f"nothing to learn from: none of {len(train)} training images can be read and has a box")
     train = train.filter(pa.array(usable_N))

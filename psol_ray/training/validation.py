@@ -1,7 +1,7 @@
 """Score a network while it trains: test images, squashed to its input as a whole, by the rule of `psol evaluate`."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -14,11 +14,13 @@ from psol_ray.evaluation.ground_truth import GroundTruth
 from psol_ray.evaluation.scoring import ScoringProtocol
 from psol_ray.geometry.boxes import fractions_to_xyxy
 from psol_ray.images.batch import DecodedBatch, Decoder
-from psol_ray.images.batches import decode_ahead, has_size
+from psol_ray.images.batches import decode_ahead, decode_what_is_here, has_size
 from psol_ray.models.networks import Outputs
 from psol_ray.tables.schemas import TEST
 from psol_ray.training.losses import boxes_of_class
+from psol_ray.training.unusable import Unusable, check_away
 from psol_ray.training.workers import sum_over_workers
+from psol_ray.work.perform import image_paths
 
 __all__ = ["Validator", "validation_images"]
 
@@ -54,31 +56,55 @@ class Validator:
 
     @torch.inference_mode()
     def scores(
-        self, network: Callable[[torch.Tensor], Outputs], autocast: Callable[[], AbstractContextManager[None]]
+        self,
+        network: Callable[[torch.Tensor], Outputs],
+        autocast: Callable[[], AbstractContextManager[None]],
+        *,
+        max_away: float = 0.0,
     ) -> dict[str, float]:
         """Fractions of the test images; every rank has to call it.
 
         Args:
             network: in inference mode.
             autocast: a context for forward passes.
+            max_away: share of the images that may be away.
 
         Returns:
             `gt_known` where it has a box head and images have ground-truth boxes (the box is that of the true class,
             where there is one for each), in original coordinates at an IoU of at least 0.5; `top1` where it has a class
-            head. An image that cannot be read is wrong.
+            head. An image that cannot be read is wrong. `test_away` and `test_unreadable`, how many images these were,
+            where there are some.
+
+        Raises:
+            UserError: more images are away than may be.
         """
-        counts = np.zeros(4)
-        paths = [os.path.join(self._root, image_id) for image_id in self._images.column("image_id").to_pylist()]
-        for batch, decoded in decode_ahead(paths, self._decoder.decode, self._batch_size):
+        counts = np.zeros(7)
+        paths, away = image_paths(self._root, self._images), set[str]()
+        for batch, (decoded, gone) in decode_ahead(paths, self._decode, self._batch_size):
+            away |= gone
             with autocast():
                 outputs = network(decoded.images_NHWC)
             images = self._images[batch]
-            counts += [*_boxes(outputs, images, decoded), *_classes(outputs, images, decoded)]
-        right_boxes, boxes, right_classes, classes = sum_over_workers(torch.from_numpy(counts)).tolist()
+            num_bad = int((~decoded.ok_N & has_size(images)).sum())
+            counts += [
+                *_boxes(outputs, images, decoded),
+                *_classes(outputs, images, decoded),
+                len(gone),
+                num_bad - len(gone),
+                len(images),
+            ]
+        totals = sum_over_workers(torch.from_numpy(counts)).tolist()
+        right_boxes, boxes, right_classes, classes, num_away, num_unreadable, num_images = totals
+        names = [os.path.relpath(path, self._root) for path in away]
+        check_away(int(num_away), int(num_images), max_away, lambda: names, "test images")
         return {
             **({"gt_known": right_boxes / boxes} if boxes else {}),
             **({"top1": right_classes / classes} if classes else {}),
+            **Unusable(int(num_away), int(num_unreadable)).row("test_"),
         }
+
+    def _decode(self, paths: Sequence[str]) -> tuple[DecodedBatch, set[str]]:
+        return decode_what_is_here(self._decoder, paths)
 
 
 def _boxes(outputs: Outputs, images: pa.Table, decoded: DecodedBatch) -> tuple[int, int]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psol_ray.work.jobs import Job, WorkerFactory
+from psol_ray.work.left_out import LeftOut
 from psol_ray.work.perform import PartWriter
 
 __all__ = ["Executor", "PartRun"]
@@ -19,7 +20,8 @@ class PartRun:
     """Parts to be made.
 
     `total` counts all images of the stage, those of finished parts included. `describe` is given each finished job and
-    says what to show beside the bar. A worker is given up to `concurrency` jobs at once, each in a thread.
+    says what to show beside the bar. A worker is given up to `concurrency` jobs at once, each in a thread. `left_out`
+    says whether the stage goes on without images that are away, and takes down which.
     """
 
     title: str
@@ -30,6 +32,7 @@ class PartRun:
     total: int
     describe: Callable[[Job], str] = lambda _: ""
     concurrency: int = 1
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     @property
     def num_images(self) -> int:
@@ -45,11 +48,15 @@ class Executor(Protocol):
         """How many workers there are to share parts, as far as is known."""
         ...
 
-    def run_parts(self, run: PartRun) -> None:
+    def run_parts(self, run: PartRun) -> Sequence[str]:
         """Do all jobs, and those that follow from them.
 
+        Returns:
+            the other machines that have worked on them, by their names.
+
         Raises:
-            UserError: a job raised one; or, on a cluster, jobs were given up and the others are done.
+            UserError: a job raised one; more images are away than may be; or, on a cluster, jobs were set aside and
+                the others are done.
         """
         ...
 

@@ -48,6 +48,10 @@ class ProgressTracker:
         """Show `note` beside the bar."""
         self._note = note
 
+    def images_done(self) -> dict[str, int]:
+        """Images done of each job, by its name."""
+        return dict(self._done)
+
     def snapshot(self) -> Snapshot:
         """How far all jobs together are."""
         return Snapshot(self._earlier + sum(self._done.values()), self._earlier, self._note)

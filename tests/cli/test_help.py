@@ -35,7 +35,7 @@ def test_shows_the_purpose_and_all_settings_of_the_command_alone(
     assert command.purpose in " ".join(help_of(command.name, capsys).split())
     used = {path for path in field_types() if any(f"{path}.".startswith(f"{part}.") for part in command.sections)}
     expected = {*used, "run_dir"} if command.sections else set()
-    assert flags_of(command.name, capsys) - {"overwrite"} == expected
+    assert flags_of(command.name, capsys) - {"overwrite", "skip"} == expected
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_shows_the_purpose_and_all_settings_of_the_command_alone(
 def test_sections_are_those_that_the_command_reads(
     command: str, sections: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert {flag.partition(".")[0] for flag in flags_of(command, capsys)} - {"run_dir", "overwrite"} == sections
+    assert {flag.partition(".")[0] for flag in flags_of(command, capsys)} - {"run_dir", "overwrite", "skip"} == sections
 
 
 def test_import_shows_of_boxes_what_is_about_imported_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,31 +2,34 @@
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import ray
 from ray.exceptions import ActorDiedError, RayTaskError, UnserializableException
+from synthetic.tables import catalog_of, image
 
 from psol_ray.distributed import pool
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.pool import PoolStats, run_pool
 from psol_ray.distributed.shares import Share
-from psol_ray.errors import UserError
+from psol_ray.errors import ImagesAway, UserError
 from psol_ray.work.jobs import Job, Resources
+from psol_ray.work.left_out import LeftOut
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
 # Workers cannot import tests.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
-Behaviour = Callable[[Path, str], None]
+Behaviour = Callable[[Path, str], Any]
 
 
 def actor_factory(
@@ -42,12 +45,18 @@ def actor_factory(
         def __init__(self) -> None:
             starting()
 
-        def run(self, method: str, name: str, packed: bytes) -> int:
+        # Without annotations, which would have to be imported where this is unpickled.
+        def run(self, method, name, packed, left_out=(), careful=False):  # type: ignore[no-untyped-def]
             assert method == "process"
             assert packed
             with open(folder / "begun", "a") as log:
                 log.write(name + "\n")
-            behaviour(folder, name)
+            if careful:
+                (folder / f"{name}.careful").touch()
+            if left_out:
+                (folder / f"{name}.without").write_text(" ".join(left_out))
+            elif (answer := behaviour(folder, name)) is not None:
+                return answer
             (folder / f"{name}.done").touch()
             return os.getpid()
 
@@ -62,7 +71,7 @@ def plan(num_workers: int) -> WorkerPlan:
 
 
 def job(name: str, cost: int = 1, **more: Any) -> Job:
-    return Job(name, pa.table({"image_id": [name] * cost}), **more)
+    return Job(name, catalog_of(*[image(name)] * cost), **more)
 
 
 def jobs(*names: str) -> list[Job]:
@@ -135,6 +144,8 @@ def test_a_job_whose_actor_was_killed_is_done_again(tmp_path: Path) -> None:
     run_pool(actor_factory(tmp_path, die_once_on_b), plan(1), jobs("a", "b", "c"))
     assert done(tmp_path) == {"a", "b", "c"}
     assert begun(tmp_path).count("b") == 2
+    # Where it dies again, what it has reported last says most of the cause.
+    assert [path.stem for path in tmp_path.glob("*.careful")] == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -357,3 +368,66 @@ def test_an_environment_that_cannot_be_made_is_no_death(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Ray failed, and would fail again \(RuntimeEnvSetupError") as raised:
         run_pool(make, plan(1), jobs("a"))
     assert "\n" not in str(raised.value)
+
+
+def away_on_first_node(folder: Path, _: str) -> Any:
+    """Every image is away on the node of the first actor that there was."""
+    first = folder / "first"
+    with suppress(FileExistsError), first.open("x") as file:
+        file.write(str(os.getpid()))
+    while not (owner := first.read_text()):
+        time.sleep(0.01)
+    return ImagesAway(["a.jpg"], "No such file or directory") if owner == str(os.getpid()) else None
+
+
+def test_a_job_whose_images_are_away_is_done_on_another_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Each actor takes itself for a node of its own.
+    monkeypatch.setattr(pool, "where", lambda _: (str(os.getpid()), f"host-{os.getpid()}"))
+    hosts = run_pool(actor_factory(tmp_path, away_on_first_node), plan(2), jobs("a", "b", "c", "d"))
+    assert done(tmp_path) == {"a", "b", "c", "d"}
+    blind = (tmp_path / "first").read_text()
+    assert f"host-{blind}" not in hosts
+    assert len(hosts) == 1
+    told = capsys.readouterr().err
+    assert told.count(f"On host-{blind} 1 images cannot be opened (a.jpg: No such file or directory)") == 1
+
+
+def test_a_job_whose_images_are_away_on_every_node_is_done_without_them_or_ends_the_run(tmp_path: Path) -> None:
+    def away(_: Path, name: str) -> Any:
+        return ImagesAway([name], "No such file or directory") if name == "b" else None
+
+    with pytest.raises(UserError, match=rf"1 of 9 images cannot be opened on {socket.gethostname()} \(b: No such"):
+        run_pool(actor_factory(tmp_path, away), plan(2), jobs("a", "b", "c"), left_out=LeftOut(None, 9, 0.1))
+    run_pool(actor_factory(tmp_path, away), plan(2), jobs("a", "b", "c"), left_out=LeftOut(None, 9, 0.2))
+    assert done(tmp_path) == {"a", "b", "c"}
+    assert (tmp_path / "b.without").read_text() == "b"
+
+
+def test_a_job_that_only_meets_images_of_others_that_are_away_is_done_again(tmp_path: Path) -> None:
+    def meet_once(folder: Path, name: str) -> Any:
+        meets = name == "b" and begun(folder).count("b") < 3
+        return ImagesAway([], "No such file or directory") if meets else None
+
+    run_pool(actor_factory(tmp_path, meet_once), plan(1), jobs("a", "b", "c"))
+    assert done(tmp_path) == {"a", "b", "c"}
+    assert not list(tmp_path.glob("*.without"))
+
+
+def test_what_a_frozen_actor_alone_may_do_is_done_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def freeze_once(folder: Path, name: str) -> None:
+        if name == "a" and not (folder / "frozen").exists():
+            (folder / "frozen").touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    monkeypatch.setattr(pool, "FROZEN_SECONDS", 1.0)
+    monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.2)
+    piece = job("a", 9, then=lambda _: [])  # not given twice
+    run_pool(actor_factory(tmp_path, freeze_once), plan(2), [piece, job("b")], images_done=lambda: {"a": 5})
+    assert done(tmp_path) == {"a", "b"}
+    assert begun(tmp_path).count("a") == 2
+    told = f"The worker on {socket.gethostname()} that did not get on with a is ended, and another does it"
+    assert told in capsys.readouterr().err

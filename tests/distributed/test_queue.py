@@ -1,9 +1,12 @@
 """Who is given what next, decided without a single actor."""
 
 import pyarrow as pa
+import pytest
 
-from psol_ray.distributed.queue import MAX_DEATHS, JobQueue
+from psol_ray.distributed.queue import MAX_DEATHS, Death, JobQueue
 from psol_ray.work.jobs import Job
+
+DEATH = Death(1e9, "host", "Ray killed it")
 
 
 def job(name: str, cost: int = 1, **more: object) -> Job:
@@ -49,7 +52,7 @@ def test_a_suspect_waits_for_an_actor_of_its_own() -> None:
     suspect, other = job("suspect", 9), job("other")
     queue = JobQueue([suspect, other])
     queue.take("w", ["w"], is_idle=True)
-    queue.requeue(suspect)
+    queue.requeue(suspect, DEATH)
     assert queue.waiting == [other, suspect]
     assert queue.take("w", ["w"], is_idle=False) is other
     assert queue.take("w", ["w"], is_idle=False) is None
@@ -62,6 +65,74 @@ def test_a_part_is_quarantined_after_a_cap_and_named_once() -> None:
     queue.waiting.clear()
     for death in range(1, MAX_DEATHS + 1):
         for piece in pieces:
-            queue.requeue(piece)
+            queue.requeue(piece, DEATH)
         assert len(queue.waiting) == (2 * death if death < MAX_DEATHS else 2 * (MAX_DEATHS - 1))
     assert queue.quarantined() == ["x"]
+
+
+def test_a_quarantined_job_that_is_revived_is_done_alone_and_may_die_as_often_again() -> None:
+    killer = job("killer")
+    queue = JobQueue([killer])
+    queue.waiting.clear()
+    for _ in range(MAX_DEATHS):
+        queue.requeue(killer, DEATH)
+    assert queue.deaths(killer) == [DEATH] * MAX_DEATHS
+    queue.waiting.clear()
+    queue.revive(killer)
+    assert queue.quarantined() == []
+    assert queue.take("w", ["w"], is_idle=False) is None
+    assert queue.take("w", ["w"], is_idle=True) is killer
+    for _ in range(MAX_DEATHS):
+        queue.requeue(killer, DEATH)
+    assert queue.quarantined() == ["killer"]
+
+
+def take_on(queue: JobQueue, node: str, *nodes: str) -> str | None:
+    """The name of what a worker on this node is given, where workers are on these."""
+    taken = queue.take(node, nodes, is_idle=True, node=node, nodes=nodes)
+    return taken and taken.name
+
+
+def test_a_job_whose_images_are_away_goes_to_another_node_and_first() -> None:
+    first, second = job("first", 9), job("second")
+    queue = JobQueue([first, second])
+    assert take_on(queue, "blind", "blind", "other") == "first"
+    queue.note_away(first, "blind")
+    queue.give_back(first)
+    assert queue.belongs_elsewhere(first, "blind", ["blind", "other"])
+    assert take_on(queue, "blind", "blind", "other") == "second"
+    assert take_on(queue, "blind", "blind", "other") is None
+    assert take_on(queue, "other", "blind", "other") == "first"
+
+
+@pytest.mark.parametrize("nodes", [["blind"], ["blind", "blinder"]])
+def test_a_job_whose_images_are_away_everywhere_belongs_nowhere_else(nodes: list[str]) -> None:
+    queue = JobQueue([wanted := job("wanted")])
+    queue.waiting.clear()
+    for node in nodes:
+        queue.note_away(wanted, node)
+        queue.give_back(wanted)
+        assert queue.belongs_elsewhere(wanted, node, nodes) == (node != nodes[-1])
+        queue.waiting.clear()
+    assert set(queue.away_on(wanted)) == set(nodes)
+    queue.look_again(wanted)
+    queue.give_back(wanted)
+    assert take_on(queue, "blind", *nodes) == "wanted"
+
+
+def test_a_job_whose_images_are_away_waits_for_a_worker_that_starts_somewhere() -> None:
+    queue = JobQueue([wanted := job("wanted")])
+    queue.note_away(wanted, "blind")
+    assert take_on(queue, "blind", "blind", "") is None
+    assert take_on(queue, "blind", "blind") == "wanted"  # the other one is gone
+
+
+def test_what_follows_leaves_its_keeper_where_images_are_away() -> None:
+    first = job("first", then=lambda _: [job("second", follows=first)])
+    queue = JobQueue([first])
+    assert take_on(queue, "keeper", "keeper", "other") == "first"
+    queue.finish(first, "keeper", None)
+    (second,) = queue.waiting
+    assert take_on(queue, "other", "keeper", "other") is None
+    queue.note_away(second, "keeper")
+    assert take_on(queue, "other", "keeper", "other") == "second"

@@ -1,13 +1,19 @@
 """Starting a training again after faults, without a cluster."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.train import TrainingFailedError
+import ray
+from ray.train import ControllerError, TrainingFailedError
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+from ray.util.placement_group import placement_group, remove_placement_group
 
 from psol_ray.distributed import train as module
 from psol_ray.distributed.cluster import WorkerPlan
+from psol_ray.distributed.groups import group_ids, remove_groups_since
 from psol_ray.errors import UserError
+from psol_ray.work.progress import ProgressTracker
 
 
 class Fails(TrainingFailedError):
@@ -18,35 +24,87 @@ class Fails(TrainingFailedError):
         self.worker_failures = {0: cause}
 
 
+SETUP: Any = SimpleNamespace(made_by=SimpleNamespace(stage="localizer"), config=SimpleNamespace(batch_size=8))
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Trains, with these outcomes of one attempt after the other; returns how many there were."""
+    """Trains, with these outcomes of one attempt after the other, and as many workers as are there at each.
 
-    def run(outcomes: list[Exception | None], max_failures: int) -> int:
-        attempts = 0
+    Returns the workers of each attempt.
+    """
+
+    def run(outcomes: list[Exception | None], max_failures: int, workers: list[int] | None = None) -> list[int]:
+        attempts: list[int] = []
+
+        def make_plan() -> WorkerPlan:
+            return WorkerPlan(1 if workers is None else workers[len(attempts)], 1, 0)
 
         class Attempt:
+            def __init__(self, plan: WorkerPlan) -> None:
+                self.plan = plan
+
             def fit(self) -> None:
-                nonlocal attempts
-                attempts += 1
-                outcome = outcomes[attempts - 1]
+                attempts.append(self.plan.num_workers)
+                outcome = outcomes[len(attempts) - 1]
                 if outcome is not None:
                     raise outcome
 
-        monkeypatch.setattr(module, "_make_trainer", lambda *_: Attempt())
-        module.train(None, WorkerPlan(1, 1, 0), None, max_failures)  # type: ignore[arg-type]
+        monkeypatch.setattr(module, "_make_trainer", lambda _, plan, *__: Attempt(plan))
+        monkeypatch.setattr(module, "group_ids", set)
+        monkeypatch.setattr(module, "remove_groups_since", lambda _: None)
+        module.train(SETUP, make_plan, ProgressTracker(), max_failures)  # type: ignore[arg-type]
         return attempts
 
     return run
 
 
 FAULT = Fails(RuntimeError("a machine is gone"))
+LATE = ControllerError(WorkerGroupStartupTimeoutError(3))
 
 
 @pytest.mark.parametrize("faults", [0, 1, 3])
 def test_goes_on_after_as_many_faults_as_allowed(run: Any, faults: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([FAULT] * faults + [None], 3) == faults + 1
+    assert len(run([FAULT] * faults + [None], 3)) == faults + 1
     assert capsys.readouterr().err.count("a machine is gone); going on from the last checkpoint") == faults
+
+
+def test_every_attempt_is_planned_anew(run: Any) -> None:
+    """Eight images a step are shared by three workers, too."""
+    assert run([FAULT, FAULT, None], 3, [4, 3, 1]) == [4, 3, 1]
+
+
+def test_a_group_without_room_is_no_fault_and_tells_what_it_waits_for(
+    run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([LATE, LATE, None], 0, [3, 3, 2]) == [3, 3, 2]
+    told = capsys.readouterr().err
+    assert told.count("training has waited for room for 3 workers of 1 CPUs each for ") == 2
+    assert "see `ray status`" in told
+
+
+def test_a_group_that_never_has_room_is_given_up(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_START_SECONDS", -1.0)
+    with pytest.raises(UserError, match="training found no room for 1 workers of 1 CPUs each within 0 s"):
+        run([LATE] * 9, 3)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ControllerError(RuntimeError("nccl2 requires at least one CUDA device")),
+        Fails(RuntimeError("Found no NVIDIA driver on your system.")),
+        Fails(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")),
+    ],
+)
+def test_what_no_attempt_can_mend_is_a_sentence_and_not_tried_again(run: Any, error: TrainingFailedError) -> None:
+    with pytest.raises(UserError, match=r"training cannot go on \(.*\): .*; the same command goes on"):
+        run([error, None], 3)
+
+
+def test_a_defect_is_raised_with_its_traceback_and_not_tried_again(run: Any) -> None:
+    with pytest.raises(TrainingFailedError, match="no attribute"):
+        run([Fails(AttributeError("no attribute")), None], 3)
 
 
 @pytest.mark.parametrize("allowed", [0, 2])
@@ -65,3 +123,29 @@ def test_what_only_the_user_can_fix_is_not_tried_again(run: Any, capsys: pytest.
 @pytest.mark.parametrize(("least", "size"), [(None, 4), (1, (1, 4)), (4, (4, 4))])
 def test_a_group_is_elastic_where_it_may_be_smaller(least: int | None, size: Any) -> None:
     assert module._group_size(WorkerPlan(4, 1, 0, min_workers=least)) == size
+
+
+def test_says_so_where_nothing_is_heard(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.0)
+    told = ""
+    with module._watched(ProgressTracker()):  # type: ignore[arg-type]
+        while not told:
+            told = capsys.readouterr().err
+    assert told.startswith("nothing has been heard of the training for ")
+
+
+def test_groups_that_were_left_behind_are_removed_and_no_others(cluster: str) -> None:
+    assert cluster
+    mine = placement_group([{"CPU": 1}])
+    before = group_ids()
+    assert mine.id.hex() in before
+    left = placement_group([{"CPU": 1}])
+    assert ray.get(left.ready(), timeout=60)
+    remove_groups_since(before)
+    assert group_ids() == before
+    remove_placement_group(mine)
+    # Both CPUs are free again.
+    whole = placement_group([{"CPU": 2}])
+    assert whole.wait(60)
+    remove_placement_group(whole)

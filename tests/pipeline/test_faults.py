@@ -1,5 +1,6 @@
 """`psol boxes` under everything that dies: actors, a node, the driver, the disk. The table is that of a quiet run."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,17 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 import pytest
 from ray.cluster_utils import Cluster
 from synthetic.configs import write_config
 from synthetic.images import write_images
 
 from psol_ray.generators.ddt.worker import DdtWorker
-from psol_ray.tables import BOXES
+from psol_ray.tables.boxes_table import boxes_table
 from psol_ray.work.jobs import Parts, Task
 
-from .conftest import HEAD, ON_RAY, Run, assert_same_boxes, worker_killed_once
+from .conftest import HEAD, ON_RAY, Run, assert_same_boxes, boxes_of, worker_killed_once
 
 
 @pytest.fixture(scope="module")
@@ -83,15 +84,16 @@ def worker_killed_by(part_name: str) -> Any:
             pass
 
         def process(self, task: Task) -> Parts:
-            if task.name == part_name:
+            if task.name == part_name and any(task.paths):
                 os.kill(os.getpid(), signal.SIGKILL)
-            columns = {field.name: pa.nulls(len(task.images), field.type) for field in BOXES}
-            return Parts(boxes=pa.table(columns))
+            boxes_N4 = np.array([[0.0, 0, 1, 1] if path else [np.nan] * 4 for path in task.paths])
+            status_N = np.where(np.isnan(boxes_N4[:, 0]), "unreadable", "ok")
+            return Parts(boxes=boxes_table(task.images, boxes_N4, status_N))
 
     return Fragile
 
 
-def test_a_class_that_kills_its_workers_is_set_aside(
+def test_a_class_that_kills_its_workers_is_set_aside_and_left_out_where_it_is_to_be_skipped(
     copy: Run, cluster: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cluster
@@ -103,6 +105,24 @@ def test_a_class_that_kills_its_workers_is_set_aside(
     assert "(part-red)" in complaint
     assert [path.name for path in (copy.run_dir / "boxes").glob("*.parquet")] == ["part-blue.parquet"]
     assert not (copy.run_dir / "boxes" / "_SUCCESS").exists()
+    written_down = copy.run_dir / "boxes" / "set_aside.json"
+    assert str(written_down) in complaint
+    (record,) = json.loads(written_down.read_text())
+    assert (record["part"], record["images"], len(record["deaths"])) == ("part-red", 9, 3)
+    assert "exit" in record["deaths"][0]["cause"].lower()
+    assert len(record["suspects"]["most_pixels"]) == 3
+
+    assert "or add --skip" in complaint
+    assert copy.psol("boxes", *ON_RAY, "--skip") == 3
+    gap = capsys.readouterr().err.splitlines()[-1]
+    assert gap.startswith("psol boxes: done, but not whole: boxes: 9 of 18 images are of parts that were set aside")
+    statuses = dict(zip(*boxes_of(copy).select(["image_id", "status"]).to_pydict().values(), strict=True))
+    assert {status for image, status in statuses.items() if "/red/" in image} == {"missing"}
+    assert {status for image, status in statuses.items() if "/blue/" in image} == {"ok"}
+    # Nothing is learned from them, and the next stage begins.
+    shutil.rmtree(copy.run_dir / "localizer")
+    assert copy.psol("train localizer") == 0
+    assert json.loads((copy.run_dir / "localizer" / "_SUCCESS").read_text())["summary"]["left_out"] == 6
 
 
 @pytest.mark.slow

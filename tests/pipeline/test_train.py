@@ -23,7 +23,8 @@ def test_leaves_weights_curves_and_events(whole: Run, model: str, metric: str, e
     stage = whole.run_dir / model
     columns = {"step", "epoch", "time", "loss", "learning_rate", "images_per_s", metric}
     rows = rows_of(stage)
-    assert [set(row) for row in rows] == [columns] * epochs
+    # An image of each split cannot be decoded; the localizer leaves its own out, because it has no box.
+    assert [set(row) - {"unreadable"} for row in rows] == [{*columns, "test_unreadable"}] * epochs
     events = sorted((stage / "tensorboard").iterdir())
     assert [f"{int(row['step']):012d}" in path.name for row, path in zip(rows, events, strict=True)] == [True] * epochs
     assert all(metric.encode() in path.read_bytes() for path in events)
@@ -61,9 +62,8 @@ def test_the_score_of_the_last_epoch_is_what_evaluation_finds(whole: Run) -> Non
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (["--cluster.workers", "2", "--localizer.batch_size", "5"], "localizer.batch_size: 5 cannot be shared by 2"),
         (
-            ["--cluster.workers", "2", "--cluster.min_workers", "1", "--localizer.batch_size", "1"],
+            ["--cluster.workers", "2", "--localizer.batch_size", "1"],
             "localizer.batch_size: 1 images a step leave some of up to 2 workers without one",
         ),
         (["--cluster.min_workers", "3"], "cluster.min_workers: found 3, expected at most the 1 workers there are"),

@@ -12,7 +12,8 @@ def write_config(folder: Path, root: Path, **changes: object) -> Path:
     network = {"backbone": "test_efficientnet", "weights": "random", "input_size": 64, "batch_size": 4}
     config = {
         "run_dir": str(folder / "run"),
-        "data": {"root": str(root)},
+        # Of so few images one that cannot be read is a large share.
+        "data": {"root": str(root), "max_unreadable": 0.5},
         "boxes": {"backbone": "test_resnet", "weights": "random", "input_size": 96, "precision": "float32"},
         "localizer": {**network, "epochs": 2},
         "classifier": {**network, "epochs": 1},

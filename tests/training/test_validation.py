@@ -83,7 +83,8 @@ def test_an_image_that_cannot_be_read_is_wrong(tmp_path: Path) -> None:
     perfect = says([LEFT, ALL, ALL], LABELS)
     catalog = make_catalog(tmp_path)
     (tmp_path / "1.png").write_bytes(b"no image")
-    assert scores(tmp_path, perfect, catalog) == pytest.approx({"gt_known": 0.5, "top1": 2 / 3})
+    found = scores(tmp_path, perfect, catalog)
+    assert found == pytest.approx({"gt_known": 0.5, "top1": 2 / 3, "test_unreadable": 1})
 
 
 def test_an_image_without_a_size_is_wrong(tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""An actor of a pool, and what the driver knows of it."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+
+from psol_ray.distributed.packed import pack
+from psol_ray.distributed.patience import Pulse
+from psol_ray.distributed.shares import Share
+from psol_ray.work.jobs import Job
+
+__all__ = ["PoolWorker", "where"]
+
+
+@dataclass(eq=False)
+class PoolWorker:
+    """An actor, its place, the answer of its constructor while that is not there yet, and its jobs by their answers.
+
+    `node`, the id of its node, and `host`, the name of its machine, are known once it has started.
+    """
+
+    actor: ActorHandle
+    share: Share
+    starting: Any | None
+    jobs: dict[Any, Job] = field(default_factory=dict)
+    pulse: Pulse = field(default_factory=Pulse)
+    node: str = ""
+    host: str = ""
+
+    def give(self, job: Job, left_out: Sequence[str], *, is_suspect: bool) -> None:
+        """Have it do a job, without some of its images; of one that has killed actors it is to report every batch."""
+        # Only what there is, so that an actor that knows nothing of it will do.
+        more = {**({"left_out": left_out} if left_out else {}), **({"careful": True} if is_suspect else {})}
+        self.jobs[self.actor.run.remote(job.method, job.name, pack(job.images), *job.arguments, **more)] = job
+        self.pulse.beat()
+
+    def answers(self) -> list[Any]:
+        """What it is to answer to."""
+        return list(self.jobs) if self.starting is None else [self.starting]
+
+
+def where(_: Any) -> tuple[str, str]:
+    """Of an actor: the id of its node, and the name of its machine."""
+    return ray.get_runtime_context().get_node_id(), socket.gethostname()

@@ -1,0 +1,57 @@
+"""Which of Ray Train's errors another attempt may mend.
+
+TrainingFailedError
+├── WorkerGroupError            workers raised, or died: a UserError and a defect would come again, the rest may not
+└── ControllerError             of what it holds
+    ├── WorkerGroupStartupTimeoutError   there is no room for the group: others use it, or a machine is gone
+    └── others                           of the machine (no driver for its GPU) or of the storage
+"""
+
+from ray.train import TrainingFailedError
+
+from psol_ray.errors import UserError
+
+__all__ = ["is_late", "raise_hopeless", "raise_mistake"]
+
+# Whoever raises these has a defect, or lacks a package.
+_DEFECTS = (ImportError, NameError, AttributeError, TypeError, NotImplementedError)
+
+_NO_DRIVER = (
+    "a machine lends a GPU that cannot be used there; see `nvidia-smi` on it, and start Ray on it with --num-gpus 0 or"
+    " with a driver that works"
+)
+_HOPELESS = {
+    "requires at least one CUDA device": _NO_DRIVER,
+    "Found no NVIDIA driver": _NO_DRIVER,
+    "NVIDIA driver on your system is too old": _NO_DRIVER,
+    "CUDA driver version is insufficient": _NO_DRIVER,
+    "no kernel image is available": "PyTorch is not built for the GPU of a machine; leave that machine out",
+    "CUDA out of memory": "make batch_size or micro_batch_size smaller",
+}
+
+
+def is_late(error: TrainingFailedError) -> bool:
+    """Whether the group of workers did not start within Ray Train's minute, because there is no room for it."""
+    # By name: the class is not public.
+    cause = getattr(error, "controller_failure", None)
+    return type(cause).__name__ == "WorkerGroupStartupTimeoutError"
+
+
+def raise_mistake(error: TrainingFailedError) -> None:
+    """Raise the UserError that a worker raised, if one did."""
+    for failure in getattr(error, "worker_failures", {}).values():
+        if isinstance(failure, UserError):
+            raise failure from None
+
+
+def raise_hopeless(error: TrainingFailedError) -> None:
+    """Raise what would come again on the same machines: a sentence if there is one for it, else with its traceback."""
+    text = str(error)
+    for words, advice in _HOPELESS.items():
+        if words in text:
+            line = next(line.strip() for line in text.splitlines() if words in line)
+            raise UserError(
+                f"training cannot go on ({line[:200]}): {advice}; the same command goes on from the last checkpoint"
+            ) from error
+    if any(isinstance(failure, _DEFECTS) for failure in getattr(error, "worker_failures", {}).values()):
+        raise error
