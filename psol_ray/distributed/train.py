@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray.exceptions import ActorDiedError
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
 
@@ -19,7 +20,7 @@ from psol_ray.distributed.groups import group_ids, remove_groups_since
 from psol_ray.distributed.node_checks import NodeChecks
 from psol_ray.distributed.patience import Pulse, Teller
 from psol_ray.distributed.progress import RemoteTracker
-from psol_ray.distributed.train_errors import is_late, raise_hopeless, raise_mistake
+from psol_ray.distributed.train_errors import is_late, raise_hopeless, raise_lost_checkpoint, raise_mistake
 from psol_ray.distributed.train_worker import train_worker
 from psol_ray.errors import UserError
 from psol_ray.training.setup import TrainingSetup
@@ -61,6 +62,9 @@ def train(
             with _watched(tracker):
                 _fit(_make_trainer(setup, plan, tracker, checks))
             return
+        except ActorDiedError as error:
+            raise_lost_checkpoint(error, setup.stage.address)
+            raise
         except TrainingFailedError as error:
             # Ray Train 2.60 leaves those of a start that fails behind its own back, and the next one would wait for it.
             remove_groups_since(groups)

@@ -7,11 +7,12 @@ TrainingFailedError
     └── others                           of the machine (no driver for its GPU) or of the storage
 """
 
+from ray.exceptions import ActorDiedError
 from ray.train import TrainingFailedError
 
 from psol_ray.errors import UserError
 
-__all__ = ["is_late", "raise_hopeless", "raise_mistake"]
+__all__ = ["is_late", "raise_hopeless", "raise_lost_checkpoint", "raise_mistake"]
 
 # Whoever raises these has a defect, or lacks a package.
 _DEFECTS = (ImportError, NameError, AttributeError, TypeError, NotImplementedError)
@@ -42,6 +43,17 @@ def raise_mistake(error: TrainingFailedError) -> None:
     for failure in getattr(error, "worker_failures", {}).values():
         if isinstance(failure, UserError):
             raise failure from None
+
+
+def raise_lost_checkpoint(error: ActorDiedError, stage: str) -> None:
+    """Raise a UserError where Ray Train's controller died because the checkpoint that its notes name is not there.
+
+    Args:
+        error: what became of the controller.
+        stage: the folder of the training.
+    """
+    if "CheckpointManagerInitializationError" in str(error):
+        raise UserError(f"{stage}: its last checkpoint is gone; put it back, or train anew with --overwrite") from None
 
 
 def raise_hopeless(error: TrainingFailedError) -> None:

@@ -106,6 +106,12 @@ def test_a_killed_worker_costs_nothing_but_time(
     assert told.endswith("the same command goes on from the last checkpoint")
     assert not (stage_of(run) / "_SUCCESS").exists()
 
+    checkpoint = max(stage_of(run).glob("checkpoint_2*"))
+    checkpoint.rename(tmp_path / "away")
+    assert run.psol("train classifier", *ON_RAY, *FLAGS) == 2
+    assert "classifier: its last checkpoint is gone; put it back, or train anew" in capsys.readouterr().err
+    (tmp_path / "away").rename(checkpoint)
+
     # It goes on with the fifth of nine steps.
     monkeypatch.setattr("psol_ray.distributed.train.train_worker", worker_killed_once(tmp_path / "second", 4))
     assert run.psol("train classifier", *ON_RAY, *FLAGS, "--cluster.max_failures", "1") == 0
