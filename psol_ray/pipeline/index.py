@@ -12,6 +12,7 @@ from psol_ray.catalog.settings import DataConfig
 from psol_ray.errors import UserError
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import Provenance
+from psol_ray.tables.boxes_table import image_sizes
 
 __all__ = ["check", "index", "provenance"]
 
@@ -55,14 +56,18 @@ def check(context: Context) -> None:
 def _depends_on(data: DataConfig) -> dict[str, Any]:
     """What the catalog depends on, by name."""
     metadata = {"metadata": data.metadata} if data.layout == "wsol" else {}
-    return {"root": data.root, "layout": data.layout, **metadata}
+    return {"root": data.root, "layout": data.layout, "max_pixels": data.max_pixels, **metadata}
 
 
 def _with_sizes(context: Context, root: str, listing: pa.Table) -> pa.Table:
     """The catalog of a listing; sizes that the layout's own files say are taken from there."""
-    if "width" in listing.column_names:
-        return listing
-    return build_catalog(listing, context.executor.read_sizes(root, listing.column("image_id").to_pylist()))
+    max_pixels = context.config.data.max_pixels
+    if "width" not in listing.column_names:
+        image_ids = listing.column("image_id").to_pylist()
+        return build_catalog(listing, context.executor.read_sizes(root, image_ids, max_pixels))
+    sizes_N2 = image_sizes(listing)
+    sizes_N2[sizes_N2.prod(axis=1) > max_pixels] = 0
+    return build_catalog(listing.drop_columns(["width", "height"]), sizes_N2)
 
 
 def _make_demo(context: Context, root: str) -> None:
