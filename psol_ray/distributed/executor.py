@@ -62,10 +62,10 @@ class RayExecutor:
                     images_done=tracker.images_done,
                 )
 
-    def read_sizes(self, root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
+    def read_sizes(self, root: str, image_ids: Sequence[str], max_pixels: int) -> NDArray[np.int32]:
         """See `Executor.read_sizes`."""
         connect(self._config)
-        return read_sizes_in_parallel(root, image_ids)
+        return read_sizes_in_parallel(root, image_ids, max_pixels)
 
     def train(self, setup: Any, title: str) -> None:
         """See `Executor.train`."""

@@ -21,6 +21,7 @@ from psol_ray.catalog.source import FILES, Source, look_at
 from psol_ray.errors import ImagesAway, UserError, abbreviate
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import CATALOG, Provenance, StageDir
+from psol_ray.tables.boxes_table import image_sizes
 
 __all__ = ["check", "index", "provenance"]
 
@@ -72,7 +73,7 @@ def check(context: Context) -> None:
 def _depends_on(data: DataConfig) -> dict[str, Any]:
     """The settings that the catalog depends on, by name."""
     coordinates = {} if data.coordinates is None else {"coordinates": data.coordinates}
-    return {"layout": data.layout, **coordinates}
+    return {"layout": data.layout, "max_pixels": data.max_pixels, **coordinates}
 
 
 def _check_settings(stage: StageDir, made_before: Provenance, data: DataConfig) -> None:
@@ -112,7 +113,9 @@ def _make(context: Context, made_by: Provenance, root: str, listing: Listing, so
     if not sized:
         _check_away(context.config.data, root, table.filter(pc.less(files["bytes"], 0)), len(table))
     with context.making(made_by) as work:
-        if not sized:
+        if sized:
+            table = _within(table, context.config.data.max_pixels)
+        else:
             table, files = _with_sizes(context, root, table, files)
         layout = "folder" if context.config.data.layout == "demo" else context.config.data.layout
         table = boxes_in_pixels(table, layout, context.config.data)
@@ -135,15 +138,22 @@ def _make(context: Context, made_by: Provenance, root: str, listing: Listing, so
 
 def _with_sizes(context: Context, root: str, images: pa.Table, files: pa.Table) -> tuple[pa.Table, pa.Table]:
     """The catalog of a listing, and its files, in which those are away that could not be opened."""
-    image_ids = images.column("image_id").to_pylist()
-    sizes_N2 = context.executor.read_sizes(root, image_ids)
+    image_ids, max_pixels = images.column("image_id").to_pylist(), context.config.data.max_pixels
+    sizes_N2 = context.executor.read_sizes(root, image_ids, max_pixels)
     away_N = sizes_N2[:, 0] == AWAY[0]
     _check_away(context.config.data, root, images.filter(pa.array(away_N)), len(images))
     # Elsewhere they may be there, and a network file system may have thought better of it.
-    sizes_N2[away_N] = read_sizes(root, [image_ids[i] for i in np.flatnonzero(away_N)])
+    sizes_N2[away_N] = read_sizes(root, [image_ids[i] for i in np.flatnonzero(away_N)], max_pixels)
     away = pa.array(sizes_N2[:, 0] == AWAY[0])
     lost = pa.table({name: pc.if_else(away, -1, files.column(name)) for name in FILES.names})
     return build_catalog(images, sizes_N2), lost
+
+
+def _within(images: pa.Table, max_pixels: int) -> pa.Table:
+    """A catalog of sizes that the layout's own files say, in which images that are too large have none."""
+    sizes_N2 = image_sizes(images)
+    sizes_N2[sizes_N2.prod(axis=1) > max_pixels] = 0
+    return build_catalog(images.drop_columns(["width", "height"]), sizes_N2)
 
 
 def _check_away(data: DataConfig, root: str, away: pa.Table, total: int) -> None:

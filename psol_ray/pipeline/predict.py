@@ -14,7 +14,7 @@ from psol_ray.prediction.ensemble import Ensemble, LoadedEnsemble, check_known, 
 from psol_ray.tables import PREDICTIONS, Provenance
 from psol_ray.tables.schemas import TEST
 from psol_ray.work.executor import PartRun
-from psol_ray.work.jobs import Job
+from psol_ray.work.jobs import Bounded, Job
 from psol_ray.work.left_out import LeftOut
 from psol_ray.work.perform import PartWriter
 
@@ -80,13 +80,12 @@ def _run(context: Context, work: Work, loaded: LoadedEnsemble, todo: list[Job], 
     from psol_ray.prediction.worker import PredictionWorker
 
     config = context.config.predict
+    make_worker = partial(PredictionWorker, loaded.localizer, loaded.classifiers, config.precision, config.batch_size)
     return context.executor.run_parts(
         PartRun(
             title="Predicting",
             jobs=todo,
-            make_worker=partial(
-                PredictionWorker, loaded.localizer, loaded.classifiers, config.precision, config.batch_size
-            ),
+            make_worker=Bounded(make_worker, context.config.data.max_pixels),
             writer=PartWriter({"predictions": (work.stage, work.made_by)}),
             data_root=context.data_root,
             total=left_out.total,
