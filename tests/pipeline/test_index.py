@@ -54,6 +54,9 @@ def write_solution(root: Path, corners: str) -> None:
     (root / "LOC_val_solution.csv").write_text("ImageId,PredictionString\n" + rows)
 
 
+STRICT = ("--data.max_unreadable", "0.01")  # as it is by default, and not in the tests
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -171,7 +174,7 @@ def test_files_that_are_no_images_are_a_gap_above_a_share(run: Run, capsys: pyte
         (run.root / f"train/red/{name}.jpg").write_bytes(b"404: not found")
     assert run.psol("index", "--data.max_unreadable", "0.2") == 0
     capsys.readouterr()
-    for flags in ((), ("--overwrite",)):  # made before, or now
+    for flags in (STRICT, (*STRICT, "--overwrite")):  # made before, or now
         assert run.psol("index", *flags) == 3
         told = capsys.readouterr().err.splitlines()[-1]
         assert told.startswith("psol index: done, but not whole: catalog: 2 of 10 files are no images that can be read")
@@ -192,7 +195,7 @@ def hide(run: Run, *names: str) -> None:
 
 def test_images_that_are_away_stop_the_index_above_a_share(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     hide(run, "train/red/0.jpg", "val/blue/1.jpg")
-    assert run.psol("index") == 2
+    assert run.psol("index", *STRICT) == 2
     told = capsys.readouterr().err
     assert f"data.root {run.root}: 2 images cannot be opened (train/red/0.jpg, val/blue/1.jpg: No such file" in told
     assert f"directory on {socket.gethostname()}), expected no more than 1.0% of 10 (data.max_unreadable)" in told
@@ -207,7 +210,7 @@ def test_images_that_are_away_stop_the_index_above_a_share(run: Run, capsys: pyt
     (run.root.parent / "mount").mkdir()
     for name in ("train_red_0.jpg", "val_blue_1.jpg"):
         (run.root.parent / name).rename(run.root.parent / "mount" / name)
-    assert run.psol("index") == 2
+    assert run.psol("index", *STRICT) == 2
     assert "2 images there again (train/red/0.jpg, val/blue/1.jpg)" in capsys.readouterr().err
     assert run.psol("index", "--overwrite") == 0
     assert min(catalog_of(run)["train/red/0.jpg"]) > 0
@@ -218,13 +221,13 @@ def test_images_that_only_other_machines_lack(
 ) -> None:
     lost = ["train/red/0.jpg"]
 
-    def read_elsewhere(_: InProcess, root: str, image_ids: list[str]) -> np.ndarray:
-        sizes_N2 = read_sizes(root, image_ids)
+    def read_elsewhere(_: InProcess, root: str, image_ids: list[str], max_pixels: int) -> np.ndarray:
+        sizes_N2 = read_sizes(root, image_ids, max_pixels)
         sizes_N2[np.isin(image_ids, lost)] = -1
         return sizes_N2
 
     monkeypatch.setattr(InProcess, "read_sizes", read_elsewhere)
-    assert run.psol("index") == 2
+    assert run.psol("index", *STRICT) == 2
     told = capsys.readouterr().err
     assert f"(train/red/0.jpg: on another machine of the cluster; on {socket.gethostname()} they can)" in told
     # A few are tried here.
