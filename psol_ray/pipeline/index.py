@@ -24,6 +24,7 @@ from psol_ray.tables import CATALOG, Provenance, StageDir
 __all__ = ["check", "index", "provenance"]
 
 _TABLE = pa.schema([*CATALOG, *FILES])
+_KNOWN_BY = ["image_id", "width", *FILES.names]
 
 
 def index(context: Context) -> None:
@@ -47,7 +48,7 @@ def index(context: Context) -> None:
         made_by = Provenance("catalog", {**_depends_on(data), "source": source.digest}, {}, details=source.details)
     if context.overwrite or not context.is_complete(made_by):
         _make(context, made_by, root, listing, source)
-    context.gaps.extend(_gaps(stage.read(_TABLE), data))
+    context.gaps.extend(_gaps(stage.read(_TABLE, _KNOWN_BY), data))
 
 
 def provenance(context: Context) -> Provenance:
@@ -96,7 +97,9 @@ def _look(context: Context, root: str) -> tuple[Listing, Source]:
 
 
 def _check_unchanged(root: str, listing: Listing, source: Source, stage: StageDir, made_before: Provenance) -> None:
-    changes = find_changes(listing.images.column("image_id"), source, stage.read(_TABLE), made_before.details)
+    changes = find_changes(
+        listing.images.column("image_id"), source, stage.read(_TABLE, _KNOWN_BY), made_before.details
+    )
     if changes:
         raise UserError(
             f"data.root {root}: found other data than those that {stage.path} was made from ({'; '.join(changes)}),"
