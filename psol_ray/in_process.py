@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psol_ray.catalog.headers import read_sizes
+from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.tables import StageDir
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Job, Resources, Task
@@ -54,13 +55,13 @@ class InProcess:
                 waiting.extendleft(reversed(job.then(result)))
             tracker.set_note(run.describe(job))
 
-    def read_sizes(self, root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
+    def read_sizes(self, root: str, image_ids: Sequence[str], max_pixels: int = MAX_PIXELS) -> NDArray[np.int32]:
         """See `Executor.read_sizes`."""
         starts = range(0, len(image_ids), _FILES_AT_ONCE)
         sizes = [np.zeros((0, 2), np.int32)]
         with self.progress("Reading headers", len(image_ids)) as progress:
             for start in starts:
-                sizes.append(read_sizes(root, image_ids[start : start + _FILES_AT_ONCE]))
+                sizes.append(read_sizes(root, image_ids[start : start + _FILES_AT_ONCE], max_pixels))
                 progress(min(start + _FILES_AT_ONCE, len(image_ids)))
         return np.concatenate(sizes)
 

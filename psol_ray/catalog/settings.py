@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from jsonargparse.typing import ClosedUnitInterval
+from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 
 from psol_ray.catalog.layouts import LayoutName
+from psol_ray.images.limits import MAX_PIXELS
 
 __all__ = ["DataConfig"]
 
@@ -20,6 +21,9 @@ class DataConfig:
     wsolevaluation's metadata lists them (wsol), or not yet (demo), which makes them."""
     metadata: str | None = None
     """Folder of wsolevaluation's metadata, with train, test or both in it (layout wsol); null is data.root."""
+    max_pixels: PositiveInt = MAX_PIXELS
+    """Pixels that an image may have; one with more counts as unreadable and is never decoded. Decoding takes about 5
+    bytes a pixel, in each worker at once."""
     max_unreadable: ClosedUnitInterval = 0.01
     """Share of the images that may be away (their files cannot be opened) before a stage stops; where more than this
     share are no images, the command ends with exit code 3."""

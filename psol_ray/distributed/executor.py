@@ -54,10 +54,10 @@ class RayExecutor:
                 on_done=lambda job: tracker.set_note(run.describe(job)),
             )
 
-    def read_sizes(self, root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
+    def read_sizes(self, root: str, image_ids: Sequence[str], max_pixels: int) -> NDArray[np.int32]:
         """See `Executor.read_sizes`."""
         connect(self._config)
-        return read_sizes_in_parallel(root, image_ids)
+        return read_sizes_in_parallel(root, image_ids, max_pixels)
 
     def train(self, setup: Any, title: str) -> None:
         """See `Executor.train`."""

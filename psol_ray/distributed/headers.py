@@ -11,20 +11,23 @@ from psol_ray.catalog.headers import read_sizes
 from psol_ray.distributed.cluster import check_nodes
 from psol_ray.distributed.progress import RemoteTracker, tracked
 from psol_ray.errors import UserError
+from psol_ray.images.limits import MAX_PIXELS
 
 __all__ = ["read_sizes_in_parallel"]
 
 _FILES_A_TASK = 2048
 
 
-def _read_chunk(root: str, image_ids: Sequence[str], name: str, tracker: RemoteTracker) -> NDArray[np.int32]:
-    sizes_N2 = read_sizes(root, image_ids)
+def _read_chunk(
+    root: str, image_ids: Sequence[str], max_pixels: int, name: str, tracker: RemoteTracker
+) -> NDArray[np.int32]:
+    sizes_N2 = read_sizes(root, image_ids, max_pixels)
     tracker.update(name, len(image_ids))
     return sizes_N2
 
 
-def read_sizes_in_parallel(root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
-    """`(width, height)` of every image, in order; `(0, 0)` for an unreadable one.
+def read_sizes_in_parallel(root: str, image_ids: Sequence[str], max_pixels: int = MAX_PIXELS) -> NDArray[np.int32]:
+    """`(width, height)` of every image, in order; `(0, 0)` for one that is unreadable or larger.
 
     Raises:
         UserError: `root` is not a folder on one of the machines; or the cluster has no CPUs.
@@ -33,7 +36,10 @@ def read_sizes_in_parallel(root: str, image_ids: Sequence[str]) -> NDArray[np.in
     read = ray.remote(_read_chunk).options(num_cpus=1, max_retries=3)
     starts = range(0, len(image_ids), _FILES_A_TASK)
     with tracked("Reading headers", len(image_ids)) as tracker:
-        chunks = [read.remote(root, image_ids[start : start + _FILES_A_TASK], str(start), tracker) for start in starts]
+        chunks = [
+            read.remote(root, image_ids[start : start + _FILES_A_TASK], max_pixels, str(start), tracker)
+            for start in starts
+        ]
         try:
             return np.concatenate(ray.get(chunks))
         except RayTaskError as error:

@@ -1,18 +1,17 @@
-"""DALI: file names in, squashed uint8 images out, on a CPU or a GPU.
+"""The decoder where DALI is installed: ordinary JPEGs by DALI, everything else by Pillow.
 
-One pipeline lives as long as its decoder. A bad file destroys a DALI pipeline and is not always named in the error,
-so after an error the pipeline is built anew, Pillow tells the bad files from the good ones, and the good ones are
-decoded again; what Pillow alone can read (GIF, say) is taken from Pillow.
+So a file has the same pixels in every batch, and whether it is an image is for Pillow to say, here as where there is
+no DALI. On a CPU nothing is lost by it: Pillow is as fast with PNG and faster with WebP, BMP and TIFF.
 
-On a CPU the pixels are Pillow's within one grey level, but for the outermost row or column of a much reduced image:
-at the border DALI's filter repeats the last pixel and Pillow's is cut short.
+A bad file destroys a DALI pipeline and is not always named in the error. What passes for an ordinary JPEG and is none
+is rare, though: then Pillow tells the bad ones from the good, and these are decoded again.
 """
 
-import importlib
 import importlib.util
-import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,16 @@ import torch
 from numpy.typing import NDArray
 
 from psol_ray.images.batch import DecodedBatch
-from psol_ray.images.pillow import decode_file
+from psol_ray.images.dali_pipeline import DaliPipeline
+from psol_ray.images.files import known, read_whole
+from psol_ray.images.jpeg import ordinary_jpeg_size
+from psol_ray.images.limits import MAX_PIXELS
+from psol_ray.images.pillow import attempt_file, region_fits
 
 __all__ = ["DaliDecoder", "dali_available"]
+
+# No JPEG of an image that may be decoded is larger; what is, is not read as a whole.
+_MOST_BYTES = 1 << 28
 
 
 def dali_available() -> bool:
@@ -30,41 +36,31 @@ def dali_available() -> bool:
     return importlib.util.find_spec("nvidia") is not None and importlib.util.find_spec("nvidia.dali") is not None
 
 
-def _build_pipeline(
-    size: int, batch_size: int, regions: bool, num_threads: int, gpu: int | None, hw_share: float | None
-) -> Any:
-    # DALI makes its operators and constants at import; its stubs know few of them.
-    dali: Any = importlib.import_module("nvidia.dali")
-    fn, types = dali.fn, dali.types
-    decoded = {
-        "device": "cpu" if gpu is None else "mixed",
-        "output_type": types.RGB,
-        "adjust_orientation": False,
-        **({} if gpu is None or hw_share is None else {"hw_decoder_load": hw_share}),
-    }
+@dataclass(frozen=True)
+class _Jpeg:
+    """An ordinary JPEG."""
 
-    @dali.pipeline_def
-    def pipeline() -> Any:
-        encoded = fn.io.file.read(fn.external_source(name="path", dtype=types.UINT8, ndim=1))
-        if regions:
-            start = fn.external_source(name="start", dtype=types.INT32, ndim=1)
-            shape = fn.external_source(name="shape", dtype=types.INT32, ndim=1)
-            images = fn.decoders.image_slice(encoded, start=start, shape=shape, axes=(1, 0), **decoded)
-        else:
-            images = fn.decoders.image(encoded, **decoded)
-        # antialias=True is what makes DALI's linear filter Pillow's.
-        images = fn.resize(images, size=[size, size], interp_type=types.INTERP_LINEAR, antialias=True)
-        if regions:
-            images = fn.flip(images, horizontal=fn.external_source(name="flip", dtype=types.INT32, ndim=0))
-        return images
+    data: bytes
+    width: int
+    height: int
 
-    built = pipeline(batch_size=batch_size, num_threads=num_threads, device_id=gpu, prefetch_queue_depth=1)
-    built.build()
-    return built
+
+@dataclass(frozen=True)
+class _Batch:
+    paths: Sequence[str]
+    regions_N4: NDArray[np.int32] | None
+    flips_N: NDArray[np.bool_]
+
+    def region(self, row: int) -> list[int] | None:
+        return None if self.regions_N4 is None else self.regions_N4[row].tolist()
+
+
+_Piece = tuple[list[int], torch.Tensor]
+"""Rows of a batch and their pixels."""
 
 
 class DaliDecoder:
-    """A `Decoder` made of one DALI pipeline."""
+    """A `Decoder` made of a DALI pipeline, and of Pillow in threads."""
 
     def __init__(
         self,
@@ -75,12 +71,12 @@ class DaliDecoder:
         num_threads: int = 1,
         gpu: int | None = None,
         hw_share: float | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
-        self._size = size
-        self._settings = (size, batch_size, regions, num_threads, gpu, hw_share)
+        self._size, self._max_pixels = size, max_pixels
         self._device = torch.device("cpu" if gpu is None else f"cuda:{gpu}")
-        self._stream = None if gpu is None else torch.cuda.Stream(self._device)
-        self._pipeline: Any = None
+        self._pipeline = DaliPipeline(size, batch_size, regions, num_threads, gpu, hw_share)
+        self._threads = ThreadPoolExecutor(num_threads)
         # A thread that was told to stop may still be decoding its last batch when the next one starts.
         self._alone = threading.Lock()
 
@@ -91,63 +87,98 @@ class DaliDecoder:
         flips_N: NDArray[np.bool_] | None = None,
     ) -> DecodedBatch:
         """See `Decoder.decode`."""
-        whole = None if regions_N4 is None else np.asarray(regions_N4, np.int32)
-        flips = np.zeros(len(paths), bool) if flips_N is None else np.asarray(flips_N)
+        regions = None if regions_N4 is None else np.asarray(regions_N4, np.int32)
+        batch = _Batch(paths, regions, np.zeros(len(paths), bool) if flips_N is None else np.asarray(flips_N))
         with self._alone:
-            images_NHWC = self._try(paths, whole, flips)
-            if images_NHWC is None:
-                return self._salvage(paths, whole, flips)
-        return DecodedBatch(images_NHWC, np.ones(len(paths), bool))
+            jpegs = self._find_jpegs(batch)
+            others = [row for row in range(len(paths)) if row not in jpegs]
+            attempts = self._by_pillow(batch, others)
+            pieces = [piece for some in self._cut(jpegs) for piece in self._by_dali(batch, some)]
+            pieces += self._outcomes(batch, others, attempts)
+            return self._join(len(paths), pieces)
 
-    def _try(
-        self, paths: Sequence[str], regions_N4: NDArray[np.int32] | None, flips_N: NDArray[np.bool_]
-    ) -> torch.Tensor | None:
-        """All of these files, or None where DALI fails on one of them."""
-        if self._pipeline is None:
-            # Not below `try`: a DALI that cannot start at all must not pass for a million bad files.
-            self._pipeline = _build_pipeline(*self._settings)
-        try:
-            return self._run(paths, regions_N4, flips_N)
-        except RuntimeError:
-            self._pipeline = None
-            return None
+    def _find_jpegs(self, batch: _Batch) -> dict[int, _Jpeg]:
+        """The ordinary JPEGs by their rows, those left out that are too large or lack their region."""
+        looks = known(batch.paths, list(self._threads.map(_look, batch.paths)))
+        return {
+            row: jpeg
+            for row, jpeg in enumerate(looks)
+            if jpeg is not None
+            and jpeg.width * jpeg.height <= self._max_pixels
+            and ((region := batch.region(row)) is None or region_fits(region, jpeg.width, jpeg.height))
+        }
 
-    def _run(
-        self, paths: Sequence[str], regions_N4: NDArray[np.int32] | None, flips_N: NDArray[np.bool_]
-    ) -> torch.Tensor:
-        feed = {"path": [np.frombuffer(os.fsencode(path), np.uint8) for path in paths]}
-        if regions_N4 is not None:
-            feed["start"] = list(regions_N4[:, :2])
-            feed["shape"] = list(regions_N4[:, 2:] - regions_N4[:, :2])
-            feed["flip"] = list(flips_N.astype(np.int32))
-        for name, values in feed.items():
-            self._pipeline.feed_input(name, values)
-        (images,) = self._pipeline.run()
-        return self._copy(images)
+    def _cut(self, jpegs: dict[int, _Jpeg]) -> Iterator[dict[int, _Jpeg]]:
+        """All at once, unless they have more pixels than one image may have: DALI holds all of them in memory."""
+        some: dict[int, _Jpeg] = {}
+        pixels = 0
+        for row, jpeg in jpegs.items():
+            pixels += jpeg.width * jpeg.height
+            if some and pixels > self._max_pixels:
+                yield some
+                some, pixels = {}, jpeg.width * jpeg.height
+            some[row] = jpeg
+        if some:
+            yield some
 
-    def _copy(self, images: Any) -> torch.Tensor:
-        """Out of DALI's buffers, which its next run reuses while the caller still holds this batch."""
-        if self._stream is None:
-            return torch.from_dlpack(images.as_tensor()).clone()
-        # On PyTorch's default stream the copy would queue behind the network that works on the last batch, and DALI,
-        # whose streams know nothing of that queue, could overwrite the buffer before the copy's turn came.
-        with torch.cuda.stream(self._stream):
-            copy_NHWC = torch.from_dlpack(images.as_tensor()).clone()
-        self._stream.synchronize()
-        copy_NHWC.record_stream(torch.cuda.default_stream(self._device))
-        return copy_NHWC
+    def _by_dali(self, batch: _Batch, jpegs: dict[int, _Jpeg]) -> list[_Piece]:
+        images_NHWC = self._try(batch, jpegs)
+        if images_NHWC is not None:
+            return [(list(jpegs), images_NHWC)]
+        rows = list(jpegs)
+        by_pillow = {piece[0][0]: piece for piece in self._outcomes(batch, rows, self._by_pillow(batch, rows))}
+        good = {row: jpegs[row] for row in by_pillow}
+        if len(rows) == 1 or not good:
+            return list(by_pillow.values())
+        if len(good) < len(rows):
+            return self._by_dali(batch, good)
+        # Pillow takes all of them, and DALI does not.
+        return [piece for row, jpeg in good.items() for piece in self._by_dali(batch, {row: jpeg})]
 
-    def _salvage(
-        self, paths: Sequence[str], regions_N4: NDArray[np.int32] | None, flips_N: NDArray[np.bool_]
-    ) -> DecodedBatch:
-        images_NHWC = torch.zeros((len(paths), self._size, self._size, 3), dtype=torch.uint8, device=self._device)
-        ok_N = np.zeros(len(paths), bool)
-        for i, path in enumerate(paths):
-            region = None if regions_N4 is None else regions_N4[i]
-            by_pillow = decode_file(path, self._size, None if region is None else list(region), bool(flips_N[i]))
-            if by_pillow is None:
-                continue
-            ok_N[i] = True
-            by_dali = self._try([path], None if region is None else region[None], flips_N[i : i + 1])
-            images_NHWC[i] = torch.from_numpy(by_pillow.copy()) if by_dali is None else by_dali[0]
-        return DecodedBatch(images_NHWC, ok_N)
+    def _try(self, batch: _Batch, jpegs: dict[int, _Jpeg]) -> torch.Tensor | None:
+        rows = list(jpegs)
+        regions_N4 = None if batch.regions_N4 is None else batch.regions_N4[rows]
+        return self._pipeline.decode([jpeg.data for jpeg in jpegs.values()], regions_N4, batch.flips_N[rows])
+
+    def _by_pillow(self, batch: _Batch, rows: list[int]) -> list[Future[Any]]:
+        def attempt(row: int) -> Any:
+            flip = bool(batch.flips_N[row])
+            return attempt_file(batch.paths[row], self._size, batch.region(row), flip, self._max_pixels)
+
+        return [self._threads.submit(attempt, row) for row in rows]
+
+    def _outcomes(self, batch: _Batch, rows: list[int], attempts: list[Future[Any]]) -> list[_Piece]:
+        """Of those that Pillow could decode."""
+        arrays = known([batch.paths[row] for row in rows], [attempt.result() for attempt in attempts])
+        return [
+            ([row], torch.from_numpy(array.copy())[None])
+            for row, array in zip(rows, arrays, strict=True)
+            if array is not None
+        ]
+
+    def _join(self, number: int, pieces: list[_Piece]) -> DecodedBatch:
+        if len(pieces) == 1 and len(pieces[0][0]) == number:
+            return DecodedBatch(pieces[0][1].to(self._device), np.ones(number, bool))
+        ok_N = np.zeros(number, bool)
+        for rows, _ in pieces:
+            ok_N[rows] = True
+
+        def join() -> torch.Tensor:
+            images_NHWC = torch.zeros((number, self._size, self._size, 3), dtype=torch.uint8, device=self._device)
+            for rows, pixels_NHWC in pieces:
+                images_NHWC[rows] = pixels_NHWC.to(self._device)
+            return images_NHWC
+
+        return DecodedBatch(self._pipeline.handed_over(join), ok_N)
+
+
+def _look(path: str) -> _Jpeg | OSError | None:
+    """A file as an ordinary JPEG; None if it is another."""
+    if not path:
+        return None
+    try:
+        data = read_whole(path, b"\xff\xd8\xff", _MOST_BYTES)
+    except OSError as error:
+        return error
+    size = None if data is None else ordinary_jpeg_size(data)
+    return None if data is None or size is None else _Jpeg(data, *size)

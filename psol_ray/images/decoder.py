@@ -2,6 +2,7 @@
 
 from psol_ray.images import dali
 from psol_ray.images.batch import Decoder
+from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.pillow import PillowDecoder
 
 __all__ = ["make_decoder"]
@@ -15,6 +16,7 @@ def make_decoder(
     num_threads: int,
     gpu: int | None,
     hw_share: float | None = None,
+    max_pixels: int | None = None,
 ) -> Decoder:
     """DALI where it is installed, else Pillow.
 
@@ -25,7 +27,17 @@ def make_decoder(
         num_threads: CPU threads for decoding.
         gpu: CUDA device index as seen by this process; None decodes on the CPU.
         hw_share: share of JPEGs that go to a GPU's decoding engine; None is DALI's default.
+        max_pixels: the most that an image may have; a larger one is not ok. None is `MAX_PIXELS`.
     """
+    max_pixels = max_pixels or MAX_PIXELS
     if dali.dali_available():
-        return dali.DaliDecoder(size, batch_size, regions=regions, num_threads=num_threads, gpu=gpu, hw_share=hw_share)
-    return PillowDecoder(size, num_threads=num_threads, gpu=gpu)
+        return dali.DaliDecoder(
+            size,
+            batch_size,
+            regions=regions,
+            num_threads=num_threads,
+            gpu=gpu,
+            hw_share=hw_share,
+            max_pixels=max_pixels,
+        )
+    return PillowDecoder(size, num_threads=num_threads, gpu=gpu, max_pixels=max_pixels)

@@ -10,20 +10,21 @@ __all__ = ["picture_formats", "picture_suffixes"]
 # a page it would start Ghostscript, and run the program that the page is.
 _NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF", "WMF"})
 
-_FREQUENT = ("JPEG", "PNG", "WEBP")
-
 # Pillow does not list these among JPEG's suffixes; browsers, phones and stereo cameras write them.
 _MORE_JPEGS = frozenset({".jfi", ".jif", ".jps", ".mpo", ".pjp", ".pjpeg"})
 
 
 @cache
 def picture_formats() -> tuple[str, ...]:
-    """Names of the formats, for `Image.open(…, formats=picture_formats())`, whatever a file's suffix says."""
+    """Names of the formats, for `Image.open(…, formats=picture_formats())`, whatever a file's suffix says.
+
+    They are tried in this order, which does not depend on what this process opened before. Those that have no
+    signature, and take what looks like their header, come last.
+    """
     Image.init()
-    named = set(Image.EXTENSION.values()) - _NO_PICTURES
-    # They are tried one after the other: the frequent ones first, and then in Pillow's order, where those without a
-    # signature come late.
-    return (*_FREQUENT, *(name for name in Image.ID if name in named and name not in _FREQUENT))
+    frequent = ("JPEG", "PNG")
+    others = set(Image.ID) - _NO_PICTURES - set(frequent)
+    return frequent + tuple(sorted(others, key=lambda name: (Image.OPEN[name][1] is None, name)))
 
 
 @cache

@@ -1,59 +1,92 @@
 """The reference decoder: Pillow, one file at a time. DALI's oracle in tests and its stand-in where it has no wheels."""
 
-import warnings
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import nullcontext
+from itertools import repeat
+from typing import IO, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from psol_ray.images.batch import DecodedBatch
+from psol_ray.images.files import known, open_image_file
+from psol_ray.images.limits import MAX_PIXELS
+from psol_ray.images.stored import open_stored, stored_rgb, stored_size
 
-__all__ = ["PillowDecoder", "decode_file"]
+__all__ = ["PillowDecoder", "attempt_file", "decode_file", "region_fits"]
 
-# Odd EXIF blocks and large images are no reason to fill a terminal. Once and for all, because
-# `warnings.catch_warnings` is not safe among threads.
-warnings.filterwarnings("ignore", module=r"PIL\.")
+# Of images larger than this, one at a time is decoded, or every thread could need a gigabyte.
+_LARGE = 1 << 25
+_one_large = threading.Lock()
 
 
 def decode_file(
-    path: str, size: int, region: Sequence[int] | None = None, flip: bool = False
+    path: str,
+    size: int,
+    region: Sequence[int] | None = None,
+    flip: bool = False,
+    *,
+    max_pixels: int = MAX_PIXELS,
 ) -> NDArray[np.uint8] | None:
-    """One file as a `(size, size, 3)` RGB array, or None where it cannot be read."""
-    try:
-        rgb = _stored_rgb(path)
-        if region is not None:
-            x0, y0, x1, y1 = (int(value) for value in region)
-            if not (0 <= x0 < x1 <= rgb.width and 0 <= y0 < y1 <= rgb.height):
-                return None
-            rgb = rgb.crop((x0, y0, x1, y1))
-        pixels = np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR))
-    # Pillow's plugins raise whatever their format's parser trips over, SyntaxError and struct.error among them.
-    except Exception:
+    """One file as a `(size, size, 3)` RGB array, or None where it is no image, is too large, or has no such region.
+
+    Raises:
+        OSError: it cannot be opened or read.
+    """
+    if not path:
         return None
-    return pixels[:, ::-1] if flip else pixels
+    with open_image_file(path) as file:
+        try:
+            pixels = _decode(file, size, region, max_pixels)
+        # Pillow's plugins raise whatever their format's parser trips over, SyntaxError and struct.error among them.
+        except Exception:
+            return None
+    return pixels[:, ::-1] if flip and pixels is not None else pixels
 
 
-def _stored_rgb(path: str) -> Image.Image:
-    with Image.open(path) as image:
-        # Pillow turns TIFFs (and nothing else) as their orientation says; boxes are of stored pixels.
-        image.getexif().pop(ExifTags.Base.Orientation, None)
-        if image.mode.startswith("I;16"):
-            # Pillow clips 16 bits at 255 instead of scaling them.
-            return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-        return image.convert("RGB")
+def attempt_file(
+    path: str, size: int, region: Sequence[int] | None, flip: bool, max_pixels: int
+) -> NDArray[np.uint8] | OSError | None:
+    """`decode_file`, but a file that is away is an outcome: all of a batch are to be known, not the first alone."""
+    try:
+        return decode_file(path, size, region, flip, max_pixels=max_pixels)
+    except OSError as error:
+        return error
+
+
+def _decode(file: IO[bytes], size: int, region: Sequence[int] | None, max_pixels: int) -> NDArray[np.uint8] | None:
+    with open_stored(file, max_pixels) as image:
+        width, height = stored_size(image)
+        with _one_large if width * height > _LARGE else nullcontext():
+            rgb = stored_rgb(image)
+            if region is not None:
+                if not region_fits(region, *rgb.size):
+                    return None
+                x0, y0, x1, y1 = (int(value) for value in region)
+                rgb = rgb.crop((x0, y0, x1, y1))
+            return np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def region_fits(region: Sequence[int], width: int, height: int) -> bool:
+    """Whether a region `(x0, y0, x1, y1)` has pixels and none outside the image."""
+    x0, y0, x1, y1 = region
+    return bool(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height)
 
 
 class PillowDecoder:
     """A `Decoder` made of Pillow and threads."""
 
-    def __init__(self, size: int, *, num_threads: int = 1, gpu: int | None = None) -> None:
+    def __init__(
+        self, size: int, *, num_threads: int = 1, gpu: int | None = None, max_pixels: int = MAX_PIXELS
+    ) -> None:
         self._size = size
         self._device = torch.device("cpu" if gpu is None else f"cuda:{gpu}")
         self._threads = ThreadPoolExecutor(num_threads)
+        self._max_pixels = max_pixels
 
     def decode(
         self,
@@ -64,7 +97,9 @@ class PillowDecoder:
         """See `Decoder.decode`."""
         regions: list[Any] = [None] * len(paths) if regions_N4 is None else list(regions_N4)
         flips = [False] * len(paths) if flips_N is None else list(flips_N)
-        arrays = list(self._threads.map(decode_file, paths, [self._size] * len(paths), regions, flips))
+        sizes, limits = repeat(self._size), repeat(self._max_pixels)
+        outcomes = list(self._threads.map(attempt_file, paths, sizes, regions, flips, limits))
+        arrays = known(paths, outcomes)
         black = np.zeros((self._size, self._size, 3), np.uint8)
         images_NHWC = torch.from_numpy(np.stack([black if array is None else array for array in arrays]))
         return DecodedBatch(images_NHWC.to(self._device), np.array([array is not None for array in arrays]))

@@ -15,7 +15,7 @@ from psol_ray.tables import BOXES, Provenance, StageDir
 from psol_ray.tables.schemas import NO_FOREGROUND, UNREADABLE
 from psol_ray.training.settings import ModelName, TrainConfig
 from psol_ray.work.executor import PartRun
-from psol_ray.work.jobs import Resources, WorkerFactory
+from psol_ray.work.jobs import Bounded, Resources, WorkerFactory
 from psol_ray.work.perform import PartWriter
 
 __all__ = ["boxes", "check", "generator_of", "import_boxes", "provenance"]
@@ -129,7 +129,7 @@ def _run(
         PartRun(
             title=f"Pseudo boxes ({generator.title})",
             jobs=[job for part in todo for job in generator.jobs(part, classes[part], fair_share)],
-            make_worker=make_worker,
+            make_worker=Bounded(make_worker, context.config.data.max_pixels),
             writer=writer,
             data_root="" if generator.in_driver else context.data_root,
             total=sum(map(len, classes.values())),

@@ -20,6 +20,7 @@ from psol_ray.catalog.source import FILES, Source, look_at
 from psol_ray.errors import ImagesAway, UserError, abbreviate
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import CATALOG, Provenance, StageDir
+from psol_ray.tables.boxes_table import image_sizes
 
 __all__ = ["check", "index", "provenance"]
 
@@ -71,7 +72,7 @@ def check(context: Context) -> None:
 
 def _depends_on(data: DataConfig) -> dict[str, Any]:
     """The settings that the catalog depends on, by name."""
-    return {"layout": data.layout}
+    return {"layout": data.layout, "max_pixels": data.max_pixels}
 
 
 def _check_settings(stage: StageDir, made_before: Provenance, data: DataConfig) -> None:
@@ -108,13 +109,12 @@ def _check_unchanged(root: str, listing: Listing, source: Source, stage: StageDi
 
 
 def _make(context: Context, made_by: Provenance, root: str, listing: Listing, source: Source) -> None:
-    table, files = listing.images, source.files
-    sized = "width" in table.column_names
+    data, images, files = context.config.data, listing.images, source.files
+    sized = "width" in images.column_names
     if not sized:
-        _check_away(context.config.data, root, table.filter(pc.less(files["bytes"], 0)), len(table))
+        _check_away(data, root, images.filter(pc.less(files["bytes"], 0)), len(images))
     with context.making(made_by) as work:
-        if not sized:
-            table, files = _with_sizes(context, root, table, files)
+        table, files = _known_sizes(data, images, files) if sized else _read_sizes(context, root, images, files)
         for name in FILES.names:
             table = table.append_column(FILES.field(name), files.column(name))
         work.stage.write_part("part-00000", table, work.made_by)
@@ -132,14 +132,21 @@ def _make(context: Context, made_by: Provenance, root: str, listing: Listing, so
     _tell_rest(context, listing)
 
 
-def _with_sizes(context: Context, root: str, images: pa.Table, files: pa.Table) -> tuple[pa.Table, pa.Table]:
+def _known_sizes(data: DataConfig, images: pa.Table, files: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The catalog of a listing that says sizes itself, and its files."""
+    sizes_N2 = image_sizes(images)
+    sizes_N2[sizes_N2.prod(axis=1) > data.max_pixels] = 0
+    return build_catalog(images.drop_columns(["width", "height"]), sizes_N2), files
+
+
+def _read_sizes(context: Context, root: str, images: pa.Table, files: pa.Table) -> tuple[pa.Table, pa.Table]:
     """The catalog of a listing, and its files, in which those are away that could not be opened."""
-    image_ids = images.column("image_id").to_pylist()
-    sizes_N2 = context.executor.read_sizes(root, image_ids)
+    data, image_ids = context.config.data, images.column("image_id").to_pylist()
+    sizes_N2 = context.executor.read_sizes(root, image_ids, data.max_pixels)
     away_N = sizes_N2[:, 0] == AWAY[0]
-    _check_away(context.config.data, root, images.filter(pa.array(away_N)), len(images))
+    _check_away(data, root, images.filter(pa.array(away_N)), len(images))
     # Elsewhere they may be there, and a network file system may have thought better of it.
-    sizes_N2[away_N] = read_sizes(root, [image_ids[i] for i in np.flatnonzero(away_N)])
+    sizes_N2[away_N] = read_sizes(root, [image_ids[i] for i in np.flatnonzero(away_N)], data.max_pixels)
     away = pa.array(sizes_N2[:, 0] == AWAY[0])
     lost = pa.table({name: pc.if_else(away, -1, files.column(name)) for name in FILES.names})
     return build_catalog(images, sizes_N2), lost

@@ -11,7 +11,7 @@ from psol_ray.prediction.ensemble import Ensemble, LoadedEnsemble, check_known, 
 from psol_ray.tables import Provenance
 from psol_ray.tables.schemas import TEST
 from psol_ray.work.executor import PartRun
-from psol_ray.work.jobs import Job
+from psol_ray.work.jobs import Bounded, Job
 from psol_ray.work.perform import PartWriter
 
 __all__ = ["check", "predict", "provenance"]
@@ -74,13 +74,12 @@ def _run(context: Context, work: Work, loaded: LoadedEnsemble, todo: list[Job], 
     from psol_ray.prediction.worker import PredictionWorker
 
     config = context.config.predict
+    make_worker = partial(PredictionWorker, loaded.localizer, loaded.classifiers, config.precision, config.batch_size)
     context.executor.run_parts(
         PartRun(
             title="Predicting",
             jobs=todo,
-            make_worker=partial(
-                PredictionWorker, loaded.localizer, loaded.classifiers, config.precision, config.batch_size
-            ),
+            make_worker=Bounded(make_worker, context.config.data.max_pixels),
             writer=PartWriter({"predictions": (work.stage, work.made_by)}),
             data_root=context.data_root,
             total=total,

@@ -67,6 +67,7 @@ def _train(context: Context, work: Work, name: ModelName, state: dict[str, Any])
         seed=context.config.seed,
         stage=work.stage,
         made_by=work.made_by,
+        max_pixels=context.config.data.max_pixels,
     )
     context.executor.train(setup, f"Training the {name}")
     work.summary.update(images=len(training_set), left_out=training_set.num_left_out, epochs=recipe.epochs)

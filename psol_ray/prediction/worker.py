@@ -28,7 +28,12 @@ def make_predictor(
     # Networks that see squares of one size share a decoder, and so the decoded images.
     decoders = {
         side: make_decoder(
-            side, batch_size, num_threads=num_threads or resources.num_cpus, gpu=resources.gpu, hw_share=hw_share
+            side,
+            batch_size,
+            num_threads=num_threads or resources.num_cpus,
+            gpu=resources.gpu,
+            hw_share=hw_share,
+            max_pixels=resources.max_pixels,
         )
         for side in {each.view.resize for each in (for_boxes, *for_classes)}
     }

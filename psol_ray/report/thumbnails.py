@@ -7,6 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from psol_ray.images.files import open_image_file
+from psol_ray.images.limits import MAX_PIXELS
+from psol_ray.images.stored import open_stored, stored_rgb, stored_size
+
 __all__ = ["Thumbnail", "make_thumbnail"]
 
 _LONGEST_SIDE = 320  # pixels
@@ -29,11 +33,15 @@ def make_thumbnail(path: Path, width: int, height: int) -> Thumbnail:
 
     Args:
         path: the image file; it may be missing or broken.
-        width: of the stored image as the catalog has it, used where the file cannot be read; may be 0.
+        width: of the stored image as the catalog has it, used where the file cannot be read. One without a size, which
+            is 0, is not opened.
         height: likewise.
     """
+    if not (width and height):
+        return _placeholder(width, height)
     try:
-        stored, small = _read_small(path)
+        # The catalog's images may be larger than usual: `data.max_pixels` was another.
+        stored, small = _read_small(path, max(width * height, MAX_PIXELS))
     except Exception:  # Pillow's decoders raise what they like on a broken file; a bad image is data
         return _placeholder(width, height)
     sink = io.BytesIO()
@@ -49,12 +57,13 @@ def _placeholder(width: int, height: int) -> Thumbnail:
     return Thumbnail(max(round(width * shrink), 1), max(round(height * shrink), 1), shrink, shrink, None)
 
 
-def _read_small(path: Path) -> tuple[tuple[int, int], Image.Image]:
-    """The stored size, and the small copy in RGB. `thumbnail` has a JPEG decoded at reduced size."""
-    with Image.open(path) as image:
-        stored = image.size
-        image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-        small = image.convert("RGB")
+def _read_small(path: Path, max_pixels: int) -> tuple[tuple[int, int], Image.Image]:
+    """The stored size, and the small copy in RGB."""
+    with open_image_file(str(path)) as file, open_stored(file, max_pixels) as image:
+        stored = stored_size(image)
+        image.draft(None, (2 * _LONGEST_SIDE, 2 * _LONGEST_SIDE))  # a JPEG is decoded at about twice that size
+        small = stored_rgb(image)
+    small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     # Comments would be saved again; an orientation would turn the picture under its boxes.
     small.info.clear()
     return stored, small

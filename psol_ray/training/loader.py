@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from psol_ray.geometry.crops import box_in_crop, draw_crop
 from psol_ray.images.batch import Decoder
+from psol_ray.images.batches import decode_what_is_here
 from psol_ray.images.prefetch import prefetch
 from psol_ray.training.training_set import TrainingSet
 
@@ -22,8 +23,8 @@ class TrainingBatch:
     """Images that a worker takes at once.
 
     `images_NHWC` uint8; `boxes_N4` `(x, y, w, h)` as fractions of the crop, or None; `labels_N` int64. An image
-    with `ok_N` False could not be read: it is black and must not count in the loss. It keeps its place, because a rank
-    without images would stall the others.
+    with `ok_N` False could not be read, or is away: it is black and must not count in the loss. It keeps its place,
+    because a rank without images would stall the others.
     """
 
     images_NHWC: torch.Tensor
@@ -41,6 +42,9 @@ class TrainingLoader:
 
     Which images a step has, and their crops, depend on the seed and the step alone: not on the number of workers, nor
     on how often the run was interrupted.
+
+    `away` holds the ids of this rank's images that could not be opened when they were last wanted; batches are made
+    ahead, and so is this.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class TrainingLoader:
         self._batch_size, self._min_crop_area, self._seed = batch_size, min_crop_area, seed
         self._rank, self._world_size = rank, world_size
         self._micro_batch_size = micro_batch_size or batch_size
+        self.away: set[str] = set()
 
     @property
     def steps(self) -> int:
@@ -111,8 +116,11 @@ class TrainingLoader:
             flips.append(bool(rng.random() < 0.5))
             if box is not None:
                 boxes.append(box_in_crop(box, regions[-1], flips[-1]))
-        paths = [os.path.join(self._root, image_id) for image_id in self._training_set.image_ids[rows]]
-        decoded = self._decoder.decode(paths, np.array(regions), np.array(flips))
+        image_ids = self._training_set.image_ids[rows]
+        paths = [os.path.join(self._root, image_id) for image_id in image_ids]
+        decoded, away = decode_what_is_here(self._decoder, paths, np.array(regions), np.array(flips))
+        gone = {image_id for image_id, path in zip(image_ids, paths, strict=True) if path in away}
+        self.away = self.away.difference(image_ids) | gone
         device = decoded.images_NHWC.device
         batch = TrainingBatch(
             images_NHWC=decoded.images_NHWC,

@@ -28,7 +28,8 @@ _VALIDATION_BATCH = 64
 class TrainingSetup:
     """What every worker of a training is given.
 
-    `pretrained` holds the trunk's tensors; `stage` is where results go, and `made_by` what made them.
+    `pretrained` holds the trunk's tensors; `stage` is where results go, and `made_by` what made them; `max_pixels` is
+    the most that an image may have.
     """
 
     config: TrainConfig
@@ -40,6 +41,7 @@ class TrainingSetup:
     seed: int
     stage: StageDir
     made_by: Provenance
+    max_pixels: int | None = None
 
     @property
     def num_images(self) -> int:
@@ -86,6 +88,7 @@ def make_loader(setup: TrainingSetup, rank: Rank) -> TrainingLoader:
         regions=True,
         num_threads=rank.num_cpus,
         gpu=rank.device.index,
+        max_pixels=setup.max_pixels,
     )
     return TrainingLoader(
         setup.training_set,
@@ -102,7 +105,13 @@ def make_loader(setup: TrainingSetup, rank: Rank) -> TrainingLoader:
 
 def make_validation(setup: TrainingSetup, rank: Rank, trainer: Trainer) -> Callable[[], dict[str, float]]:
     """Scores the trainer's result on the test images; all workers have to call it."""
-    decoder = make_decoder(setup.saved.input_size, _VALIDATION_BATCH, num_threads=rank.num_cpus, gpu=rank.device.index)
+    decoder = make_decoder(
+        setup.saved.input_size,
+        _VALIDATION_BATCH,
+        num_threads=rank.num_cpus,
+        gpu=rank.device.index,
+        max_pixels=setup.max_pixels,
+    )
     validator = Validator(
         setup.test_images,
         decoder,

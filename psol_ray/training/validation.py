@@ -1,6 +1,5 @@
 """Score a network while it trains: test images, squashed to its input as a whole, by the rule of `psol evaluate`."""
 
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -19,6 +18,7 @@ from psol_ray.models.networks import Outputs
 from psol_ray.tables.schemas import TEST
 from psol_ray.training.losses import boxes_of_class
 from psol_ray.training.workers import sum_over_workers
+from psol_ray.work.perform import image_paths
 
 __all__ = ["Validator", "validation_images"]
 
@@ -68,7 +68,7 @@ class Validator:
             head. An image that cannot be read is wrong.
         """
         counts = np.zeros(4)
-        paths = [os.path.join(self._root, image_id) for image_id in self._images.column("image_id").to_pylist()]
+        paths = image_paths(self._root, self._images)
         for batch, decoded in decode_ahead(paths, self._decoder.decode, self._batch_size):
             with autocast():
                 outputs = network(decoded.images_NHWC)

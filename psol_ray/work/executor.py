@@ -53,8 +53,8 @@ class Executor(Protocol):
         """
         ...
 
-    def read_sizes(self, root: str, image_ids: Sequence[str]) -> NDArray[np.int32]:
-        """`(width, height)` of every image, in order; `(0, 0)` for an unreadable one."""
+    def read_sizes(self, root: str, image_ids: Sequence[str], max_pixels: int) -> NDArray[np.int32]:
+        """`(width, height)` of every image, in order; `(0, 0)` for one that is unreadable or larger."""
         ...
 
     def train(self, setup: Any, title: str) -> None:

@@ -1,21 +1,25 @@
 """Jobs, and the plain objects that do them. An executor runs workers: `in_process` here, `distributed` on a cluster."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-__all__ = ["Job", "Parts", "Resources", "Task", "Worker", "WorkerFactory"]
+__all__ = ["Bounded", "Job", "Parts", "Resources", "Task", "Worker", "WorkerFactory"]
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What one worker has: CPUs, a GPU's index inside its process or None, and bytes of main memory."""
+    """What one worker has: CPUs, a GPU's index inside its process or None, and bytes of main memory.
+
+    `max_pixels` is the most that an image may have which it decodes; None is the decoders' own limit.
+    """
 
     num_cpus: int
     gpu: int | None = None
     memory: float = 0.0
+    max_pixels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,18 @@ class Worker(Protocol):
 
 WorkerFactory = Callable[[Resources], Worker]
 """Makes a worker in the process where it is to work. It travels there by pickle, once: it may hold weights."""
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A `WorkerFactory` whose workers decode no image of more than `max_pixels`."""
+
+    make_worker: WorkerFactory
+    max_pixels: int
+
+    def __call__(self, resources: Resources) -> Worker:
+        """See `WorkerFactory`."""
+        return self.make_worker(replace(resources, max_pixels=self.max_pixels))
 
 
 @dataclass(frozen=True, eq=False)

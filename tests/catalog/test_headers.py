@@ -1,10 +1,10 @@
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from synthetic.zoo import huge_png
 
 from psol_ray.catalog.headers import AWAY, read_sizes
 from psol_ray.errors import UserError
@@ -115,13 +115,25 @@ def test_a_file_cut_behind_its_header_has_its_size(tmp_path: Path) -> None:
     assert size_of(path) == (300, 200)
 
 
-def test_large_images_are_silent_and_bombs_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    large, bomb = (save(tmp_path / f"{side}.png", (side, side)) for side in (12, 15))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert size_of(large) == (12, 12)
-        assert size_of(bomb) == (0, 0)
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+def test_an_image_of_more_pixels_than_allowed_has_no_size(tmp_path: Path, suffix: str) -> None:
+    save(tmp_path / f"a.{suffix}", (12, 20), exif=rotated())
+    for max_pixels, size in ((240, [12, 20]), (239, [0, 0])):
+        assert read_sizes(str(tmp_path), [f"a.{suffix}"], max_pixels).tolist() == [size]
+
+
+def test_more_pixels_than_pillow_allows_can_be_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back afterwards
+    (tmp_path / "huge.png").write_bytes(huge_png(20_000, 10_000))
+    assert size_of(tmp_path / "huge.png") == (0, 0)
+    assert read_sizes(str(tmp_path), ["huge.png"], 200_000_000).tolist() == [[20_000, 10_000]]
+    assert size_of(tmp_path / "huge.png") == (0, 0)
+
+
+def test_pipes_and_devices_have_no_size_and_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    assert read_sizes(str(tmp_path), ["pipe.jpg", "device.jpg"]).tolist() == [[0, 0], [0, 0]]
 
 
 def test_no_images() -> None:

@@ -2,11 +2,18 @@
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from synthetic.photographs import save_bad, save_kind
 from synthetic.tables import catalog_of, image
 
-from psol_ray.images.batches import decode_ahead, has_size
+from psol_ray.errors import ImagesAway
+from psol_ray.images.batch import DecodedBatch
+from psol_ray.images.batches import decode_ahead, decode_what_is_here, has_size
+from psol_ray.images.pillow import PillowDecoder
 
 
 @pytest.mark.parametrize(
@@ -59,3 +66,31 @@ def test_an_image_whose_header_could_not_be_read_has_no_size() -> None:
     assert has_size(catalog).tolist() == [True, False, True]
     assert has_size(catalog).dtype == bool
     assert has_size(catalog.slice(1, 1)).tolist() == [False]
+
+
+def test_the_files_that_are_here_are_decoded_and_the_others_named(tmp_path: Path) -> None:
+    good, text = save_kind("plain.png", tmp_path), save_bad("text.jpg", tmp_path)
+    gone = [str(tmp_path / "gone"), str(tmp_path / "gone too")]
+    decoder, regions_N4 = PillowDecoder(8), np.array([[0, 0, 9, 9]] * 4)
+    decoded, away = decode_what_is_here(decoder, [gone[0], good, text, gone[1]], regions_N4)
+    assert away == set(gone)
+    assert decoded.ok_N.tolist() == [False, True, False, False]
+    assert decoded.images_NHWC[1].equal(decoder.decode([good], regions_N4[:1]).images_NHWC[0])
+    decoded, away = decode_what_is_here(decoder, [good])
+    assert decoded.ok_N.all()
+    assert not away
+
+
+def test_a_file_that_goes_while_others_are_decoded_is_away_too() -> None:
+    class Vanishing:
+        """One file fewer at each look."""
+
+        def decode(self, paths: Sequence[str], *_: object) -> DecodedBatch:
+            here = [path for path in paths if path]
+            if len(here) > 1:
+                raise ImagesAway([here[0]], "gone")
+            return DecodedBatch(torch.zeros(len(paths), 1, 1, 3), np.array([bool(path) for path in paths]))
+
+    decoded, away = decode_what_is_here(Vanishing(), ["a", "b", "c"])
+    assert away == {"a", "b"}
+    assert decoded.ok_N.tolist() == [False, False, True]

@@ -1,14 +1,18 @@
 """DALI against its oracle, on every kind of file; and what a bad one costs."""
 
+import resource
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from synthetic.photographs import BAD, KINDS, PHOTOGRAPHS, levels_apart, save_bad, save_kind
+from synthetic.photographs import AWAY, BAD, KINDS, PHOTOGRAPHS, levels_apart, make_away, save_bad, save_kind
+from synthetic.zoo import huge_png
 
-from psol_ray.images import dali
-from psol_ray.images.dali import DaliDecoder, _build_pipeline, dali_available
+from psol_ray.errors import ImagesAway
+from psol_ray.images import dali, dali_pipeline
+from psol_ray.images.dali import DaliDecoder, dali_available
+from psol_ray.images.dali_pipeline import _build_pipeline
 from psol_ray.images.decoder import make_decoder
 from psol_ray.images.pillow import PillowDecoder
 
@@ -36,7 +40,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         built.append(1)
         return _build_pipeline(*settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(dali, "_build_pipeline", build)
+    monkeypatch.setattr(dali_pipeline, "_build_pipeline", build)
     return built
 
 
@@ -91,9 +95,12 @@ def test_bad_file_costs_only_itself_and_the_next_batch_is_whole(
     assert after.images_NHWC.equal(alone)
 
 
-def test_region_outside_the_image_costs_only_its_image(region_decoder: DaliDecoder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("outside", [(300, 0, 340, 50), (20, 20, 4000, 3000), (-1, 0, 9, 9), (9, 9, 9, 20)])
+def test_region_outside_the_image_costs_only_its_image(
+    outside: tuple[int, ...], region_decoder: DaliDecoder, tmp_path: Path
+) -> None:
     path = save_kind("baseline.jpg", tmp_path)
-    regions, flips = np.array([[10, 10, 90, 90], [300, 0, 340, 50]]), np.array([True, True])
+    regions, flips = np.array([[10, 10, 90, 90], outside]), np.array([True, True])
     found = region_decoder.decode([path, path], regions, flips)
     assert found.ok_N.tolist() == [True, False]
     assert found.images_NHWC[:1].equal(region_decoder.decode([path], regions[:1], flips[:1]).images_NHWC)
@@ -117,22 +124,78 @@ def test_batch_outlives_the_next_one(decoder: DaliDecoder) -> None:
     assert held.equal(before)
 
 
-def test_good_batches_share_one_pipeline_and_a_bad_one_builds_another(builds: list[int], tmp_path: Path) -> None:
+def test_files_that_are_no_images_cost_no_pipeline(builds: list[int], tmp_path: Path) -> None:
     decoder = DaliDecoder(SIZE, 4)
-    good, bad = save_kind("baseline.jpg", tmp_path), save_bad("text.jpg", tmp_path)
-    for paths in ([good, good], [good], [good, good, good, good]):
-        decoder.decode(paths)
+    good, gif = save_kind("baseline.jpg", tmp_path), save_kind("pillow_only.gif", tmp_path)
+    decoder.decode([good, good])
+    for name in BAD:
+        assert decoder.decode([good, save_bad(name, tmp_path), gif, good]).ok_N.tolist() == [True, False, True, True]
     assert len(builds) == 1
-    decoder.decode([good, bad, good])
-    decoder.decode([good])
+
+
+def test_a_broken_file_that_passes_for_a_jpeg_is_found_by_pillow(builds: list[int], tmp_path: Path) -> None:
+    good, other, bad = save_kind("baseline.jpg", tmp_path), save_kind("grey.jpg", tmp_path), tmp_path / "bad.jpg"
+    content = bytearray(Path(good).read_bytes())
+    codes = content.index(b"\xff\xc4") + 5  # how many Huffman codes have one bit: more than there can be
+    content[codes : codes + 16] = bytes([sum(content[codes : codes + 16]), *[0] * 15])
+    bad.write_bytes(content)
+    decoder = DaliDecoder(SIZE, 4)
+    alone = decoder.decode([good, other]).images_NHWC
+    found = decoder.decode([good, str(bad), other])
+    assert found.ok_N.tolist() == [True, False, True]
+    assert found.images_NHWC[[0, 2]].equal(alone)
     assert len(builds) == 2
+    assert not decoder.decode([str(bad)]).ok_N.any()
+
+
+def test_an_image_of_more_pixels_than_allowed_is_not_decoded(tmp_path: Path) -> None:
+    jpeg, bmp = save_kind("baseline.jpg", tmp_path), save_kind("plain.bmp", tmp_path)  # 330 x 211
+    for limit, ok in ((330 * 211, True), (330 * 211 - 1, False)):
+        for decoder in (DaliDecoder(SIZE, 2, max_pixels=limit), PillowDecoder(SIZE, max_pixels=limit)):
+            assert decoder.decode([jpeg, bmp]).ok_N.tolist() == [ok, ok]
+
+
+def test_pixels_do_not_depend_on_how_many_fit_into_memory(tmp_path: Path) -> None:
+    paths = [save_kind(name, tmp_path) for name in ("baseline.jpg", "grey.jpg", "progressive.jpg", "plain.png")]
+    together, one_by_one = (DaliDecoder(SIZE, 4, max_pixels=330 * 211 * number) for number in (4, 1))
+    found = one_by_one.decode(paths)
+    assert found.ok_N.all()
+    assert found.images_NHWC.equal(together.decode(paths).images_NHWC)
+
+
+def test_a_huge_image_takes_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "huge.png").write_bytes(huge_png(14_000, 13_000))
+    good = save_kind("baseline.jpg", tmp_path)
+    decoder = DaliDecoder(SIZE, 2)
+    decoder.decode([good])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert decoder.decode([good, str(tmp_path / "huge.png")]).ok_N.tolist() == [True, False]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB; 182 MB were it decoded
+
+
+def test_all_files_of_a_batch_that_are_away_are_named(decoder: DaliDecoder, tmp_path: Path) -> None:
+    good, gone = save_kind("baseline.jpg", tmp_path), [make_away(name, tmp_path) for name in AWAY]
+    text = save_bad("text.jpg", tmp_path)
+    for paths in ([gone[0]], [good, *gone[:2], text], [*gone[2:5], good], [gone[5], good, "", gone[6]]):
+        with pytest.raises(ImagesAway, match="cannot be opened") as raised:
+            decoder.decode(paths)
+        assert list(raised.value.paths) == [path for path in paths if path in gone]
+    assert decoder.decode([good, text]).ok_N.tolist() == [True, False]
+
+
+def test_an_empty_path_is_not_opened(decoder: DaliDecoder, tmp_path: Path) -> None:
+    good = save_kind("baseline.jpg", tmp_path)
+    found = decoder.decode(["", good, ""])
+    assert found.ok_N.tolist() == [False, True, False]
+    assert found.images_NHWC[1].equal(decoder.decode([good]).images_NHWC[0])
+    assert not decoder.decode([""]).ok_N.any()
 
 
 def test_dali_that_cannot_start_does_not_pass_for_bad_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no driver")
 
-    monkeypatch.setattr(dali, "_build_pipeline", fail)
+    monkeypatch.setattr(dali_pipeline, "_build_pipeline", fail)
     with pytest.raises(RuntimeError, match="no driver"):
         DaliDecoder(SIZE, 4).decode([save_kind("baseline.jpg", tmp_path)])
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
-from synthetic.photographs import BAD, KINDS, flower, levels_apart, oriented, save_bad, save_kind
+from synthetic.photographs import AWAY, BAD, KINDS, flower, levels_apart, make_away, oriented, save_bad, save_kind
 
+from psol_ray.errors import ImagesAway
 from psol_ray.images.pillow import PillowDecoder, decode_file
 
 # Compression changes pixels, a palette many of them; turned or clipped images are 30 to 200 levels off.
@@ -44,6 +45,21 @@ def test_no_orientation_turns_an_image(kind: str, orientation: int, tmp_path: Pa
 @pytest.mark.parametrize("name", BAD)
 def test_bad_file_is_none(name: str, tmp_path: Path) -> None:
     assert decode_file(save_bad(name, tmp_path), 32) is None
+
+
+@pytest.mark.parametrize("name", AWAY)
+def test_file_that_cannot_be_read_is_an_error_of_its_place(name: str, tmp_path: Path) -> None:
+    path = make_away(name, tmp_path)
+    with pytest.raises(OSError, match=r"\S"):
+        decode_file(path, 32)
+    with pytest.raises(ImagesAway) as raised:
+        PillowDecoder(32, num_threads=2).decode([save_kind("plain.png", tmp_path), path, "", path + "x"])
+    assert raised.value.paths == (path, path + "x")
+
+
+def test_empty_path_is_not_opened() -> None:
+    assert decode_file("", 32) is None
+    assert PillowDecoder(32).decode(["", ""]).ok_N.tolist() == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -217,8 +217,8 @@ def test_images_that_only_other_machines_lack(
 ) -> None:
     lost = ["train/red/0.jpg"]
 
-    def read_elsewhere(_: InProcess, root: str, image_ids: list[str]) -> np.ndarray:
-        sizes_N2 = read_sizes(root, image_ids)
+    def read_elsewhere(_: InProcess, root: str, image_ids: list[str], max_pixels: int) -> np.ndarray:
+        sizes_N2 = read_sizes(root, image_ids, max_pixels)
         sizes_N2[np.isin(image_ids, lost)] = -1
         return sizes_N2
 

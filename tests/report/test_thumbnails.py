@@ -2,8 +2,10 @@
 
 import base64
 import io
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -59,6 +61,23 @@ def test_a_file_that_cannot_be_read_has_a_size_but_no_picture(
     thumbnail = make_thumbnail(tmp_path / "gone.jpg", *size)
     assert thumbnail.uri is None
     assert (thumbnail.width, thumbnail.height) == small
+
+
+def test_a_file_without_a_size_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (10, 6)).save(path)
+    assert make_thumbnail(path, 0, 0).uri is None
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert make_thumbnail(tmp_path / "pipe.jpg", 10, 6).uri is None  # there was an image when it was indexed
+
+
+@pytest.mark.parametrize("kind", ["I;16", "F"])
+def test_deep_images_are_not_white(tmp_path: Path, kind: str) -> None:
+    levels = np.tile(np.linspace(0, 1, 64), (40, 1))
+    values = (levels * 65535).astype(np.uint16) if kind == "I;16" else levels.astype(np.float32)
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    shown = np.asarray(decode(make_thumbnail(tmp_path / "a.tif", 64, 40).uri))[..., 0]
+    assert np.abs(shown - levels * 255).max() < 8
 
 
 def test_a_truncated_file_cannot_be_read(tmp_path: Path) -> None:

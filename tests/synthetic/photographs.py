@@ -1,5 +1,6 @@
 """Image files of every kind, made of photographs that come with scikit-learn and scikit-image."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,14 +76,29 @@ BAD: dict[str, Callable[[Path], object]] = {
     "half.jpg": lambda path: path.write_bytes(FLOWER.read_bytes()[: FLOWER.stat().st_size // 2]),
     "header_only.jpg": lambda path: path.write_bytes(FLOWER.read_bytes()[:300]),
     "half.png": lambda path: path.write_bytes((SKIMAGE / "coffee.png").read_bytes()[:100_000]),
-    "missing.jpg": lambda path: path,
-    "folder.jpg": lambda path: path.mkdir(),
 }
 
 
 def save_bad(name: str, folder: Path) -> str:
     """A file of `BAD`, none of which is an image."""
     BAD[name](folder / name)
+    return str(folder / name)
+
+
+AWAY: dict[str, Callable[[Path], object]] = {
+    "missing.jpg": lambda path: path,
+    "folder.jpg": lambda path: path.mkdir(),
+    "pipe.jpg": os.mkfifo,
+    "device.jpg": lambda path: path.symlink_to("/dev/zero"),
+    "dangling.jpg": lambda path: path.symlink_to(path.with_name("unmounted")),
+    "circle.jpg": lambda path: path.symlink_to(path),
+    "below_a_file.jpg": lambda path: path.symlink_to(FLOWER / "x"),
+}
+
+
+def make_away(name: str, folder: Path) -> str:
+    """A path of `AWAY`, none of which is a file that can be read."""
+    AWAY[name](folder / name)
     return str(folder / name)
 
 

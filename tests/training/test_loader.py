@@ -118,6 +118,21 @@ def test_an_unreadable_image_keeps_its_place_and_does_not_count(tmp_path: Path) 
     assert len(batch.boxes_N4) == len(batch.labels_N) == 4
 
 
+def test_an_image_that_is_away_keeps_its_place_and_is_known_until_it_is_back(tmp_path: Path) -> None:
+    loader = make_loader(tmp_path, 4)
+    gone = [tmp_path / "1.png", tmp_path / "3.png"]
+    content = [path.read_bytes() for path in gone]
+    for path in gone:
+        path.unlink()
+    (batch,) = epoch_of(loader)
+    assert batch.ok_N.tolist() == [row not in (1, 3) for row in loader.order(0)]
+    assert loader.away == {"1.png", "3.png"}
+    gone[0].write_bytes(content[0])
+    (batch,) = epoch_of(loader, 1)
+    assert batch.ok_N.tolist() == [row != 3 for row in loader.order(1)]
+    assert loader.away == {"3.png"}
+
+
 def test_without_boxes_there_are_no_targets_for_boxes(tmp_path: Path) -> None:
     training_set = write_training_set(tmp_path, 4, boxes=False)
     loader = TrainingLoader(training_set, PillowDecoder(SIZE), str(tmp_path), batch_size=2, min_crop_area=1, seed=0)

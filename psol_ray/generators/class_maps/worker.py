@@ -27,6 +27,7 @@ class ClassMapWorker:
             num_threads=inference.decode_threads or resources.num_cpus,
             gpu=resources.gpu,
             hw_share=inference.hw_decoder_share,
+            max_pixels=resources.max_pixels,
         )
         # In float32, whatever `precision`: values near a map's highest would be steps of 1/256 of it apart in bfloat16,
         # and thresholds are hundredths of its range.

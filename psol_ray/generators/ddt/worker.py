@@ -56,6 +56,7 @@ class DdtWorker:
                 num_threads=inference.decode_threads or resources.num_cpus,
                 gpu=resources.gpu,
                 hw_share=inference.hw_decoder_share,
+                max_pixels=resources.max_pixels,
             )
             for _ in range(1 if resources.gpu is None else _DECODERS_PER_GPU)
         ]

@@ -1,0 +1,105 @@
+"""One DALI pipeline: encoded images in, squashed uint8 images out, on a CPU or a GPU.
+
+On a CPU the pixels are Pillow's within one grey level, but for the outermost row or column of a much reduced image:
+at the border DALI's filter repeats the last pixel and Pillow's is cut short.
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["DaliPipeline"]
+
+
+def _build_pipeline(
+    size: int, batch_size: int, regions: bool, num_threads: int, gpu: int | None, hw_share: float | None
+) -> Any:
+    # DALI makes its operators and constants at import; its stubs know few of them.
+    dali: Any = importlib.import_module("nvidia.dali")
+    fn, types = dali.fn, dali.types
+    decoded = {
+        "device": "cpu" if gpu is None else "mixed",
+        "output_type": types.RGB,
+        "adjust_orientation": False,
+        **({} if gpu is None or hw_share is None else {"hw_decoder_load": hw_share}),
+    }
+
+    @dali.pipeline_def
+    def pipeline() -> Any:
+        encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1)
+        if regions:
+            start = fn.external_source(name="start", dtype=types.INT32, ndim=1)
+            shape = fn.external_source(name="shape", dtype=types.INT32, ndim=1)
+            images = fn.decoders.image_slice(encoded, start=start, shape=shape, axes=(1, 0), **decoded)
+        else:
+            images = fn.decoders.image(encoded, **decoded)
+        # antialias=True is what makes DALI's linear filter Pillow's.
+        images = fn.resize(images, size=[size, size], interp_type=types.INTERP_LINEAR, antialias=True)
+        if regions:
+            images = fn.flip(images, horizontal=fn.external_source(name="flip", dtype=types.INT32, ndim=0))
+        return images
+
+    built = pipeline(batch_size=batch_size, num_threads=num_threads, device_id=gpu, prefetch_queue_depth=1)
+    built.build()
+    return built
+
+
+class DaliPipeline:
+    """Lives as long as its decoder, but for images that it fails on: these destroy it, and it is built anew."""
+
+    def __init__(
+        self, size: int, batch_size: int, regions: bool, num_threads: int, gpu: int | None, hw_share: float | None
+    ) -> None:
+        """For the arguments see `make_decoder`."""
+        self._settings = (size, batch_size, regions, num_threads, gpu, hw_share)
+        self._device = torch.device("cpu" if gpu is None else f"cuda:{gpu}")
+        self._stream = None if gpu is None else torch.cuda.Stream(self._device)
+        self._built: Any = None
+
+    def decode(
+        self, encoded: Sequence[bytes], regions_N4: NDArray[np.int32] | None, flips_N: NDArray[np.bool_]
+    ) -> torch.Tensor | None:
+        """All of these images, or None where it fails on one of them; which one is not always known.
+
+        A region must lie in its image: on a CPU, DALI ends the process otherwise.
+        """
+        if self._built is None:
+            # Not below `try`: a DALI that cannot start at all must not pass for a million bad files.
+            self._built = _build_pipeline(*self._settings)
+        try:
+            return self._run(encoded, regions_N4, flips_N)
+        except RuntimeError:
+            self._built = None
+            return None
+
+    def _run(
+        self, encoded: Sequence[bytes], regions_N4: NDArray[np.int32] | None, flips_N: NDArray[np.bool_]
+    ) -> torch.Tensor:
+        feed = {"encoded": [np.frombuffer(each, np.uint8) for each in encoded]}
+        if regions_N4 is not None:
+            feed["start"] = list(regions_N4[:, :2])
+            feed["shape"] = list(regions_N4[:, 2:] - regions_N4[:, :2])
+            feed["flip"] = list(flips_N.astype(np.int32))
+        for name, values in feed.items():
+            self._built.feed_input(name, values)
+        (images,) = self._built.run()
+        # Out of DALI's buffers, which its next run reuses while the caller still holds this batch.
+        return self.handed_over(lambda: torch.from_dlpack(images.as_tensor()).clone())
+
+    def handed_over(self, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What `make` makes, ready for PyTorch's default stream.
+
+        On that stream a copy would queue behind the network that works on the last batch, and DALI, whose streams know
+        nothing of that queue, could overwrite the buffer before the copy's turn came.
+        """
+        if self._stream is None:
+            return make()
+        with torch.cuda.stream(self._stream):
+            made = make()
+        self._stream.synchronize()
+        made.record_stream(torch.cuda.default_stream(self._device))
+        return made
