@@ -18,10 +18,23 @@ from psol_ray.catalog.unicode_forms import composed, stored_paths
 from psol_ray.errors import UserError
 from psol_ray.tables.schemas import CATALOG
 
-__all__ = ["Annotations", "box_lists", "read_boxes_csv", "read_solution_csv", "read_voc_xml"]
+__all__ = ["Annotations", "box_lists", "explain_columns", "read_boxes_csv", "read_solution_csv", "read_voc_xml"]
 
 _CORNERS = ("x0", "y0", "x1", "y1")
 _VOC_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+# What others call the columns of boxes, and the order of what they hold; "" is the corners'.
+_OTHER_CORNERS = {
+    _VOC_CORNERS: "",
+    ("x_min", "y_min", "x_max", "y_max"): "",
+    ("left", "top", "right", "bottom"): "",
+    ("x1", "y1", "x2", "y2"): "",
+    ("x", "y", "w", "h"): "xywh",
+    ("x", "y", "width", "height"): "xywh",
+    ("left", "top", "width", "height"): "xywh",
+    ("xmin", "ymin", "width", "height"): "xywh",
+    ("cx", "cy", "w", "h"): "cxcywh",
+    ("x_center", "y_center", "width", "height"): "cxcywh",
+}
 _LARGEST = float(np.finfo(np.float32).max)  # tables hold float32
 _NUM_THREADS = 16  # small files on a network filesystem are waiting
 
@@ -70,18 +83,14 @@ def box_lists(image_keys: pa.Array, annotations: Annotations) -> pa.Array:
 def read_boxes_csv(path: Path) -> Annotations:
     """Read `image_id,x0,y0,x1,y1`: a box a row, several rows an image allowed, columns in any order.
 
+    What the numbers mean, and whether they are boxes, is asked once images have sizes (`catalog.coordinates`).
+
     Raises:
-        UserError: a column is missing, or a row holds no finite box with x0 < x1 and y0 < y1.
+        UserError: a column is missing, or a row holds no four finite numbers.
     """
     boxes = Annotations()
     for where, (image_id, *texts) in _rows(path, ("image_id", *_CORNERS)):
-        x0, y0, x1, y1 = corners = _numbers(where, texts)
-        if not (x0 < x1 and y0 < y1):
-            raise UserError(
-                f"{where}: found the box {', '.join(texts)}, expected x0 < x1 and y0 < y1;"
-                " swap its corners or remove it"
-            )
-        boxes.add(image_id, "", corners)
+        boxes.add(image_id, "", _numbers(where, texts))
     return boxes
 
 
@@ -116,10 +125,7 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]
             header = [name.strip() for name in next(reader, [])]
             missing = [name for name in columns if name not in header]
             if missing:
-                raise UserError(
-                    f"{path}, line 1: found the columns {', '.join(header)}, expected {', '.join(columns)};"
-                    f" add {', '.join(missing)}"
-                )
+                raise UserError(explain_columns(path, header, columns, "data.coordinates"))
             at = [header.index(name) for name in columns]
             for row in reader:
                 where = f"{path}, line {reader.line_num}"
@@ -129,6 +135,24 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]
                     raise UserError(f"{where}: found {len(row)} values, expected {len(header)}; fix it")
         except (csv.Error, UnicodeDecodeError) as error:
             raise UserError(f"{path}: found {error}, expected CSV in UTF-8; save it as such") from None
+
+
+def explain_columns(path: Path, found: Sequence[str], expected: Sequence[str], setting: str) -> str:
+    """What to do about a CSV file whose columns have other names; the setting says what is in them.
+
+    Args:
+        found: not all of those that are expected.
+    """
+    complaint = f"{path}, line 1: found the columns {', '.join(found) or '(none)'}, expected {', '.join(expected)}"
+    missing = [name for name in expected if name not in found]
+    lower = [name.lower() for name in found]
+    for names, order in _OTHER_CORNERS.items():
+        if set(names) <= set(lower) and set(_CORNERS) <= set(expected):
+            theirs = ", ".join(found[lower.index(name)] for name in names)
+            image_id = "" if "image_id" in found else ", add image_id"
+            say_so = f", and say so with --{setting} pixels_{order} or fractions_{order}" if order else ""
+            return f"{complaint}; name {theirs} so, in this order{image_id}{say_so}"
+    return f"{complaint}; add {', '.join(missing)}"
 
 
 def _numbers(where: str, texts: Sequence[str]) -> list[float]:

@@ -13,6 +13,7 @@ from psol_ray.catalog.annotations import Annotations, box_lists
 from psol_ray.catalog.listing import TEST, TRAIN, Listing, join_splits, split_table
 from psol_ray.catalog.unicode_forms import check_one_form
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.tables.image_ids import check_listed_ids
 
 __all__ = ["list_cub"]
 
@@ -40,6 +41,7 @@ def list_cub(root: Path) -> Listing:
     paths = _read(root / "images.txt", str, "an image id and a path")
     if len(set(paths.values())) < len(paths):
         raise UserError(f"{root / 'images.txt'}: found a path twice, expected each once; download it again")
+    check_listed_ids(root / "images.txt", pa.array(paths.values(), pa.string()))
     class_ids = _read_for(paths, root / "image_class_labels.txt", int, "an image id and a class id")
     in_train = _read_for(paths, root / "train_test_split.txt", _flag, "an image id and 0 or 1")
     corners = _read_for(paths, root / "bounding_boxes.txt", _corners, "an image id and x y width height")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 
 from psol_ray.catalog.layouts import LayoutName
+from psol_ray.geometry.coordinates import Coordinates
 from psol_ray.images.limits import MAX_PIXELS
 
 __all__ = ["DataConfig"]
@@ -21,6 +22,10 @@ class DataConfig:
     wsolevaluation's metadata lists them (wsol), or not yet (demo), which makes them."""
     metadata: str | None = None
     """Folder of wsolevaluation's metadata, with train, test or both in it (layout wsol); null is data.root."""
+    coordinates: Coordinates | None = None
+    """How the boxes that come with the images are given: in pixels or as shares of the image's sides, and in which
+    order where it is not x0 y0 x1 y1: xywh is the top-left corner and the size, cxcywh the centre and the size, yxyx
+    has y first. Null is as the layout has it, which is pixels, or pixels_xywh (cub)."""
     max_pixels: PositiveInt = MAX_PIXELS
     """Pixels that an image may have; one with more counts as unreadable and is never decoded. Decoding takes about 5
     bytes a pixel, in each worker at once."""

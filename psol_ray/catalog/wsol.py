@@ -25,6 +25,7 @@ from psol_ray.catalog.wsol_files import (
     says_anything,
 )
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.tables.image_ids import check_listed_ids
 from psol_ray.tables.schemas import CATALOG
 
 __all__ = ["list_wsol"]
@@ -83,12 +84,7 @@ def _split(split: str, folder: Path) -> pa.Table:
     if not len(image_ids):
         raise UserError(f"{folder / IMAGE_IDS}: found no image, expected a path a line; download it again")
     check_repeats(folder / IMAGE_IDS, image_ids)
-    absolute = image_ids.filter(pc.starts_with(image_ids, "/")).to_pylist()
-    if absolute:
-        raise UserError(
-            f"{folder / IMAGE_IDS}: found {len(absolute)} absolute paths ({abbreviate(absolute)}), expected paths"
-            " below the folder of images; cut off its name"
-        )
+    check_listed_ids(folder / IMAGE_IDS, image_ids)
     columns = {
         "image_id": image_ids,
         "label": _numbers_for(folder / CLASS_LABELS, ("label",), image_ids)["label"],

@@ -95,18 +95,12 @@ def _read_texts(path: Path, names: Sequence[str]) -> tuple[pa.Table, list[str]]:
 def read_localization(path: Path) -> pa.Table:
     """`image_id`, `x0`, `y0`, `x1`, `y1` of `localization.txt`, a box a row; the last pixels are named.
 
+    Whether they are boxes is asked once images have sizes (`catalog.coordinates`).
+
     Raises:
-        UserError: as of `read_numbers`, or a box ends before it begins.
+        UserError: as of `read_numbers`.
     """
-    boxes = read_numbers(path, _CORNERS)
-    backwards = boxes.filter(pc.or_(pc.less(boxes["x1"], boxes["x0"]), pc.less(boxes["y1"], boxes["y0"])))
-    if len(backwards):
-        raise UserError(
-            f"{path}: found {len(backwards)} boxes that are inside out"
-            f" ({abbreviate(backwards['image_id'].to_pylist())}), expected x0 <= x1 and y0 <= y1; swap their corners or"
-            " remove them"
-        )
-    return boxes
+    return read_numbers(path, _CORNERS)
 
 
 def check_repeats(path: Path, image_ids: pa.ChunkedArray) -> None:

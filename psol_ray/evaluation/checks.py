@@ -24,7 +24,7 @@ def check_boxes(catalog: pa.Table, boxes: pa.Table) -> NDArray[np.int64]:
     """
     rows_N = catalog_rows(catalog, boxes, "boxes")
     images = catalog.take(rows_N)
-    check_bad_boxes(boxes, mask(pc.equal(boxes.column("status"), UNREADABLE)), "boxes")
+    check_bad_boxes(images, boxes, mask(pc.equal(boxes.column("status"), UNREADABLE)), "boxes")
     relabelled_N = mask(pc.not_equal(boxes.column("label"), images.column("label")))
     check_rows(boxes, relabelled_N, "boxes", "with another label than in the catalog; run `psol boxes` on this one")
     for split in (TRAIN, TEST):
@@ -57,7 +57,7 @@ def check_predictions(catalog: pa.Table, predictions: pa.Table) -> NDArray[np.in
     unreadable_N = unlabelled_N
     if unlabelled_N.all():
         unreadable_N = np.asarray(np.isnan(boxes_array(predictions)).all(axis=1))
-    check_bad_boxes(predictions, unreadable_N, name)
+    check_bad_boxes(catalog.select(["width", "height"]).take(rows_N), predictions, unreadable_N, name)
     _check_labels(catalog, predictions)
     return rows_N
 

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.evaluation.ground_truth import GroundTruth
+from psol_ray.geometry.units import check_units
+from psol_ray.tables.boxes_table import image_sizes
 from psol_ray.tables.schemas import boxes_array
 
 __all__ = [
@@ -85,10 +87,17 @@ def _check_inside_out(table: pa.Table, name: str) -> None:
     check_rows(table, bad_N, name, "with a box that is inside out; expected x0 <= x1 and y0 <= y1")
 
 
-def check_bad_boxes(table: pa.Table, unreadable_N: NDArray[np.bool_], name: str) -> None:
-    """Raise a UserError where a box is inside out, or is NaN if and only if its image could be read."""
-    _check_inside_out(table, name)
+def check_bad_boxes(images: pa.Table, table: pa.Table, unreadable_N: NDArray[np.bool_], name: str) -> None:
+    """Raise a UserError where boxes are not in pixels, one is inside out, or is NaN though its image could be read.
+
+    Args:
+        images: the catalog's rows of the images of `table`, in the same order.
+        unreadable_N: whose box has to be NaN.
+        name: what the table is, for messages.
+    """
     boxes_N4 = boxes_array(table)
+    check_units(boxes_N4, image_sizes(images), "pixels", name, None)
+    _check_inside_out(table, name)
     lost_N = ~unreadable_N & ~np.isfinite(boxes_N4).all(axis=1)
     check_rows(table, lost_N, name, "readable, but with a box that is not finite; only an unreadable one is NaN")
     boxed_N = unreadable_N & ~np.isnan(boxes_N4).all(axis=1)
@@ -96,10 +105,12 @@ def check_bad_boxes(table: pa.Table, unreadable_N: NDArray[np.bool_], name: str)
 
 
 def check_bad_truth(images: pa.Table, truth: GroundTruth) -> None:
-    """Raise a UserError where a ground-truth box of a catalog is not finite, or inside out."""
+    """Raise a UserError where ground-truth boxes are not in pixels, or one is not finite, or inside out."""
+    image_M = np.repeat(np.arange(len(images)), truth.counts_N)
+    check_units(truth.boxes_M4, image_sizes(images)[image_M], "pixels", "ground truth of the catalog", None)
     bad_M = ~np.isfinite(truth.boxes_M4).all(axis=1) | np.any(truth.boxes_M4[:, 2:] < truth.boxes_M4[:, :2], axis=1)
     bad_N = np.zeros(len(images), bool)
-    bad_N[np.repeat(np.arange(len(images)), truth.counts_N)[bad_M]] = True
+    bad_N[image_M[bad_M]] = True
     complaint = (
         "with a ground-truth box that is not finite or inside out; fix the annotations, and run"
         " `psol index --overwrite`"

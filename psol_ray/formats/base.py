@@ -14,12 +14,24 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
-from psol_ray.evaluation.join import catalog_rows, check_bad_boxes
+from psol_ray.evaluation.join import catalog_rows, check_bad_boxes, check_rows
+from psol_ray.geometry.coordinates import Coordinates
 from psol_ray.tables.boxes_table import image_sizes
+from psol_ray.tables.image_ids import leaves_root
 from psol_ray.tables.schemas import boxes_array
 
-__all__ = ["UNREADABLE_FILE", "ExportRows", "Format", "MatchedBoxes", "export_rows", "exporting", "whole_folder"]
+__all__ = [
+    "LEAVES_ROOT",
+    "UNREADABLE_FILE",
+    "ExportRows",
+    "Format",
+    "MatchedBoxes",
+    "export_rows",
+    "exporting",
+    "whole_folder",
+]
 
+LEAVES_ROOT = "whose path leaves the folder of images; run `psol index` on paths without .. in them"
 UNREADABLE_FILE = "unreadable.csv"  # beside the boxes, where images were left out: their ids, below `image_id`
 
 
@@ -27,12 +39,13 @@ UNREADABLE_FILE = "unreadable.csv"  # beside the boxes, where images were left o
 class MatchedBoxes:
     """M boxes that were read, each of one row of the catalog; a row may have several, or none.
 
-    Boxes are in pixels of the original image; they are not checked yet.
+    Boxes are as the format has them; they are not checked yet.
     """
 
     rows_M: NDArray[np.int64]
     boxes_M4: NDArray[np.float64]
     foreground_M: NDArray[np.bool_] | None = None  # false where the box is the whole image because nothing was found
+    coordinates: Coordinates | None = "pixels"  # in which the format has boxes; None is pixels, beyond doubt
 
 
 class Format(Protocol):
@@ -97,13 +110,14 @@ def export_rows(catalog: pa.Table, table: pa.Table) -> ExportRows:
     has to count it as wrong, too.
 
     Raises:
-        UserError: an image is not in the catalog or there twice, or a box is inside out or
-            not finite.
+        UserError: an image is not in the catalog or there twice, or leaves the folder of images; or a box is inside
+            out or not finite.
     """
     rows_N = catalog_rows(catalog, table, "table")
+    check_rows(table, leaves_root(table.column("image_id")), "table", LEAVES_ROOT)
     boxes_N4, images = boxes_array(table), catalog.take(rows_N)
     without_box_N: NDArray[np.bool_] = np.all(np.isnan(boxes_N4), axis=1)
-    check_bad_boxes(table, without_box_N, "table")
+    check_bad_boxes(images, table, without_box_N, "table")
     readable_N = ~without_box_N & (image_sizes(images) > 0).all(axis=1)
     in_order = np.argsort(rows_N)
     kept, left_out = in_order[readable_N[in_order]], in_order[~readable_N[in_order]]

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from psol_ray.catalog.annotations import explain_columns
 from psol_ray.errors import UserError, first_line
 from psol_ray.evaluation.join import check_rows, mask
 from psol_ray.formats.base import MatchedBoxes, exporting
@@ -38,12 +39,8 @@ def _read_rows(path: Path) -> pa.Table:
     """The five columns; a corner that is empty or "nan" is NaN."""
     try:
         header = _header(path)
-        missing = [name for name in _COLUMNS if name not in header]
-        if missing:
-            raise UserError(
-                f"{path}, line 1: found the columns {', '.join(header) or '(none)'}, expected {', '.join(_COLUMNS)};"
-                f" add {', '.join(missing)}"
-            )
+        if not set(_COLUMNS) <= header.keys():
+            raise UserError(explain_columns(path, list(header), _COLUMNS, "boxes.imported.coordinates"))
         texts, numbers = header["image_id"], [header[name] for name in _CORNERS]
         types = {texts: pa.string(), **dict.fromkeys(numbers, pa.float64())}
         table = arrow_csv.read_csv(

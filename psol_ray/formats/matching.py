@@ -1,6 +1,7 @@
 """Makes a boxes table of boxes that were read, where they fit the catalog."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,26 @@ from psol_ray.evaluation.join import check_rows, mask
 from psol_ray.formats.base import UNREADABLE_FILE, MatchedBoxes
 from psol_ray.formats.paths import known_rows
 from psol_ray.formats.registry import FormatName, find_format
+from psol_ray.geometry.coordinates import Coordinates
+from psol_ray.geometry.readings import to_pixels
+from psol_ray.geometry.units import check_units
 from psol_ray.tables.boxes_table import area_fractions, boxes_table, image_sizes
 from psol_ray.tables.schemas import NO_FOREGROUND, OK, TEST, TRAIN, UNREADABLE, boxes_array
 
 __all__ = ["hash_boxes", "read_boxes", "source_folder", "to_boxes_table"]
 
-_SLACK = 0.5  # pixels by which a corner that was rounded may lie outside; it is moved to the border
+_SETTING = "boxes.imported.coordinates"
+# Pixels by which a corner that was rounded, or counts from 1, may lie outside; it is moved to the border.
+_SLACK = 1.0
 
 
-def read_boxes(format_name: FormatName, path: str, catalog: pa.Table, threshold: float = 0.5) -> pa.Table:
+def read_boxes(
+    format_name: FormatName,
+    path: str,
+    catalog: pa.Table,
+    threshold: float = 0.5,
+    coordinates: Coordinates | None = None,
+) -> pa.Table:
     """Read another project's boxes as a boxes table of all images of one split or of both.
 
     Args:
@@ -30,6 +42,7 @@ def read_boxes(format_name: FormatName, path: str, catalog: pa.Table, threshold:
         path: the folder that holds them, on this machine.
         catalog: schema `CATALOG`.
         threshold: of `wsol_maps`, see `box_of_map`.
+        coordinates: in which the boxes are given, where that is not as the format has it.
 
     Returns:
         Schema `BOXES`, in the catalog's order. Only `area_fraction` is measured, of the box itself. An image is
@@ -40,7 +53,25 @@ def read_boxes(format_name: FormatName, path: str, catalog: pa.Table, threshold:
     """
     folder = source_folder("boxes.imported.path", path)
     matched = find_format(format_name).read(folder, catalog, threshold)
+    matched = _in_pixels(catalog, matched, format_name, path, coordinates)
     return to_boxes_table(catalog, matched, path, _unreadable_rows(folder, catalog))
+
+
+def _in_pixels(
+    catalog: pa.Table, matched: MatchedBoxes, format_name: FormatName, source: str, given: Coordinates | None
+) -> MatchedBoxes:
+    """The boxes in pixels; refused where, taken together, they cannot be what they are said to be."""
+    if matched.coordinates is None:
+        if given is None:
+            return matched
+        raise UserError(
+            f"{_SETTING}: found {given} beside boxes.imported.format {format_name}, whose boxes are drawn around maps;"
+            " leave it out"
+        )
+    coordinates = given or matched.coordinates
+    sizes_M2 = image_sizes(catalog)[matched.rows_M]
+    check_units(matched.boxes_M4, sizes_M2, coordinates, source, _SETTING, said=given is not None)
+    return replace(matched, boxes_M4=to_pixels(matched.boxes_M4, sizes_M2, coordinates))
 
 
 def source_folder(setting: str, path: str) -> Path:
@@ -77,6 +108,7 @@ def to_boxes_table(
 
     Args:
         catalog: schema `CATALOG`; an image without a size is unreadable, with a box or without.
+        matched: in pixels.
         source: where the boxes were found, for messages.
         unreadable_rows: rows of other images that could not be read.
 

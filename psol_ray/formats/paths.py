@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from psol_ray.catalog.unicode_forms import composed
 from psol_ray.errors import UserError
 from psol_ray.evaluation.join import check_rows
-from psol_ray.geometry.boxes import scale
-from psol_ray.tables.boxes_table import image_sizes
 
-__all__ = ["AMBIGUOUS", "UNKNOWN", "in_pixels", "known_rows", "match_images", "source_file"]
+__all__ = ["AMBIGUOUS", "UNKNOWN", "known_rows", "match_images", "source_file"]
 
 UNKNOWN = -1
 AMBIGUOUS = -2
@@ -49,12 +47,6 @@ def known_rows(path: Path, keys: pa.Array, catalog: pa.Table) -> NDArray[np.int6
     check_rows(named, rows_M == UNKNOWN, str(path), "not in the catalog; import boxes of its images alone")
     check_rows(named, rows_M == AMBIGUOUS, str(path), "that may be any of several in the catalog; give longer paths")
     return rows_M
-
-
-def in_pixels(catalog: pa.Table, rows_M: NDArray[np.int64], fractions_M4: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale corners that are fractions of their images, each of a row of the catalog, to pixels: shape (M, 4)."""
-    width_M, height_M = image_sizes(catalog)[rows_M].T
-    return np.asarray(scale(fractions_M4, width_M, height_M), np.float64)
 
 
 def match_images(paths: pa.Array, image_ids: pa.Array) -> NDArray[np.int64]:

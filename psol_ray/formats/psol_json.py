@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from psol_ray.errors import UserError, abbreviate
+from psol_ray.errors import UserError
 from psol_ray.evaluation.join import check_rows
 from psol_ray.formats.base import MatchedBoxes, exporting
-from psol_ray.formats.paths import in_pixels, known_rows
+from psol_ray.formats.paths import known_rows
 from psol_ray.geometry.boxes import xyxy_to_fractions
+from psol_ray.tables.file_names import file_names
 
 __all__ = ["read", "write"]
 
@@ -33,8 +34,7 @@ def read(folder: Path, catalog: pa.Table, _threshold: float, /) -> MatchedBoxes:
     pairs = [pair for path in files for pair in _read_pairs(path)]
     rows_M = known_rows(folder, pa.array([key for key, _ in pairs], pa.string()), catalog)
     xywh_M4 = np.array([box for _, box in pairs], np.float64).reshape(-1, 4)
-    fractions_M4 = np.concatenate([xywh_M4[:, :2], xywh_M4[:, :2] + xywh_M4[:, 2:]], axis=1)
-    return MatchedBoxes(rows_M, in_pixels(catalog, rows_M, fractions_M4))
+    return MatchedBoxes(rows_M, xywh_M4, coordinates="fractions_xywh")
 
 
 def _read_pairs(path: Path) -> list[tuple[str, list[float]]]:
@@ -55,13 +55,13 @@ def _is_box(box: Any) -> bool:
 
 
 def write(folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
-    """Write `CLASS_bbox.json` for each class that has a box, clipped to the image.
+    """Write `CLASS_bbox.json` for each class that has a box, clipped to the image; see `file_names` for odd classes.
 
     The authors' keys are absolute paths; here they are the catalog's, below the data root: join them to yours before
     you feed them to their loader.
 
     Raises:
-        UserError: the folder is taken, the table does not fit the catalog, or a class's name holds a slash.
+        UserError: the folder is taken, or the table does not fit the catalog.
     """
     with exporting(folder, catalog, table) as (unfinished, rows):
         width_N, height_N = rows.sizes_N2.T
@@ -71,12 +71,7 @@ def write(folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
         names = rows.images.column("class_name").to_pylist()
         for name, image_id, box in zip(names, rows.image_ids, fractions_N4, strict=True):
             by_class.setdefault(name, {})[image_id] = box
-        slashed = sorted(name for name in by_class if "/" in name)
-        if slashed:
-            raise UserError(
-                f"psol_json: found {len(slashed)} class names with a slash ({abbreviate(slashed)}), expected names that"
-                " files can have; rename the classes"
-            )
+        files = file_names(by_class)
         for name, boxes in by_class.items():
-            (unfinished / f"{name}{_SUFFIX}").write_text(json.dumps(boxes), encoding="utf-8")
+            (unfinished / f"{files[name]}{_SUFFIX}").write_text(json.dumps(boxes), encoding="utf-8")
     return rows.num_left_out

@@ -7,18 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from psol_ray.catalog.unicode_forms import stored_paths
 from psol_ray.errors import UserError
 from psol_ray.evaluation.join import check_rows
-from psol_ray.formats.base import MatchedBoxes, exporting
-from psol_ray.formats.paths import in_pixels
+from psol_ray.formats.base import LEAVES_ROOT, MatchedBoxes, exporting
 from psol_ray.geometry.boxes import scale
+from psol_ray.geometry.readings import to_pixels
 from psol_ray.heatmaps.contours import contour_boxes, grey_levels
+from psol_ray.tables.boxes_table import image_sizes
+from psol_ray.tables.image_ids import leaves_root
 
 __all__ = ["box_of_map", "read", "write"]
 
 _SIDE = 224  # to which wsolevaluation shrinks images, and their boxes with them
+_LONGEST = 255 - len(".npy")  # bytes of a file's name, on most file systems
 _NUM_THREADS = 16  # small files on a network filesystem are waiting
 
 
@@ -40,8 +45,10 @@ def read(folder: Path, catalog: pa.Table, threshold: float, /) -> MatchedBoxes:
         UserError: a file holds anything but a finite two-dimensional array, or there is no map at all.
     """
     image_ids = catalog.column("image_id").to_pylist()
+    check_rows(catalog, leaves_root(catalog.column("image_id")), "catalog", LEAVES_ROOT)
+    names = stored_paths(str(folder), pa.array([_path(image_id) for image_id in image_ids], pa.string()))
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        boxes = list(pool.map(partial(_read_box, folder, threshold), image_ids))
+        boxes = list(pool.map(partial(_read_box, threshold), [folder / name for name in names.to_pylist()]))
     damaged_N = np.array([box is _Without.NUMBERS for box in boxes], bool)
     complaint = "with a map that is not an array of height x width finite numbers; save it again with numpy.save"
     check_rows(catalog, damaged_N, str(folder), complaint)
@@ -52,12 +59,13 @@ def read(folder: Path, catalog: pa.Table, threshold: float, /) -> MatchedBoxes:
     with_map = [boxes[row] for row in rows_M]
     fractions_M4 = np.array([[0, 0, 1, 1] if box is _Without.OBJECT else box for box in with_map], np.float64)
     foreground_M = np.array([box is not _Without.OBJECT for box in with_map])
-    return MatchedBoxes(rows_M, in_pixels(catalog, rows_M, fractions_M4), foreground_M)
+    boxes_M4 = to_pixels(fractions_M4, image_sizes(catalog)[rows_M], "fractions")
+    return MatchedBoxes(rows_M, boxes_M4, foreground_M, coordinates=None)
 
 
-def _read_box(folder: Path, threshold: float, image_id: str) -> NDArray[np.float64] | _Without:
+def _read_box(threshold: float, path: Path) -> NDArray[np.float64] | _Without:
     try:
-        map_hw = np.load(_path(folder, image_id), allow_pickle=False)
+        map_hw = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         return _Without.FILE
     except (ValueError, OSError, EOFError):
@@ -93,9 +101,10 @@ def write(folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
     cell: a map cannot say less.
 
     Raises:
-        UserError: the folder is taken, or the table does not fit the catalog.
+        UserError: the folder is taken, the table does not fit the catalog, or an image's name leaves no room for .npy.
     """
     with exporting(folder, catalog, table) as (unfinished, rows):
+        _check_lengths(rows.images)
         width_N, height_N = rows.sizes_N2.T
         cells_N4 = np.rint(scale(rows.boxes_N4, _SIDE / width_N, _SIDE / height_N))
         starts_N2 = np.clip(cells_N4[:, :2], 0, _SIDE - 1).astype(np.int64)
@@ -103,11 +112,17 @@ def write(folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
         for image_id, (x0, y0), (x1, y1) in zip(rows.image_ids, starts_N2, ends_N2, strict=True):
             map_hw = np.zeros((_SIDE, _SIDE), np.float32)
             map_hw[y0:y1, x0:x1] = 1
-            path = _path(unfinished, image_id)
+            path = unfinished / _path(image_id)
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, map_hw)
     return rows.num_left_out
 
 
-def _path(folder: Path, image_id: str) -> Path:
-    return folder / f"{image_id}.npy"
+def _check_lengths(images: pa.Table) -> None:
+    file_names = pc.replace_substring_regex(images.column("image_id"), pattern="^.*/", replacement="")
+    too_long_N = np.asarray(pc.greater(pc.binary_length(file_names), _LONGEST), bool)
+    check_rows(images, too_long_N, "wsol_maps", f"named by more than {_LONGEST} bytes, to which .npy cannot be added")
+
+
+def _path(image_id: str) -> str:
+    return f"{image_id}.npy"

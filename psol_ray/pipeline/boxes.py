@@ -12,6 +12,7 @@ from psol_ray.generators.registry import find_generator
 from psol_ray.in_process import InProcess
 from psol_ray.pipeline.context import Context, Work
 from psol_ray.tables import BOXES, Provenance, StageDir
+from psol_ray.tables.file_names import file_names
 from psol_ray.tables.schemas import NO_FOREGROUND, UNREADABLE
 from psol_ray.training.settings import ModelName, TrainConfig
 from psol_ray.work.executor import PartRun
@@ -105,11 +106,12 @@ def _by_part(catalog: pa.Table) -> dict[str, pa.Table]:
     by_label = catalog.drop_columns(["gt_boxes"]).sort_by(
         [("label", "ascending"), ("split", "descending"), ("image_id", "ascending")]
     )
+    files = file_names(pc.unique(by_label.column("class_name")).to_pylist())
     labels = pc.run_end_encode(by_label.column("label").combine_chunks())
     classes, start = {}, 0
     for end in labels.run_ends.to_pylist():
         rows = by_label.slice(start, end - start)
-        classes[f"part-{rows.column('class_name')[0].as_py()}"] = rows
+        classes[f"part-{files[rows.column('class_name')[0].as_py()]}"] = rows
         start = end
     return classes
 

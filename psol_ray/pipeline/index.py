@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from rich.text import Text
 
 from psol_ray.catalog.changes import find_changes
+from psol_ray.catalog.coordinates import boxes_in_pixels
 from psol_ray.catalog.headers import AWAY, read_sizes
 from psol_ray.catalog.layouts import list_data
 from psol_ray.catalog.listing import Listing, build_catalog
@@ -72,7 +73,8 @@ def check(context: Context) -> None:
 
 def _depends_on(data: DataConfig) -> dict[str, Any]:
     """The settings that the catalog depends on, by name."""
-    return {"layout": data.layout, "max_pixels": data.max_pixels}
+    coordinates = {} if data.coordinates is None else {"coordinates": data.coordinates}
+    return {"layout": data.layout, "max_pixels": data.max_pixels, **coordinates}
 
 
 def _check_settings(stage: StageDir, made_before: Provenance, data: DataConfig) -> None:
@@ -115,6 +117,7 @@ def _make(context: Context, made_by: Provenance, root: str, listing: Listing, so
         _check_away(data, root, images.filter(pc.less(files["bytes"], 0)), len(images))
     with context.making(made_by) as work:
         table, files = _known_sizes(data, images, files) if sized else _read_sizes(context, root, images, files)
+        table = boxes_in_pixels(table, "folder" if data.layout == "demo" else data.layout, data)
         for name in FILES.names:
             table = table.append_column(FILES.field(name), files.column(name))
         work.stage.write_part("part-00000", table, work.made_by)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from psol_ray.catalog.wsol_files import read_localization, read_numbers
+from psol_ray.catalog.wsol_files import read_numbers
 from psol_ray.errors import UserError
 
 from .trees import write
@@ -42,10 +42,3 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"a\xff.jpg,1\n")
     with pytest.raises(UserError, match=r"expected text in UTF-8; download the file again"):
         read_numbers(tmp_path / "a.txt", ("label",))
-
-
-@pytest.mark.parametrize("line", ["a.jpg,2,0,1,9", "a.jpg,0,9,9,8"])
-def test_boxes_that_are_inside_out(tmp_path: Path, line: str) -> None:
-    path = write(tmp_path / "localization.txt", f"b.jpg,1,1,1,1\n{line}\n")
-    with pytest.raises(UserError, match=r"found 1 boxes that are inside out \(a.jpg\), expected x0 <= x1 and y0 <= y1"):
-        read_localization(path)

@@ -57,7 +57,8 @@ def test_sections_are_those_that_the_command_reads(
 
 def test_import_shows_of_boxes_what_is_about_imported_ones(capsys: pytest.CaptureFixture[str]) -> None:
     boxes = {flag for flag in flags_of("import", capsys) if flag.startswith("boxes")}
-    assert boxes == {"boxes.imported.path", "boxes.imported.format", "boxes.imported.threshold"}
+    names = ("path", "format", "coordinates", "threshold")
+    assert boxes == {f"boxes.imported.{name}" for name in names}
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,18 @@ def test_boxes_that_do_not_fit(rows: list[dict[str, Any]], message: str) -> None
     refused(rows, PREDICTIONS, f"boxes{message}")
 
 
+def test_tables_in_another_unit() -> None:
+    fractions = (0.1, 0.2, 0.9, 0.8)
+    complaint = (
+        ": found 5 of 5 boxes smaller than a pixel, expected x0 y0 x1 y1 in pixels; they look like x0 y0 x1 y1 as"
+    )
+    refused([box_row(name, fractions, label=i % 2) for i, name in enumerate("abcde")], PREDICTIONS, f"boxes{complaint}")
+    refused(BOXES, [prediction(name, fractions) for name in "abcde"], f"predictions{complaint}")
+    catalog = catalog_of(*(image(name, [fractions]) for name in "abcde"))
+    with pytest.raises(UserError, match=f"^ground truth of the catalog{complaint}.*: make the table again"):
+        evaluate(catalog, boxes_of(), predictions_of(*PREDICTIONS))
+
+
 @pytest.mark.parametrize("box", [(0, 0, float("nan"), 5), (0, 0, float("inf"), 5), (5, 0, 1, 5)], ids=str)
 def test_a_catalog_with_an_impossible_ground_truth_box(box: tuple[float, ...]) -> None:
     catalog = catalog_of(image("a", [SQUARE]), image("b", [SQUARE, box]))

@@ -81,7 +81,7 @@ def test_columns_may_be_more_and_in_any_order_as_a_spreadsheet_saves_them(tmp_pa
         ),
         (HEADER + "train/n01/a.jpg,0,0,,1", "1 image (train/n01/a.jpg) with a box that is not finite; expected four"),
         (HEADER + "train/n01/a.jpg,5,0,4,9", "a.jpg) with a box that is inside out; expected x0 <= x1 and y0 <= y1"),
-        (HEADER + "train/n01/a.jpg,0,0,501,1", "1 image (train/n01/a.jpg) with a box that reaches"),
+        (HEADER + "train/n01/a.jpg,0,0,502,1", "1 image (train/n01/a.jpg) with a box that reaches"),
         (HEADER + "train/n01/a.jpg,0,0,x,1", "column #3: Row #2: CSV conversion error to double: invalid value 'x'"),
         (
             HEADER + "train/n01/a.jpg,0,0,1",

@@ -15,7 +15,7 @@ from psol_ray.geometry.boxes import iou
 from psol_ray.tables.boxes_table import boxes_table
 from psol_ray.tables.schemas import CATALOG, boxes_array
 
-from .synthetic import BOXES_3, CATALOG_3, NAMES, NAN_BOX, contents, make_boxes, make_catalog, table_of
+from .synthetic import BOXES_3, CATALOG_3, NAMES, NAN_BOX, catalog_of, contents, make_boxes, make_catalog, table_of
 
 EXACT = {"csv", "psol_json"}  # the others know whole pixels, or cells of a map
 
@@ -132,3 +132,15 @@ class TestEveryFormat:
         with pytest.raises(UserError, match="found something there"):
             find_format(name).write(tmp_path, CATALOG_3, BOXES_3)
         assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+    def test_an_image_outside_the_root_is_neither_written_nor_read(self, tmp_path: Path, name: str) -> None:
+        catalog = catalog_of(("../../a.jpg", 0, "cat", 10, 10), ("/b.jpg", 0, "cat", 10, 10))
+        table = table_of(**{"../../a": [0, 0, 10, 10], "/b": [0, 0, 10, 10]})
+        with pytest.raises(UserError, match=r"table: 2 images \(../../a.jpg, /b.jpg\) whose path leaves the folder"):
+            find_format(name).write(tmp_path / "x/y/out", catalog, table)
+        assert list(tmp_path.iterdir()) == []
+        if name == "wsol_maps":
+            with pytest.raises(
+                UserError, match=r"catalog: 2 images \(../../a.jpg, /b.jpg\) whose path leaves the folder"
+            ):
+                find_format(name).read(tmp_path, catalog, 0.5)

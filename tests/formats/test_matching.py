@@ -1,5 +1,6 @@
 """Boxes that were read become a boxes table, or are refused in one sentence."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from psol_ray.errors import UserError
 from psol_ray.evaluation.checks import check_boxes
 from psol_ray.formats.base import MatchedBoxes
 from psol_ray.formats.matching import hash_boxes, read_boxes, source_folder, to_boxes_table
+from psol_ray.geometry.coordinates import Coordinates
 from psol_ray.tables.schemas import BOXES, CATALOG, boxes_array
 
 NAN = float("nan")
@@ -65,8 +67,8 @@ def test_an_unreadable_image_stays_so_with_a_box() -> None:
 
 @pytest.mark.parametrize(
     ("box", "kept"),
-    [([-0.4, 0, 40.5, 20.2], [0, 0, 40, 20]), ([0, 0, 39, 19], [0, 0, 39, 19]), ([7, 7, 7, 7], [7, 7, 7, 7])],
-    ids=["rounded corners", "last pixel named", "without area"],
+    [([-1, 0, 41, 20.2], [0, 0, 40, 20]), ([0, 0, 39, 19], [0, 0, 39, 19]), ([7, 7, 7, 7], [7, 7, 7, 7])],
+    ids=["counted from 1", "last pixel named", "without area"],
 )
 def test_boxes_that_are_taken(box: list[float], kept: list[float]) -> None:
     table = to_boxes_table(make_catalog(), matched_of((TRAIN, box), (TRAIN + 1, [0, 0, 1, 1])), "there")
@@ -87,9 +89,9 @@ def test_boxes_that_are_taken(box: list[float], kept: list[float]) -> None:
         pytest.param(
             [(3, [5, 0, 4, 9]), (4, [0, 9, 1, 8])], "2 images (test/a.jpg, test/b.jpg) with a box that is ins"
         ),
-        pytest.param([(3, [0, 0, 40.6, 9])], "1 image (test/a.jpg) with a box that reaches outside", id="right"),
+        pytest.param([(3, [0, 0, 41.1, 9])], "1 image (test/a.jpg) with a box that reaches outside", id="right"),
         pytest.param([(3, [0, 0, 9, 30])], "1 image (test/a.jpg) with a box that reaches outside", id="below"),
-        pytest.param([(3, [-1, 0, 9, 9])], "1 image (test/a.jpg) with a box that reaches outside", id="left"),
+        pytest.param([(3, [-1.1, 0, 9, 9])], "1 image (test/a.jpg) with a box that reaches outside", id="left"),
     ],
 )
 def test_boxes_that_are_refused(boxes: list[tuple[int, list[float]]], complaint: str) -> None:
@@ -162,3 +164,52 @@ def test_the_hash_tells_boxes_apart() -> None:
         table.slice(0, 2),
     ]
     assert len({hash_boxes(other) for other in [table, *others]}) == 4
+
+
+GIVEN: dict[Coordinates, list[float]] = {
+    "pixels": [120, 60, 280, 160],
+    "pixels_cxcywh": [200, 110, 160, 100],
+    "fractions": [0.3, 0.3, 0.7, 0.8],
+    "fractions_xywh": [0.3, 0.3, 0.4, 0.5],
+    "fractions_cxcywh": [0.5, 0.55, 0.4, 0.5],
+}
+
+
+def write_boxes(folder: Path, name: str, box: list[float]) -> pa.Table:
+    """The same box for all twelve images of a catalog, in this format."""
+    row = make_catalog().slice(0, 1).to_pylist()[0]
+    row |= {"width": 400, "height": 200}
+    catalog = pa.Table.from_pylist([{**row, "image_id": f"{i}.jpg"} for i in range(12)], schema=CATALOG)
+    if name == "csv":
+        lines = [f"{i}.jpg,{','.join(map(str, box))}" for i in range(12)]
+        (folder / "boxes.csv").write_text("\n".join(["image_id,x0,y0,x1,y1", *lines]))
+    else:
+        (folder / "c0_bbox.json").write_text(json.dumps({f"/mnt/{i}.jpg": box for i in range(12)}))
+    return catalog
+
+
+@pytest.mark.parametrize(("name", "own"), [("csv", "pixels"), ("psol_json", "fractions_xywh")])
+@pytest.mark.parametrize("coordinates", GIVEN)
+def test_boxes_in_another_form_are_refused_until_the_user_says_so(
+    tmp_path: Path, name: str, own: Coordinates, coordinates: Coordinates
+) -> None:
+    catalog = write_boxes(tmp_path, name, GIVEN[coordinates])
+    if coordinates != own:
+        with pytest.raises(UserError, match=rf"found 12 of 12 .*--boxes.imported.coordinates {coordinates}\b"):
+            read_boxes(name, str(tmp_path), catalog)
+        table = read_boxes(name, str(tmp_path), catalog, coordinates=coordinates)
+    else:
+        table = read_boxes(name, str(tmp_path), catalog)
+    np.testing.assert_allclose(boxes_array(table), [GIVEN["pixels"]] * 12, rtol=1e-6)
+
+
+def test_score_maps_have_no_form_to_speak_of(tmp_path: Path) -> None:
+    catalog = make_catalog()
+    for image_id in catalog["image_id"].to_pylist():
+        (tmp_path / image_id).parent.mkdir(exist_ok=True)
+        np.save(tmp_path / f"{image_id}.npy", np.ones((4, 4), np.float32))
+    assert len(read_boxes("wsol_maps", str(tmp_path), catalog)) == 6
+    with pytest.raises(
+        UserError, match=r"boxes.imported.coordinates: found pixels beside .* wsol_maps, .*leave it out"
+    ):
+        read_boxes("wsol_maps", str(tmp_path), catalog, coordinates="pixels")

@@ -37,10 +37,14 @@ def test_the_authors_paths_are_absolute(tmp_path: Path) -> None:
     assert boxes_array(found).tolist() == [[125, 187.5, 375, 375], [83.25, 250, 249.75, 500]]
 
 
-def test_a_class_with_a_slash_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"psol_json: found 1 class names with a slash \(birds/owl\)"):
-        psol_json.write(tmp_path / "out", catalog_of(("a.jpg", 0, "birds/owl", 9, 9)), table_of(a=[0, 0, 1, 1]))
-    assert list(tmp_path.iterdir()) == []
+def test_a_class_that_no_file_can_be_named_after_is_written_all_the_same(tmp_path: Path) -> None:
+    catalog = catalog_of(("a.jpg", 0, "../birds/owl", 9, 9), ("b.jpg", 1, "owl", 9, 9), ("c.jpg", 2, "Owl", 9, 9))
+    psol_json.write(tmp_path / "out", catalog, table_of(a=[0, 0, 9, 4.5], b=[0, 0, 9, 9], c=[0, 0, 9, 9]))
+    names = sorted(path.name for path in tmp_path.rglob("*_bbox.json"))
+    assert names[:2] == ["%2E./birds/owl_bbox.json".replace("/", "%2F"), "Owl_bbox.json"]
+    assert len({name.lower() for name in names}) == 3
+    table = read_boxes("psol_json", str(tmp_path / "out"), catalog)
+    assert boxes_array(table).tolist() == [[0, 0, 9, 4.5], [0, 0, 9, 9], [0, 0, 9, 9]]
 
 
 @pytest.mark.parametrize(

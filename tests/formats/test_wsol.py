@@ -98,7 +98,7 @@ def test_official_boxes_of_cub_go_in_and_out(shared: Path, tmp_path: Path, split
         (None, "boxes.imported.path: found no localization.txt in {folder}, expected one"),
         ("", "found no box, expected one for each of 4 images"),
         ("n01/a.jpg,1,2,3", "found 1 lines of another form"),
-        ("n01/a.jpg,3,2,1,4", "found 1 boxes that are inside out (n01/a.jpg)"),
+        ("n01/b.jpg,3,2,1,4", "1 image (test/n01/b.jpg) with a box that is inside out"),
         ("n01/b.jpg,1,2,3,4\n" * 2, "1 image (test/n01/b.jpg) with more than one box"),
         ("n01/b.jpg,1,2,300,4", "1 image (test/n01/b.jpg) with a box that reaches outs"),
         ("n01/b.jpg,1,2,3,4", "1 image (test/n02/c 1.jpg) of 2 test images without"),

@@ -1,6 +1,7 @@
 """Boxes drawn as maps and found in maps, by hand and as wsolevaluation's own steps find them."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from psol_ray.formats.wsol_maps import box_of_map, read, write
 from psol_ray.geometry.boxes import iou
 from psol_ray.tables.schemas import CATALOG, PREDICTIONS, box_columns, boxes_array
 
-from .synthetic import NAMES, catalog_of, make_catalog
+from .synthetic import NAMES, catalog_of, make_catalog, table_of
 
 
 def draw(*rows: str) -> NDArray[np.float64]:
@@ -117,6 +118,12 @@ def test_boxes_at_the_edge(tmp_path: Path, box: list[float], cells: list[int]) -
     assert matched.foreground_M.all()
 
 
+def test_a_map_is_found_in_whatever_unicode_form_it_is_stored(tmp_path: Path) -> None:
+    nfc, nfd = (unicodedata.normalize(form, "caf\u00e9.jpg") for form in ("NFC", "NFD"))
+    np.save(tmp_path / f"{nfd}.npy", np.eye(4))
+    assert read(tmp_path, catalog_of((nfc, 0, "cat", 40, 20)), 0.5).rows_M.tolist() == [0]
+
+
 def test_maps_that_show_nothing_are_whole_images_and_absent_ones_none(tmp_path: Path) -> None:
     np.save(tmp_path / "b.jpg.npy", np.zeros((3, 4)))
     np.save(tmp_path / "other.jpg.npy", np.zeros((3, 4)))
@@ -189,3 +196,11 @@ def test_what_cannot_be_read_is_told_in_one_sentence(tmp_path: Path, files: dict
     with pytest.raises(UserError, match=re.escape(complaint)) as refusal:
         read_boxes("wsol_maps", str(tmp_path), make_catalog())
     assert "\n" not in str(refusal.value)
+
+
+def test_a_name_that_leaves_no_room_for_npy_is_refused(tmp_path: Path) -> None:
+    long = "x" * 248
+    catalog = catalog_of((f"a/{long}.jpg", 0, "cat", 9, 9))
+    with pytest.raises(UserError, match=r"wsol_maps: 1 image .* named by more than 251 bytes, to which .npy cannot"):
+        write(tmp_path / "out", catalog, table_of(**{f"a/{long}": [0.0, 0.0, 9.0, 9.0]}))
+    assert list(tmp_path.iterdir()) == []

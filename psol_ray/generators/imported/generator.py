@@ -44,7 +44,8 @@ class Imported(Generator):
     def _read(self) -> pa.Table:
         if self._boxes is None:
             catalog = self._run.stage("catalog").read(CATALOG)
-            self._boxes = read_boxes(self._settings.format, self._path, catalog, self._settings.threshold)
+            settings = self._settings
+            self._boxes = read_boxes(settings.format, self._path, catalog, settings.threshold, settings.coordinates)
         return self._boxes
 
     @property

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from jsonargparse.typing import ClosedUnitInterval
 
 from psol_ray.formats.registry import FormatName
+from psol_ray.geometry.coordinates import Coordinates
 
 __all__ = ["ImportedSettings"]
 
@@ -18,5 +19,8 @@ class ImportedSettings:
     format: FormatName = "csv"
     """Format of the boxes to import: boxes.csv (csv), wsolevaluation's localization.txt (wsol) or score maps
     (wsol_maps), or the PSOL authors' JSON (psol_json)."""
+    coordinates: Coordinates | None = None
+    """How these boxes are given, as in data.coordinates; null is as the format has it, which is pixels, or
+    fractions_xywh (psol_json). Score maps (wsol_maps) need none."""
     threshold: ClosedUnitInterval = 0.5
     """Share of a score map's range above which is object (format wsol_maps)."""
