@@ -1,7 +1,8 @@
 """The plainest layout: a folder a split, in it a folder a class."""
 
+from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from psol_ray.errors import UserError, abbreviate
 
 __all__ = ["list_folder"]
 
+_BOXES_FILE = "boxes.csv"
 _TRAINING = ("train", "training")
 # The first of these that is there. Where there is more, `test` is left for after all choices are made: the run looks
 # at the split it is given while it trains.
@@ -36,12 +38,14 @@ def list_folder(root: Path) -> Listing:
             unknown image.
     """
     top = scan_folder(root)
+    _check_lost(root, top)
     folders = _split_folders(root, top)
     found = [read_class_folders(root, folder) for folder in folders]
 
-    csv = root / "boxes.csv"
-    boxes = read_boxes_csv(csv) if csv.exists() else Annotations()
-    _check_unknown_images(root, boxes, pa.concat_arrays([split.image_ids for split in found]))
+    csv = root / _BOXES_FILE
+    boxes = read_boxes_csv(csv) if csv.is_file() else Annotations()
+    passed_over = _beside(top, folders, csv)
+    elsewhere = _check_unknown_images(root, boxes, pa.concat_arrays([split.image_ids for split in found]), passed_over)
     tables = [
         split_table(name, split.image_ids, split.class_names, box_lists(split.image_ids, boxes))
         for name, split in zip((TRAIN, TEST), found, strict=False)
@@ -50,10 +54,18 @@ def list_folder(root: Path) -> Listing:
         root,
         tables[0],
         tables[1] if len(tables) > 1 else None,
-        annotations=[csv] if csv.exists() else [],
-        passed_over=sum((split.passed_over for split in found), _beside(top, folders, csv)),
+        annotations=[csv] if csv.is_file() else [],
+        passed_over=sum((split.passed_over for split in found), passed_over + elsewhere),
         remarks=_remarks(top, folders),
     )
+
+
+def _check_lost(root: Path, top: Folder) -> None:
+    """Raise a UserError where what would be read is a link that leads nowhere."""
+    read = {_BOXES_FILE, *_TRAINING, *chain(*_HELD_OUT)}
+    lost = [name for reason, name in top.passed_over if reason is Reason.BROKEN_LINK and name.lower() in read]
+    if lost:
+        raise UserError(f"{root / lost[0]}: found a link that leads nowhere; mend or remove it")
 
 
 def _split_folders(root: Path, top: Folder) -> list[str]:
@@ -66,9 +78,6 @@ def _split_folders(root: Path, top: Folder) -> list[str]:
 
 
 def _only_one(root: Path, top: Folder, names: Sequence[str]) -> str | None:
-    lost = [name for reason, name in top.passed_over if reason is Reason.BROKEN_LINK and name.lower() in names]
-    if lost:
-        raise UserError(f"{root / lost[0]}: found a link that leads nowhere, expected a folder; mend or remove it")
     there = [folder for folder in top.folders if folder.lower() in names]
     if len(there) > 1:
         raise UserError(f"{root}: found the folders {' and '.join(there)}, expected one of them; move one elsewhere")
@@ -84,17 +93,21 @@ def _remarks(top: Folder, folders: Sequence[str]) -> list[str]:
 def _beside(top: Folder, folders: Sequence[str], csv: Path) -> PassedOver:
     """What lies in the root and is not read."""
     passed_over = top.passed_over.copy()
-    if csv.exists():
+    if csv.is_file():
         passed_over[Reason.SUFFIX, ".csv"] -= 1
     passed_over.update((Reason.FOLDER, name) for name in top.folders if name not in folders)
     passed_over.update((Reason.OUTSIDE, name) for name in top.images)
     return +passed_over
 
 
-def _check_unknown_images(root: Path, boxes: Annotations, image_ids: pa.Array) -> None:
+def _check_unknown_images(root: Path, boxes: Annotations, image_ids: pa.Array, beside: PassedOver) -> PassedOver:
+    """Refuse boxes of images that are not there; those in folders that are not read are passed over as well."""
+    not_read = {name for reason, name in beside if reason is Reason.FOLDER}
     unknown = [boxes.image_keys[i] for i in np.flatnonzero(boxes.rows(image_ids) < 0)]
-    if unknown:
+    lost = [key for key in unknown if key.partition("/")[0] not in not_read]
+    if lost:
         raise UserError(
-            f"{root / 'boxes.csv'}: found {len(unknown)} boxes of images that are not there ({abbreviate(unknown)}),"
+            f"{root / _BOXES_FILE}: found {len(lost)} boxes of images that are not there ({abbreviate(lost)}),"
             f" expected paths below {root} such as {image_ids[0]}; fix or remove these rows"
         )
+    return Counter((Reason.BOX, key.partition("/")[0]) for key in unknown)

@@ -19,6 +19,7 @@ class Reason(Enum):
     LOOP = "links to a folder that they lie in"
     OUTSIDE = "images beside the splits' folders"
     FOLDER = "folders that are not read"
+    BOX = "boxes of images in them"
 
 
 PassedOver = Counter[tuple[Reason, str]]

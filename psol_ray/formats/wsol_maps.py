@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from psol_ray.catalog.unicode_forms import stored_paths
 from psol_ray.errors import UserError
 from psol_ray.evaluation.join import check_rows
 from psol_ray.formats.base import LEAVES_ROOT, MatchedBoxes, exporting
@@ -45,8 +46,9 @@ def read(folder: Path, catalog: pa.Table, threshold: float, /) -> MatchedBoxes:
     """
     image_ids = catalog.column("image_id").to_pylist()
     check_rows(catalog, leaves_root(catalog.column("image_id")), "catalog", LEAVES_ROOT)
+    names = stored_paths(str(folder), pa.array([_path(image_id) for image_id in image_ids], pa.string()))
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        boxes = list(pool.map(partial(_read_box, folder, threshold), image_ids))
+        boxes = list(pool.map(partial(_read_box, threshold), [folder / name for name in names.to_pylist()]))
     damaged_N = np.array([box is _Without.NUMBERS for box in boxes], bool)
     complaint = "with a map that is not an array of height x width finite numbers; save it again with numpy.save"
     check_rows(catalog, damaged_N, str(folder), complaint)
@@ -61,9 +63,9 @@ def read(folder: Path, catalog: pa.Table, threshold: float, /) -> MatchedBoxes:
     return MatchedBoxes(rows_M, boxes_M4, foreground_M, coordinates=None)
 
 
-def _read_box(folder: Path, threshold: float, image_id: str) -> NDArray[np.float64] | _Without:
+def _read_box(threshold: float, path: Path) -> NDArray[np.float64] | _Without:
     try:
-        map_hw = np.load(_path(folder, image_id), allow_pickle=False)
+        map_hw = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         return _Without.FILE
     except (ValueError, OSError, EOFError):
@@ -110,7 +112,7 @@ def write(folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
         for image_id, (x0, y0), (x1, y1) in zip(rows.image_ids, starts_N2, ends_N2, strict=True):
             map_hw = np.zeros((_SIDE, _SIDE), np.float32)
             map_hw[y0:y1, x0:x1] = 1
-            path = _path(unfinished, image_id)
+            path = unfinished / _path(image_id)
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, map_hw)
     return rows.num_left_out
@@ -122,5 +124,5 @@ def _check_lengths(images: pa.Table) -> None:
     check_rows(images, too_long_N, "wsol_maps", f"named by more than {_LONGEST} bytes, to which .npy cannot be added")
 
 
-def _path(folder: Path, image_id: str) -> Path:
-    return folder / f"{image_id}.npy"
+def _path(image_id: str) -> str:
+    return f"{image_id}.npy"

@@ -10,8 +10,6 @@ __all__ = ["picture_formats", "picture_suffixes"]
 # a page it would start Ghostscript, and run the program that the page is.
 _NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF", "WMF"})
 
-_FREQUENT = ("JPEG", "PNG")
-
 # Pillow does not list these among JPEG's suffixes; browsers, phones and stereo cameras write them.
 _MORE_JPEGS = frozenset({".jfi", ".jif", ".jps", ".mpo", ".pjp", ".pjpeg"})
 
@@ -20,12 +18,13 @@ _MORE_JPEGS = frozenset({".jfi", ".jif", ".jps", ".mpo", ".pjp", ".pjpeg"})
 def picture_formats() -> tuple[str, ...]:
     """Names of the formats, for `Image.open(…, formats=picture_formats())`, whatever a file's suffix says.
 
-    In an order that does not depend on what this process has opened before. Formats without a signature, which take
-    what looks like their header, come last.
+    They are tried in this order, which does not depend on what this process opened before. Those that have no
+    signature, and take what looks like their header, come last.
     """
     Image.init()
-    others = set(Image.ID) - _NO_PICTURES - set(_FREQUENT)
-    return (*_FREQUENT, *sorted(others, key=lambda name: (Image.OPEN[name][1] is None, name)))
+    frequent = ("JPEG", "PNG")
+    others = set(Image.ID) - _NO_PICTURES - set(frequent)
+    return frequent + tuple(sorted(others, key=lambda name: (Image.OPEN[name][1] is None, name)))
 
 
 @cache

@@ -26,6 +26,7 @@ from psol_ray.tables.boxes_table import image_sizes
 __all__ = ["check", "index", "provenance"]
 
 _TABLE = pa.schema([*CATALOG, *FILES])
+_KNOWN_BY = ["image_id", "width", *FILES.names]
 
 
 def index(context: Context) -> None:
@@ -49,7 +50,7 @@ def index(context: Context) -> None:
         made_by = Provenance("catalog", {**_depends_on(data), "source": source.digest}, {}, details=source.details)
     if context.overwrite or not context.is_complete(made_by):
         _make(context, made_by, root, listing, source)
-    context.gaps.extend(_gaps(stage.read(_TABLE), data))
+    context.gaps.extend(_gaps(stage.read(_TABLE, _KNOWN_BY), data))
 
 
 def provenance(context: Context) -> Provenance:
@@ -99,7 +100,9 @@ def _look(context: Context, root: str) -> tuple[Listing, Source]:
 
 
 def _check_unchanged(root: str, listing: Listing, source: Source, stage: StageDir, made_before: Provenance) -> None:
-    changes = find_changes(listing.images.column("image_id"), source, stage.read(_TABLE), made_before.details)
+    changes = find_changes(
+        listing.images.column("image_id"), source, stage.read(_TABLE, _KNOWN_BY), made_before.details
+    )
     if changes:
         raise UserError(
             f"data.root {root}: found other data than those that {stage.path} was made from ({'; '.join(changes)}),"
@@ -108,17 +111,13 @@ def _check_unchanged(root: str, listing: Listing, source: Source, stage: StageDi
 
 
 def _make(context: Context, made_by: Provenance, root: str, listing: Listing, source: Source) -> None:
-    table, files = listing.images, source.files
-    sized = "width" in table.column_names
+    data, images, files = context.config.data, listing.images, source.files
+    sized = "width" in images.column_names
     if not sized:
-        _check_away(context.config.data, root, table.filter(pc.less(files["bytes"], 0)), len(table))
+        _check_away(data, root, images.filter(pc.less(files["bytes"], 0)), len(images))
     with context.making(made_by) as work:
-        if sized:
-            table = _within(table, context.config.data.max_pixels)
-        else:
-            table, files = _with_sizes(context, root, table, files)
-        layout = "folder" if context.config.data.layout == "demo" else context.config.data.layout
-        table = boxes_in_pixels(table, layout, context.config.data)
+        table, files = _known_sizes(data, images, files) if sized else _read_sizes(context, root, images, files)
+        table = boxes_in_pixels(table, "folder" if data.layout == "demo" else data.layout, data)
         for name in FILES.names:
             table = table.append_column(FILES.field(name), files.column(name))
         work.stage.write_part("part-00000", table, work.made_by)
@@ -136,24 +135,24 @@ def _make(context: Context, made_by: Provenance, root: str, listing: Listing, so
     _tell_rest(context, listing)
 
 
-def _with_sizes(context: Context, root: str, images: pa.Table, files: pa.Table) -> tuple[pa.Table, pa.Table]:
+def _known_sizes(data: DataConfig, images: pa.Table, files: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The catalog of a listing that says sizes itself, and its files."""
+    sizes_N2 = image_sizes(images)
+    sizes_N2[sizes_N2.prod(axis=1) > data.max_pixels] = 0
+    return build_catalog(images.drop_columns(["width", "height"]), sizes_N2), files
+
+
+def _read_sizes(context: Context, root: str, images: pa.Table, files: pa.Table) -> tuple[pa.Table, pa.Table]:
     """The catalog of a listing, and its files, in which those are away that could not be opened."""
-    image_ids, max_pixels = images.column("image_id").to_pylist(), context.config.data.max_pixels
-    sizes_N2 = context.executor.read_sizes(root, image_ids, max_pixels)
+    data, image_ids = context.config.data, images.column("image_id").to_pylist()
+    sizes_N2 = context.executor.read_sizes(root, image_ids, data.max_pixels)
     away_N = sizes_N2[:, 0] == AWAY[0]
-    _check_away(context.config.data, root, images.filter(pa.array(away_N)), len(images))
+    _check_away(data, root, images.filter(pa.array(away_N)), len(images))
     # Elsewhere they may be there, and a network file system may have thought better of it.
-    sizes_N2[away_N] = read_sizes(root, [image_ids[i] for i in np.flatnonzero(away_N)], max_pixels)
+    sizes_N2[away_N] = read_sizes(root, [image_ids[i] for i in np.flatnonzero(away_N)], data.max_pixels)
     away = pa.array(sizes_N2[:, 0] == AWAY[0])
     lost = pa.table({name: pc.if_else(away, -1, files.column(name)) for name in FILES.names})
     return build_catalog(images, sizes_N2), lost
-
-
-def _within(images: pa.Table, max_pixels: int) -> pa.Table:
-    """A catalog of sizes that the layout's own files say, in which images that are too large have none."""
-    sizes_N2 = image_sizes(images)
-    sizes_N2[sizes_N2.prod(axis=1) > max_pixels] = 0
-    return build_catalog(images.drop_columns(["width", "height"]), sizes_N2)
 
 
 def _check_away(data: DataConfig, root: str, away: pa.Table, total: int) -> None:

@@ -1,3 +1,4 @@
+import os
 import shutil
 import unicodedata
 from pathlib import Path
@@ -94,6 +95,16 @@ def test_of_three_splits_test_is_left_for_later(root: Path) -> None:
     )
 
 
+def test_boxes_of_a_split_that_is_not_read_are_passed_over_with_it(root: Path) -> None:
+    touch(root, "test/dog/4.jpg")
+    write(root / "boxes.csv", HEADER + "val/dog/3.JPG,0,0,4,4\ntest/dog/4.jpg,0,0,4,4\ntest/dog/4.jpg,1,1,4,4\n")
+    found = list_data("folder", str(root))
+    assert boxes_of(found.images) == {"val/dog/3.JPG": [(0, 0, 4, 4)]}
+    assert describe(found.passed_over).endswith(
+        "1 folders that are not read (test), 2 boxes of images in them (test 2)"
+    )
+
+
 @pytest.mark.parametrize("other", ["valid", "VAL", "Train"])
 def test_two_folders_for_one_split_are_an_error(root: Path, other: str) -> None:
     touch(root, f"{other}/dog/4.jpg")
@@ -101,11 +112,19 @@ def test_two_folders_for_one_split_are_an_error(root: Path, other: str) -> None:
         list_images("folder", str(root))
 
 
-def test_a_split_that_is_a_broken_link_is_an_error(root: Path) -> None:
+@pytest.mark.parametrize("name", ["val", "Test", "boxes.csv"])
+def test_what_would_be_read_and_is_a_broken_link_is_an_error(root: Path, name: str) -> None:
     shutil.rmtree(root / "val")
-    (root / "val").symlink_to("gone")
-    with pytest.raises(UserError, match="val: found a link that leads nowhere, expected a folder"):
+    (root / name).symlink_to("gone")
+    with pytest.raises(UserError, match=f"{name}: found a link that leads nowhere; mend or remove it"):
         list_images("folder", str(root))
+
+
+def test_a_pipe_by_the_name_of_annotations_is_not_waited_for(root: Path) -> None:
+    os.mkfifo(root / "boxes.csv")
+    found = list_data("folder", str(root))
+    assert boxes_of(found.images) == {}
+    assert found.passed_over[Reason.NO_FILE, "boxes.csv"] == 1
 
 
 def test_names_in_other_unicode_forms_are_the_same(tmp_path: Path) -> None:

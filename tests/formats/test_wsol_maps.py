@@ -1,6 +1,7 @@
 """Boxes drawn as maps and found in maps, by hand and as wsolevaluation's own steps find them."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 import cv2
@@ -115,6 +116,12 @@ def test_boxes_at_the_edge(tmp_path: Path, box: list[float], cells: list[int]) -
     assert matched.boxes_M4 / [1000, 500, 1000, 500] * 224 == pytest.approx(np.array([cells]))
     assert matched.foreground_M is not None
     assert matched.foreground_M.all()
+
+
+def test_a_map_is_found_in_whatever_unicode_form_it_is_stored(tmp_path: Path) -> None:
+    nfc, nfd = (unicodedata.normalize(form, "caf\u00e9.jpg") for form in ("NFC", "NFD"))
+    np.save(tmp_path / f"{nfd}.npy", np.eye(4))
+    assert read(tmp_path, catalog_of((nfc, 0, "cat", 40, 20)), 0.5).rows_M.tolist() == [0]
 
 
 def test_maps_that_show_nothing_are_whole_images_and_absent_ones_none(tmp_path: Path) -> None:
