@@ -60,7 +60,11 @@ def complaint_about(
         (1, "xyxy", "say so with --data.coordinates fractions, or fractions_yxyx for y0 x0 y1 x1"),
         (1, "xywh", "say so with --data.coordinates fractions_xywh"),
         (1, "cxcywh", "say so with --data.coordinates fractions_cxcywh"),
-        (1, "xxyy", "they look like x0 x1 y0 y1 as fractions of the image: rewrite them as x0 y0 x1 y1"),
+        (
+            1,
+            "xxyy",
+            "x0 x1 y0 y1 as fractions of the image: rewrite them as x0 y0 x1 y1, and add --data.coordinates fr",
+        ),
         (1000, "xyxy", "say so with --data.coordinates thousandths, or thousandths_yxyx for y0 x0 y1 x1"),
         (None, "xywh", "say so with --data.coordinates pixels_xywh"),
         (None, "cxcywh", "say so with --data.coordinates pixels_cxcywh"),
