@@ -38,9 +38,10 @@ def find_images(arguments: argparse.Namespace) -> None:
 
 
 def read_catalog(arguments: argparse.Namespace) -> pa.Table:
-    """The catalog of all images, schema `CATALOG`."""
+    """The catalog of all images that can be read, schema `CATALOG`: not every peer takes others."""
     listing = list_images(arguments.layout, arguments.images)
-    return build_catalog(listing, read_sizes(arguments.images, listing["image_id"].to_pylist()))
+    catalog = build_catalog(listing, read_sizes(arguments.images, listing["image_id"].to_pylist()))
+    return catalog.filter(pc.field("width") > 0)
 
 
 def whole_classes(catalog: pa.Table, num_images: int) -> pa.Table:
