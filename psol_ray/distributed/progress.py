@@ -7,6 +7,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from psol_ray.work.progress import ProgressTracker, Snapshot, draw_progress
 
@@ -53,7 +54,9 @@ def tracked(title: str, total: int, done: int = 0) -> Iterator[RemoteTracker]:
     Yields:
         what workers report to.
     """
-    tracker = RemoteTracker(ray.remote(ProgressTracker).options(num_cpus=0).remote(done))
+    # Where the driver is, so that it goes with no other machine.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    tracker = RemoteTracker(ray.remote(ProgressTracker).options(num_cpus=0, scheduling_strategy=here).remote(done))
     try:
         with draw_progress(title, total, tracker.snapshot):
             try:

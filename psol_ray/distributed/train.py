@@ -7,9 +7,10 @@ import ray
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
 
-from psol_ray.distributed.cluster import WorkerPlan, keep_handlers
+from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.node_checks import NodeChecks
 from psol_ray.distributed.progress import RemoteTracker
+from psol_ray.distributed.ray_init import keep_handlers
 from psol_ray.distributed.train_worker import train_worker
 from psol_ray.errors import UserError
 from psol_ray.training.setup import TrainingSetup
