@@ -8,7 +8,7 @@ import threading
 import ray
 
 from psol_ray.distributed import local_ray
-from psol_ray.distributed.ray_init import init, wants_token
+from psol_ray.distributed.ray_init import NO_RAY_HERE, init, wants_token
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.errors import UserError, first_line
 
@@ -103,6 +103,8 @@ def _explain(address: str, error: Exception) -> str:
             f"the Ray cluster at {address!r} wants a token; set RAY_AUTH_MODE=token, and put the cluster's token into"
             " ~/.ray/auth_token"
         )
+    if NO_RAY_HERE in str(error):
+        return f"found {address!r}, and no Ray runs on this machine; leave it out, and psol starts one"
     reason = first_line(error, 120)
     if isinstance(error, OSError):
         return (

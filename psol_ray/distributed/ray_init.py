@@ -13,8 +13,10 @@ import ray
 
 from psol_ray.errors import first_line
 
-__all__ = ["init", "keep_handlers", "wants_token"]
+__all__ = ["NO_RAY_HERE", "init", "keep_handlers", "wants_token"]
 
+NO_RAY_HERE = "Could not find any running Ray instance"
+"""How Ray says that there is none for the address `auto`."""
 # Ray gives a node 30 s to start, and its agents 15 s of those, which a busy machine may need for importing alone; it
 # has no setting for either.
 _ATTEMPTS = 3
@@ -44,7 +46,7 @@ def _is_lasting(error: Exception) -> bool:
     """Whether it would fail again: for what is wrong with arguments, files, versions, or tokens stays so."""
     if isinstance(error, (ValueError, OSError)) and not isinstance(error, ConnectionError):
         return True
-    return wants_token(error) or "Version mismatch" in str(error)
+    return wants_token(error) or any(reason in str(error) for reason in ("Version mismatch", NO_RAY_HERE))
 
 
 def wants_token(error: BaseException) -> bool:
