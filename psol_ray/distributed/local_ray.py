@@ -21,8 +21,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 # Below its folder Ray names sockets so, with the longest process number that Linux has.
 _SOCKET = "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 _SOCKET_LENGTH = 107 if sys.platform == "linux" else 103
-# Logs, and what no longer fits into the object store.
-_FREE_BYTES = 16 * 2**20
+# The first of its logs; what does not fit into memory needs more.
+_FREE_BYTES = 2**19
 
 
 def start(environment: Mapping[str, str]) -> None:
@@ -34,6 +34,7 @@ def start(environment: Mapping[str, str]) -> None:
     print("Starting Ray on this machine ...", file=sys.stderr)
     _adopt_orphans()
     folder = _find_folder()
+    _check_loopback()
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         # Else Ray leaves one in ~/.ray, and clusters that this account starts from then on want it from everybody.
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
@@ -43,7 +44,8 @@ def start(environment: Mapping[str, str]) -> None:
         # Not None, with which Ray joins whatever cluster somebody has started on this machine.
         init(address="local", include_dashboard=False, _temp_dir=folder)
     except (OSError, ValueError) as error:
-        raise UserError(f"Ray did not start on this machine ({first_line(error, 300)}); fix that") from error
+        reason = first_line(error, 300) if _has_working_folder() else "the folder in which it was to start is gone"
+        raise UserError(f"Ray did not start on this machine ({reason}); fix that") from error
     except Exception as error:  # Ray raises that class itself where a node is late
         raise UserError(
             f"Ray did not start on this machine ({first_line(error)}); if others keep it busy, run the same command"
@@ -95,7 +97,25 @@ def _find_fault(folder: str) -> str | None:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return first_line(error)
-    return f"{free / 2**20:.0f} MB are free there, expected {_FREE_BYTES // 2**20}" if free < _FREE_BYTES else None
+    return f"{free // 2**10} kB are free there, expected {_FREE_BYTES // 2**10}" if free < _FREE_BYTES else None
+
+
+def _has_working_folder() -> bool:
+    try:
+        return os.path.isdir(os.getcwd())
+    except OSError:
+        return False
+
+
+def _check_loopback() -> None:
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=5).close()
+    except OSError as error:  # Ray would wait for minutes
+        raise UserError(
+            f"Ray does not start on this machine: 127.0.0.1 cannot be reached ({first_line(error)}); switch its network"
+            " on with `ip link set lo up`, or use --cluster.address in-process, which needs no Ray"
+        ) from None
 
 
 def kill() -> None:
