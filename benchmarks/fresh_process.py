@@ -40,7 +40,7 @@ def run_fresh(module: str, function: str, params: Json, *, keep_memory: bool, in
 def _keep_memory() -> dict[str, str]:
     # Where Ray is not installed, `psol` itself cannot run, and nobody sets these.
     with suppress(ImportError):
-        return dict(import_module("psol_ray.distributed.cluster").PROCESS_ENVIRONMENT)
+        return dict(import_module("psol_ray.distributed.connection").PROCESS_ENVIRONMENT)
     return {}
 
 

@@ -61,9 +61,9 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 def _leave_ray(how: Literal["disconnect", "kill"]) -> None:
     """End the Ray that was started here, or leave the cluster, whose actors for this command end with that."""
-    cluster = sys.modules.get("psol_ray.distributed.cluster")
-    if hasattr(cluster, how):  # else it was not imported, or not to its end
-        getattr(cluster, how)()
+    connection = sys.modules.get("psol_ray.distributed.connection")
+    if hasattr(connection, how):  # else it was not imported, or not to its end
+        getattr(connection, how)()
 
 
 def _call(invocation: "Invocation") -> list[str]:
@@ -72,6 +72,7 @@ def _call(invocation: "Invocation") -> list[str]:
     module, _, function = invocation.command.function.partition(":")
     given: list[Any] = []
     if invocation.config is not None:
+        import_module("psol_ray.cli.submitted").check_paths(invocation.command, invocation.config)
         context = import_module("psol_ray.pipeline.context").Context
         given.append(context(invocation.config, invocation.overwrite, invocation.skip, gaps=gaps))
     if invocation.argument is not None:

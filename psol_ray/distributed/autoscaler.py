@@ -34,6 +34,7 @@ _PATIENCE_SECONDS = 10
 _REPORTS = 4
 # A monitor that is silent for so long has died. It also is while it starts nodes, one after the other.
 _SILENCE_SECONDS = 300.0
+_TELL_SECONDS = 60.0
 
 # Clusters, by address, whose autoscaler had no nodes with a GPU: asking costs some 15 s.
 _without_gpus: set[str] = set()
@@ -146,7 +147,8 @@ def bring_node(resource: str, is_there: Callable[[], bool]) -> bool:
 
 
 def _wait(resource: str, bundle: Mapping[str, float], is_there: Callable[[], bool]) -> bool:
-    reports, seen, seen_at, is_announced = 0, _read_report(), time.monotonic(), False
+    reports, seen, is_announced = 0, _read_report(), False
+    started = seen_at = told_at = time.monotonic()
     while not is_there():
         report = _read_report()
         if report.number != seen.number:
@@ -163,5 +165,13 @@ def _wait(resource: str, bundle: Mapping[str, float], is_there: Callable[[], boo
                     " see `ray status` for its errors, and run the same command again"
                 )
             return False
+        if time.monotonic() - told_at > _TELL_SECONDS:
+            told_at = time.monotonic()
+            does = "is starting one" if is_announced else "has not said whether it starts one"
+            print(
+                f"Waiting for a machine with a {resource} for {told_at - started:.0f} s: the autoscaler {does};"
+                " `ray status` shows its errors, and Ctrl-C ends the waiting ...",
+                file=sys.stderr,
+            )
         time.sleep(_POLL_SECONDS)
     return True

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ray.actor import ActorHandle
 
 from psol_ray.distributed.actor import PartActor
-from psol_ray.distributed.cluster import WorkerPlan, connect, plan_workers
+from psol_ray.distributed.cluster import WorkerPlan, plan_workers
+from psol_ray.distributed.connection import connect
 from psol_ray.distributed.headers import read_sizes_in_parallel
 from psol_ray.distributed.node_checks import NodeChecks, checked_nodes
 from psol_ray.distributed.pool import run_pool

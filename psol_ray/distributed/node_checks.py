@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ from psol_ray.distributed.shares import Node
 from psol_ray.errors import UserError, abbreviate, first_line
 from psol_ray.tables import StageDir
 
-__all__ = ["NodeChecks", "Probe", "checked_nodes"]
+__all__ = ["NodeChecks", "Probe", "checked_nodes", "exclude", "visible"]
 
 # A network file system may show a file late that another machine has written.
 _SIGHT_SECONDS = 5.0
@@ -38,14 +38,15 @@ _CUDA = "import ctypes, sys; sys.exit(ctypes.CDLL('libcuda.so.1').cuInit(0) and 
 class Probe:
     """What a machine has to see.
 
-    `token` is what the file `name` in `stage` holds. `paths` are some images below `data_root` that the driver sees.
+    `paths` are some images below `data_root` that the driver sees; `token` is what the file `name` in `stage` holds,
+    where machines are to write something.
     """
 
-    stage: StageDir
-    name: str
-    token: bytes
     data_root: str
     paths: tuple[str, ...] = ()
+    stage: StageDir | None = None
+    name: str = ""
+    token: bytes = b""
 
     def find_fault(self, *, gpu: bool = False) -> str | None:
         """Why this machine cannot work on the run; None where it can.
@@ -53,19 +54,20 @@ class Probe:
         Args:
             gpu: whether it has to have a GPU that works.
         """
-        return self._fault_of_run_dir() or self._fault_of_data() or (_fault_of_cuda() if gpu else None)
+        fault = None if self.stage is None else self._fault_of_run_dir(self.stage)
+        return fault or self._fault_of_data() or (_fault_of_cuda() if gpu else None)
 
-    def _fault_of_run_dir(self) -> str | None:
+    def _fault_of_run_dir(self, stage: StageDir) -> str | None:
         deadline = time.monotonic() + _SIGHT_SECONDS
         try:
-            while self.stage.read_bytes(self.name) != self.token:
+            while stage.read_bytes(self.name) != self.token:
                 if time.monotonic() > deadline:
-                    return f"{self.stage.path} there is not the folder of this run; mount run_dir on it"
+                    return f"{stage.path} there is not the folder of this run; mount run_dir on it"
                 time.sleep(0.2)
         except (OSError, UserError) as error:
-            return f"{self.stage.path} cannot be read there ({first_line(error)})"
-        if self.stage.fs.type_name == "local" and not os.access(self.stage.path, os.W_OK):
-            return f"{self.stage.path} cannot be written there"
+            return f"{stage.path} cannot be read there ({first_line(error)})"
+        if stage.fs.type_name == "local" and not os.access(stage.path, os.W_OK):
+            return f"{stage.path} cannot be written there"
         return None
 
     def _fault_of_data(self) -> str | None:
@@ -142,7 +144,7 @@ class NodeChecks:
 
     def label_selector(self) -> dict[str, str]:
         """What keeps Ray from starting anything on a node that has failed."""
-        return {"ray.io/node-id": f"!in({','.join(sorted(self.faults))})"} if self.faults else {}
+        return exclude(self.faults)
 
     def _ask(self, nodes: Sequence[Node]) -> list[Node]:
         """Ask those that have not been asked; returns those that count."""
@@ -176,6 +178,11 @@ class NodeChecks:
         return abbreviate([_name(node.node_id) for node in self._asked.values()])
 
 
+def exclude(node_ids: Collection[str]) -> dict[str, str]:
+    """The option `label_selector` that keeps Ray from starting something on these nodes."""
+    return {"ray.io/node-id": f"!in({','.join(sorted(node_ids))})"} if node_ids else {}
+
+
 def _describe(node_id: str) -> dict[str, Any]:
     return next((node for node in ray.nodes() if node["NodeID"] == node_id), {})
 
@@ -188,6 +195,12 @@ def _name(node_id: str) -> str:
     """A node's host and address."""
     node = _describe(node_id)
     return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})" if node else f"node {node_id[:8]}"
+
+
+def visible(data_root: str, image_ids: Sequence[str]) -> tuple[str, ...]:
+    """The files of those of the images that can be read here."""
+    paths = (os.path.join(data_root, image_id) for image_id in image_ids)
+    return tuple(path for path in paths if os.access(path, os.R_OK))
 
 
 @contextmanager
@@ -206,10 +219,8 @@ def checked_nodes(stage: StageDir, data_root: str, image_ids: Sequence[str], *, 
     # Like a part that is not finished: should this process be killed, it is deleted as the stage is completed.
     name, token = f".nodes-{uuid.uuid4().hex}.tmp", os.urandom(16)
     stage.write_bytes(name, token)
-    paths = [os.path.join(data_root, image_id) for image_id in image_ids]
-    probe = Probe(stage, name, token, data_root, tuple(path for path in paths if os.access(path, os.R_OK)))
     try:
-        yield NodeChecks(probe, gpu)
+        yield NodeChecks(Probe(data_root, visible(data_root, image_ids), stage, name, token), gpu)
     finally:
         with suppress(OSError):
             stage.fs.delete_file(f"{stage.path}/{name}")

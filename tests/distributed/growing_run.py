@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from psol_ray.distributed.cluster import WorkerPlan, connect, find_nodes, plan_workers
+from psol_ray.distributed.cluster import WorkerPlan, find_nodes, plan_workers
+from psol_ray.distributed.connection import connect
 from psol_ray.distributed.pool import PoolStats, run_pool
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.slots import scheduling_strategy

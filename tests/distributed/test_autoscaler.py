@@ -106,6 +106,19 @@ def test_a_node_that_is_being_started_is_waited_for(
 
 
 @needs_ray
+def test_as_long_as_it_waits_it_says_for_what(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(autoscaler, "_TELL_SECONDS", 0)
+    write_reports(monkeypatch, [NOTHING, NOTHING, *[GPU] * 20])
+    calls = iter(range(30))
+    assert bring_node("GPU", lambda: next(calls) == 5)
+    told = capsys.readouterr().err
+    assert "Waiting for a machine with a GPU for 0 s: the autoscaler has not said whether it starts one; `ray" in told
+    assert "Waiting for a machine with a GPU for 0 s: the autoscaler is starting one; `ray status` shows" in told
+
+
+@needs_ray
 def test_an_autoscaler_without_gpus_is_asked_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

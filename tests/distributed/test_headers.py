@@ -7,7 +7,9 @@ from PIL import Image
 
 from psol_ray.distributed import headers
 from psol_ray.distributed.headers import read_sizes_in_parallel
-from psol_ray.errors import UserError
+from psol_ray.distributed.node_checks import NodeChecks, Probe
+from psol_ray.distributed.shares import Node
+from psol_ray.errors import ImagesAway, UserError
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -25,5 +27,18 @@ def test_sizes_come_in_order_from_several_tasks(tmp_path: Path, monkeypatch: pyt
 def test_a_root_that_a_machine_lacks_is_told_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError) as raised:
         read_sizes_in_parallel(str(tmp_path / "missing"), ["a.png"])
-    assert "missing" in str(raised.value)
+    assert "missing is no folder there" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_what_one_machine_does_not_see_is_read_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr(headers._Chunks, "_begin", lambda _, start: begun.append(start))
+    monkeypatch.setattr(headers, "find_nodes", lambda: [Node(name, 1) for name in ("first", "second", "unfit")])
+    checks = NodeChecks(Probe(str(tmp_path)), faults={"unfit": "no mount"})
+    chunks = headers._Chunks(str(tmp_path), {7: ["a.png"]}, checks, None)  # type: ignore[arg-type]
+    away = ImagesAway(["a.png"], "Input/output error")
+    chunks._try_elsewhere(7, headers._Away("first", away))
+    assert begun == [7]
+    with pytest.raises(ImagesAway, match="Input/output error"):
+        chunks._try_elsewhere(7, headers._Away("second", away))

@@ -1,0 +1,44 @@
+"""What a path means in a job that was submitted to a Ray cluster: it runs in a folder that Ray unpacks and deletes."""
+
+import os
+import sys
+
+from psol_ray.config import Config
+from psol_ray.errors import UserError
+from psol_ray.stages import Command
+
+__all__ = ["check_paths"]
+
+# Where Ray puts what a submitted job was given; and how it names what it unpacks.
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+_PACKAGE = "_ray_pkg_"
+
+
+def check_paths(command: Command, config: Config) -> None:
+    """Refuse to write results where nobody would find them again, and say where images were uploaded with the code.
+
+    Raises:
+        UserError: `run_dir`, or where an export goes, is relative or in the job's package.
+    """
+    if _JOB not in os.environ and _PACKAGE not in os.environ.get("PWD", ""):
+        return
+    written = {"run_dir": config.run_dir}
+    if "export" in command.sections:
+        written["export.out"] = config.export.out
+    for setting, path in written.items():
+        if _is_in_job(path):
+            raise UserError(
+                f"{setting}: found {path!r} in a job that was submitted to Ray, whose folder is unpacked anew for each"
+                " change of the code and deleted in the end; give an absolute path that all machines see, or an s3://"
+                " URI"
+            )
+    if "data" in command.sections and _is_in_job(config.data.root):
+        print(
+            f"data.root: found {config.data.root!r}, which was uploaded with the job and is on the machine of the"
+            " driver alone; give an absolute path that all machines see",
+            file=sys.stderr,
+        )
+
+
+def _is_in_job(path: str) -> bool:
+    return "://" not in path and (not os.path.isabs(path) or _PACKAGE in os.path.realpath(path))

@@ -1,0 +1,127 @@
+"""Join a Ray cluster, or start Ray on this machine; and leave it again."""
+
+import json
+import os
+import socket
+import threading
+
+import ray
+
+from psol_ray.distributed import local_ray
+from psol_ray.distributed.ray_init import NO_RAY_HERE, init, wants_token
+from psol_ray.distributed.settings import ClusterConfig
+from psol_ray.errors import UserError, first_line
+
+__all__ = ["PROCESS_ENVIRONMENT", "connect", "disconnect", "kill"]
+
+# Ray itself tries for more than a minute.
+_KNOCK_SECONDS = 5.0
+
+# malloc shall keep what a network frees. glibc maps every large block anew and gives it back to the kernel, which
+# fills it with zeros page by page, for each layer's output: on a CPU that takes longer than the layers. One arena,
+# because the heaps of the others are given back too. Read by glibc as a process starts, so set for all of Ray's.
+# SciPy's eigenvectors are made beside the network, and OpenBLAS's threads would wait for each other on its cores.
+PROCESS_ENVIRONMENT = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**40),
+    "MALLOC_ARENA_MAX": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+# Ray's own knobs, for whoever has not set them:
+_RAY = {
+    # Ray Train's controller takes checkpoints in when it polls its workers, each 2 s, and every worker waits for it.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # Ray announces a change of default in every run; we take the new one.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+# Where Ray puts what a submitted job was given.
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+
+# Whether `connect` has connected this process, and not whoever called it; and to a Ray of its own.
+_is_ours = threading.Event()
+_is_started_here = threading.Event()
+
+
+def connect(config: ClusterConfig) -> None:
+    """Join the cluster at `config.address`, else the one in RAY_ADDRESS, where a submitted job finds its own, else
+    start Ray on this machine. Does nothing where it is connected already.
+
+    Raises:
+        UserError: nothing answers at the address, or it is none; or Ray does not start.
+    """
+    if ray.is_initialized():
+        return
+    for name, value in _RAY.items():
+        os.environ.setdefault(name, value)
+    setting = "cluster.address" if config.address else "RAY_ADDRESS"
+    address = config.address or os.environ.get("RAY_ADDRESS") or "local"
+    _is_ours.set()
+    if address == "local":
+        _is_started_here.set()
+        local_ray.start(PROCESS_ENVIRONMENT)
+    else:
+        _join(address, setting)
+
+
+def disconnect() -> None:
+    """Leave the cluster that `connect` has joined, or end the Ray that it has started; others' is left alone."""
+    if _is_ours.is_set():
+        ray.shutdown()
+        kill()
+        _is_ours.clear()
+        _is_started_here.clear()
+
+
+def kill() -> None:
+    """End the Ray that `connect` has started, at once; a cluster that was joined notices that this process has gone."""
+    if _is_started_here.is_set():
+        local_ray.kill()
+
+
+def _join(address: str, setting: str) -> None:
+    try:
+        if address != "auto":
+            _knock(address, setting)
+        init(address=address, runtime_env={"env_vars": _environment_of_workers()})
+    except UserError:
+        raise
+    except Exception as error:  # Ray raises whatever it likes
+        raise UserError(f"{setting}: {_explain(address, error)}") from error
+
+
+def _environment_of_workers() -> dict[str, str]:
+    """Without what the job was submitted with, which Ray would not merge with the same names of ours."""
+    submitted = json.loads(os.environ.get(_JOB) or "{}").get("runtime_env") or {}
+    theirs = submitted.get("env_vars") or {}
+    return {n: os.environ.get(n, value) for n, value in PROCESS_ENVIRONMENT.items() if n not in theirs}
+
+
+def _explain(address: str, error: Exception) -> str:
+    """What keeps this process from joining, and what to do."""
+    if wants_token(error):
+        return (
+            f"the Ray cluster at {address!r} wants a token; set RAY_AUTH_MODE=token, and put the cluster's token into"
+            " ~/.ray/auth_token"
+        )
+    if NO_RAY_HERE in str(error):
+        return f"found {address!r}, and no Ray runs on this machine; leave it out, and psol starts one"
+    reason = first_line(error, 120)
+    if isinstance(error, OSError):
+        return (
+            f"no Ray cluster answers at {address!r} ({reason}); start one with `ray up cluster.yaml` or leave the"
+            " address out"
+        )
+    return f"cannot join the Ray cluster at {address!r} ({first_line(error)})"
+
+
+def _knock(address: str, setting: str) -> None:
+    """Raises OSError where nobody listens, and UserError where `address` is none."""
+    scheme, _, rest = address.rpartition("://")
+    host, _, port = rest.rpartition(":")
+    if scheme not in ("", "ray") or not host or not port.isdecimal() or int(port) > 65535:
+        raise UserError(
+            f"{setting}: found {address!r}, expected HOST:PORT of the cluster's head (6379 is Ray's port),"
+            " ray://HOST:PORT of its client server, auto for the cluster this machine belongs to, local for none but"
+            " this machine, or, as cluster.address, in-process for no cluster at all"
+        )
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()

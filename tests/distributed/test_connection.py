@@ -1,0 +1,143 @@
+"""Joining a cluster, or starting Ray here."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import ray
+
+from psol_ray.distributed import ray_init
+from psol_ray.distributed.connection import PROCESS_ENVIRONMENT, connect
+from psol_ray.distributed.settings import ClusterConfig
+from psol_ray.errors import UserError
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this process were connected to nothing, and must not start anything; what others use is left alone."""
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("went on to Ray"))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    with socket.socket() as taken:  # bound and not listening: nobody else gets it, and nobody answers
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "address", ["head", "head:", ":6379", "head:port", "head:99999", "http://127.0.0.1:8265", "ray://head", ""]
+)
+@pytest.mark.usefixtures("apart")
+def test_refuses_what_is_no_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not address:
+        monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
+    with pytest.raises(UserError, match=r"found '.*', expected HOST:PORT of the cluster's head"):
+        connect(ClusterConfig(address=address or None))
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+@pytest.mark.usefixtures("apart")
+def test_says_within_seconds_that_nobody_answers(scheme: str, closed_port: int) -> None:
+    started = time.monotonic()
+    with pytest.raises(
+        UserError, match=rf"cluster.address: no Ray cluster answers at '{scheme}127.0.0.1:{closed_port}'"
+    ):
+        connect(ClusterConfig(address=f"{scheme}127.0.0.1:{closed_port}"))
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.usefixtures("apart")
+def test_blames_the_environment_for_its_address(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed_port}")
+    with pytest.raises(UserError, match=r"^RAY_ADDRESS: no Ray cluster answers"):
+        connect(ClusterConfig())
+
+
+@pytest.mark.parametrize(("environment", "address"), [(None, "local"), ("local", "local"), ("auto", "auto")])
+@pytest.mark.usefixtures("apart")
+def test_starts_its_own_ray_unless_there_is_an_address(
+    environment: str | None, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(ray, "init", lambda **arguments: asked.update(arguments))
+    if environment:
+        monkeypatch.setenv("RAY_ADDRESS", environment)
+    connect(ClusterConfig())
+    assert asked["address"] == address
+
+
+def test_stays_with_the_cluster_it_has(cluster: str) -> None:
+    connect(ClusterConfig(address="127.0.0.1:1"))
+    assert ray.get_runtime_context().gcs_address == cluster
+
+
+@pytest.mark.usefixtures("apart")
+def test_a_ray_that_is_late_is_tried_again(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    attempts = iter([Exception("The current node timed out during startup. This could"), ConnectionError("late"), None])
+
+    def start(**_: Any) -> None:
+        if error := next(attempts):
+            raise error
+
+    monkeypatch.setattr(ray, "init", start)
+    monkeypatch.setattr(ray_init, "_SECONDS_BETWEEN_ATTEMPTS", 0)
+    connect(ClusterConfig())
+    assert capsys.readouterr().err.count("trying again") == 2
+    assert next(attempts, "all were used") == "all were used"
+
+
+@pytest.mark.parametrize(
+    ("error", "address", "sentence"),
+    [
+        (Exception("timed out\nduring startup"), None, r"^Ray did not start on this machine \(timed out\); if others"),
+        (RuntimeError("Version mismatch"), "auto", r"^cluster.address: cannot join .* at 'auto' \(Version mismatch\)$"),
+        (ConnectionError("no\nnode"), "auto", r"^cluster.address: no Ray cluster answers at 'auto' \(no\)"),
+    ],
+)
+@pytest.mark.usefixtures("apart")
+def test_a_ray_that_stays_away_is_told_in_a_sentence(
+    error: Exception, address: str | None, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = 0
+
+    def fail(**_: Any) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise error
+
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.setattr(ray_init, "_SECONDS_BETWEEN_ATTEMPTS", 0)
+    with pytest.raises(UserError, match=sentence):
+        connect(ClusterConfig(address=address))
+    assert attempts == 3
+
+
+@pytest.mark.usefixtures("apart")
+def test_what_stays_wrong_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = iter([RuntimeError("Version mismatch: The cluster was started with:\n Ray: 2.50.0"), None])
+
+    def join(**_: Any) -> None:
+        if error := next(attempts):
+            raise error
+
+    monkeypatch.setattr(ray, "init", join)
+    with pytest.raises(UserError, match=r"^cluster.address: cannot join .* \(Version mismatch"):
+        connect(ClusterConfig(address="auto"))
+
+
+@pytest.mark.usefixtures("apart")
+def test_variables_of_the_job_win_over_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would not merge them."""
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(ray, "init", lambda **arguments: asked.update(arguments))
+    submitted = {"runtime_env": {"env_vars": {"OPENBLAS_NUM_THREADS": "4", "AWS_REGION": "eu-central-1"}}}
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(submitted))
+    connect(ClusterConfig(address="auto"))
+    assert asked["runtime_env"]["env_vars"].keys() == PROCESS_ENVIRONMENT.keys() - {"OPENBLAS_NUM_THREADS"}

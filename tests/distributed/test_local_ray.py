@@ -1,0 +1,91 @@
+"""Ray on this machine: where its files are."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from psol_ray.distributed import local_ray as module
+from psol_ray.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def _no_choice_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_TMPDIR", "TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def long_folder(parent: Path) -> Path:
+    """One that a batch system would make."""
+    folder = parent / ("job_1355700_user_name_and_project" * 2)
+    folder.mkdir()
+    return folder
+
+
+def test_they_are_where_ray_would_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert module._find_folder() == "/tmp/ray"
+    monkeypatch.setenv("TMPDIR", "/dev/shm")
+    assert module._find_folder() == "/dev/shm/ray"
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    assert module._find_folder() == "/tmp/ray"
+
+
+@pytest.mark.parametrize("kind", ["long", "missing", "a file"])
+def test_a_temporary_folder_that_will_not_do_is_passed_over(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    folder = {"long": long_folder(tmp_path), "missing": Path("/nowhere"), "a file": tmp_path / "file"}[kind]
+    monkeypatch.setenv("TMPDIR", str(folder))
+    assert module._find_folder() == "/tmp/ray"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"Ray's files are in /tmp/ray, because {folder}/ray will not do: ")
+    assert not Path("/nowhere").exists()
+
+
+def test_a_folder_that_was_chosen_for_it_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(long_folder(tmp_path)))
+    with pytest.raises(
+        UserError, match=r"^RAY_TMPDIR: found '.*', .*: its path is \d+ characters too long for sockets"
+    ):
+        module._find_folder()
+
+
+def test_the_longest_path_that_is_taken_takes_rays_sockets() -> None:
+    above = Path("/tmp") / ("x" * 34)
+    above.mkdir()
+    try:
+        assert module._find_fault(f"{above}/ray") is None
+        assert len(f"{above}/ray/{module._SOCKET}") == 107
+        assert module._find_fault(f"{above}/rays") == "its path is 1 characters too long for sockets"
+    finally:
+        (above / "ray").rmdir()
+        above.rmdir()
+
+
+def test_no_folder_at_all_is_told_with_the_reason_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FREE_BYTES", 2**70)
+    with pytest.raises(UserError) as raised:
+        module._find_folder()
+    told = str(raised.value)
+    assert told.startswith("Ray has no folder for its files (/tmp/ray: ")
+    assert f"; /tmp/ray-{os.getuid()}: " in told
+    assert "set RAY_TMPDIR" in told
+
+
+def test_a_real_start_with_a_long_temporary_folder_leaves_no_token_in_the_home(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    script = (
+        "import ray; from psol_ray.distributed.connection import connect, disconnect;"
+        " from psol_ray.distributed.settings import ClusterConfig;"
+        " connect(ClusterConfig()); print(ray.get(ray.put('it runs'))); disconnect()"
+    )
+    others = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+    environment = {name: value for name, value in os.environ.items() if name not in others}
+    environment |= {"TMPDIR": str(long_folder(tmp_path)), "HOME": str(home)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.stdout == "it runs\n", done.stderr
+    assert not (home / ".ray").exists()

@@ -1,0 +1,136 @@
+"""What a machine has to see before it works on a run.
+
+Paths below `/proc/self/cwd` are other folders in other processes, as those of a machine without the mount are.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.fs as pafs
+import pytest
+
+from psol_ray.distributed import node_checks as module
+from psol_ray.distributed.cluster import find_nodes
+from psol_ray.distributed.node_checks import NodeChecks, Probe, checked_nodes, exclude
+from psol_ray.distributed.shares import Node
+from psol_ray.distributed.train_worker import train_worker
+from psol_ray.errors import UserError
+from psol_ray.tables import StageDir
+
+IMAGES = ["train/cat/1.jpg", "train/cat/2.jpg"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with images and a run directory, in which this process works and no other."""
+    (tmp_path / "images" / "train" / "cat").mkdir(parents=True)
+    for image in IMAGES:
+        (tmp_path / "images" / image).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "_SIGHT_SECONDS", 0)
+    return tmp_path
+
+
+def stage_in(folder: Path | str) -> StageDir:
+    return StageDir(pafs.LocalFileSystem(), f"{folder}/run/boxes")
+
+
+@pytest.fixture
+def checks(here: Path) -> Iterator[NodeChecks]:
+    with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False) as checks:
+        yield checks
+
+
+def test_a_machine_that_sees_everything_has_no_fault(checks: NodeChecks) -> None:
+    assert checks.probe.find_fault() is None
+
+
+def test_a_folder_of_the_same_name_is_another_one(checks: NodeChecks, here: Path) -> None:
+    shutil.rmtree(here / "run")
+    (here / "run" / "boxes").mkdir(parents=True)
+    assert checks.probe.find_fault() == f"{here}/run/boxes there is not the folder of this run; mount run_dir on it"
+
+
+def test_data_that_are_not_mounted(checks: NodeChecks, here: Path) -> None:
+    shutil.rmtree(here / "images")
+    assert checks.probe.find_fault() == f"data.root {here}/images is no folder there; mount the images on it"
+    (here / "images").mkdir()  # a mount point with nothing on it
+    fault = checks.probe.find_fault()
+    assert fault == (
+        f"data.root {here}/images there lacks images of the catalog"
+        f" ({here}/images/{IMAGES[0]}, {here}/images/{IMAGES[1]})"
+    )
+
+
+def test_what_the_driver_does_not_see_is_asked_of_nobody(here: Path) -> None:
+    (here / "images" / IMAGES[0]).unlink()
+    with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False) as checks:
+        assert checks.probe.paths == (f"{here}/images/{IMAGES[1]}",)
+        assert checks.probe.find_fault() is None
+
+
+@pytest.mark.skipif(os.path.exists("/proc/driver/nvidia"), reason="has a driver")
+def test_gpus_without_a_driver(checks: NodeChecks) -> None:
+    assert checks.probe.find_fault(gpu=True) == (
+        "Ray lends GPUs of it, and NVIDIA's driver does not work there; see `nvidia-smi` on it"
+    )
+
+
+def test_nothing_of_it_stays_in_the_run_directory(here: Path) -> None:
+    with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False):
+        (file,) = (here / "run" / "boxes").iterdir()
+        # Like a part that is not finished, so that completing the stage deletes what a killed driver left.
+        assert file.name.startswith(".")
+        assert file.name.endswith(".tmp")
+    assert not list((here / "run" / "boxes").iterdir())
+
+
+def test_a_training_worker_looks_for_itself(here: Path) -> None:
+    with pytest.raises(UserError, match=r"started on \S+, which cannot work on this run: data.root \S+ is no folder"):
+        train_worker({"probe": Probe(str(here / "nowhere"))})
+
+
+@pytest.mark.usefixtures("cluster")
+class TestNodes:
+    def test_those_that_see_everything_are_fit(self, checks: NodeChecks) -> None:
+        nodes = find_nodes()
+        assert checks.require(nodes) == nodes
+        assert checks.fit(nodes) == nodes
+        assert checks.label_selector() == {}
+
+    def test_one_that_has_not_answered_waits_for_its_turn(self, checks: NodeChecks) -> None:
+        nodes = find_nodes()
+        while not (fit := checks.fit(nodes)):  # asked at the first time, and not waited for
+            pass
+        assert fit == nodes
+
+    @pytest.mark.parametrize(
+        ("run", "images", "reason"),
+        [
+            ("/proc/self/cwd", "{here}/images", "/proc/self/cwd/run/boxes there is not the folder of this run"),
+            ("{here}", "/proc/self/cwd/images", "data.root /proc/self/cwd/images is no folder there"),
+        ],
+    )
+    def test_one_that_sees_something_else_gets_no_work(
+        self, here: Path, run: str, images: str, reason: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        stage, root = stage_in(run.format(here=here)), images.format(here=here)
+        with checked_nodes(stage, root, IMAGES, gpu=False) as checks:
+            with pytest.raises(UserError, match=rf"no machine of the Ray cluster can work on this run \(.*{reason}"):
+                checks.require(find_nodes())
+            assert checks.fit(find_nodes()) == []
+            (node,) = find_nodes()
+            assert checks.label_selector() == exclude([node.node_id]) == {"ray.io/node-id": f"!in({node.node_id})"}
+        (line,) = capsys.readouterr().err.splitlines()
+        assert " gets no work: " in line
+        assert reason in line
+
+    def test_where_gpus_are_wanted_a_node_without_one_does_not_count(self, here: Path) -> None:
+        with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=True) as checks:
+            (node,) = find_nodes()
+            assert checks.fit([node]) == []
+            without_driver = Node(node.node_id, node.num_cpus, num_gpus=1)
+            with pytest.raises(UserError, match="NVIDIA's driver does not work there"):
+                checks.require([node, without_driver])
