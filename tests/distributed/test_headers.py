@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -9,7 +10,7 @@ from psol_ray.distributed import headers
 from psol_ray.distributed.headers import read_sizes_in_parallel
 from psol_ray.distributed.node_checks import NodeChecks, Probe
 from psol_ray.distributed.shares import Node
-from psol_ray.errors import ImagesAway, UserError
+from psol_ray.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -36,9 +37,17 @@ def test_what_one_machine_does_not_see_is_read_on_another(tmp_path: Path, monkey
     monkeypatch.setattr(headers._Chunks, "_begin", lambda _, start: begun.append(start))
     monkeypatch.setattr(headers, "find_nodes", lambda: [Node(name, 1) for name in ("first", "second", "unfit")])
     checks = NodeChecks(Probe(str(tmp_path)), faults={"unfit": "no mount"})
-    chunks = headers._Chunks(str(tmp_path), {7: ["a.png"]}, checks, None)  # type: ignore[arg-type]
-    away = ImagesAway(["a.png"], "Input/output error")
-    chunks._try_elsewhere(7, headers._Away("first", away))
+    chunks = headers._Chunks(str(tmp_path), {7: ["a.png"]}, 100, checks, None)  # type: ignore[arg-type]
+    nothing = np.zeros((0, 2), np.int32)
+    chunks._try_elsewhere(7, headers._Read("first", nothing, UserError("no folder")), is_known=False)
     assert begun == [7]
-    with pytest.raises(ImagesAway, match="Input/output error"):
-        chunks._try_elsewhere(7, headers._Away("second", away))
+    # The last one sees the folder and not the image: that is what is known then.
+    chunks._try_elsewhere(7, headers._Read("second", np.array([[-1, -1]], np.int32)), is_known=True)
+    assert begun == [7]
+    with pytest.raises(UserError, match="no folder"):
+        chunks._try_elsewhere(7, headers._Read("second", nothing, UserError("no folder")), is_known=False)
+
+
+def test_an_image_that_is_nowhere_is_away(tmp_path: Path) -> None:
+    Image.new("RGB", (3, 9)).save(tmp_path / "a.png")
+    assert read_sizes_in_parallel(str(tmp_path), ["a.png", "b.png"]).tolist() == [[3, 9], [-1, -1]]
