@@ -27,7 +27,7 @@ def process(root: Path, *classifiers: TrainedNetwork, view: Any = "whole") -> tu
     """Predictions of five images, what was reported, and the sides of decoders that were made."""
     sizes, _ = write_squares(root, 5)
     images = catalog_of(*(image(f"{i}.png", width=size[0], height=size[1]) for i, size in enumerate(sizes)))
-    paths = [str(root / ("missing" if i == 3 else f"{i}.png")) for i in range(5)]
+    paths = [__file__ if i == 3 else str(root / f"{i}.png") for i in range(5)]
     sides: list[int] = []
 
     def make(size: int, *arguments: Any, **options: Any) -> decoder.Decoder:

@@ -116,7 +116,7 @@ def test_a_file_that_is_cut_short_is_told_before_any_worker_is_made(world: World
 def process(generator: Generator, world: World, bad: str = "") -> tuple[Parts, list[int]]:
     worker = generator.worker_factory()(Resources(1))
     done: list[int] = []
-    paths = ["missing" if bad and path.endswith(bad) else path for path in image_paths(str(world.root), world.catalog)]
+    paths = [__file__ if bad and path.endswith(bad) else path for path in image_paths(str(world.root), world.catalog)]
     return worker.process(Task("part", world.catalog, paths, done.append)), done
 
 
