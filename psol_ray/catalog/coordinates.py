@@ -95,7 +95,7 @@ def _check_each(
     """
     corners_M4 = Reading.of(coordinates).corners(numbers_M4)
     if layout == "folder":
-        bad_M, expected = (corners_M4[:, 2:] <= corners_M4[:, :2]).any(axis=1), "x0 < x1 and y0 < y1"
+        bad_M, expected = (corners_M4[:, 2:] <= corners_M4[:, :2]).any(axis=1), "an area, x0 < x1 and y0 < y1"
     elif layout == "wsol":
         bad_M, expected = (corners_M4[:, 2:] < corners_M4[:, :2]).any(axis=1), "x0 <= x1 and y0 <= y1"
     else:

@@ -202,7 +202,8 @@ def _advice(good: list[_Fit], setting: str | None) -> str:
         if _is_square(best):
             fractions = Reading(best.order, 1).name or "fractions"
             return f"{words} or so: divide them by the side that it was, and add --{setting} {fractions}"
-        return f"{words}: rewrite them as {ORDERS['xyxy']}"
+        say_so = f", and add --{setting} {Reading('xyxy', best.side).name}" if best.side else ""
+        return f"{words}: rewrite them as {ORDERS['xyxy']}{say_so}"
     advice = f"{words}: say so with --{setting} {best.name}"
     twin = next((fit for fit in good[1:] if fit.rank < good[0].rank + _SLACK and fit.reading.name), None)
     return f"{advice}, or {twin.reading.name} for {ORDERS[twin.reading.order]}" if twin else advice
