@@ -175,7 +175,7 @@ def test_metadata_means_nothing_to_other_layouts(
     run = Run(begun.config, tmp_path / "folder", begun.root)
     assert run.psol("index", "--data.layout", "folder", "--data.metadata", "null") == 0
     made_by = json.loads((run.run_dir / "catalog/_SUCCESS").read_text())
-    assert made_by["config"].keys() == {"layout", "source"}
+    assert made_by["config"].keys() == {"layout", "max_pixels", "source"}
     capsys.readouterr()
     assert run.psol("index", "--data.layout", "folder") == 2
     (told,) = capsys.readouterr().err.splitlines()
