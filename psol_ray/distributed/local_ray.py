@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -23,6 +24,8 @@ _SOCKET = "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 _SOCKET_LENGTH = 107 if sys.platform == "linux" else 103
 # The first of its logs; what does not fit into memory needs more.
 _FREE_BYTES = 2**19
+# Bytes that a process of Ray may address at least.
+_ADDRESSES = 4 * 2**30
 
 
 def start(environment: Mapping[str, str]) -> None:
@@ -42,7 +45,7 @@ def start(environment: Mapping[str, str]) -> None:
         os.environ.setdefault(name, value)
     try:
         # Not None, with which Ray joins whatever cluster somebody has started on this machine.
-        init(address="local", include_dashboard=False, _temp_dir=folder)
+        init(address="local", include_dashboard=False, _temp_dir=folder, **_object_store())
     except (OSError, ValueError) as error:
         reason = first_line(error, 300) if _has_working_folder() else "the folder in which it was to start is gone"
         raise UserError(f"Ray did not start on this machine ({reason}); fix that") from error
@@ -98,6 +101,19 @@ def _find_fault(folder: str) -> str | None:
     except OSError as error:
         return first_line(error)
     return f"{free // 2**10} kB are free there, expected {_FREE_BYTES // 2**10}" if free < _FREE_BYTES else None
+
+
+def _object_store() -> dict[str, int]:
+    """How much memory it has, where there is a limit of addresses: each process maps all of it."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return {}
+    if limit < _ADDRESSES:
+        raise UserError(
+            f"Ray does not start on this machine: `ulimit -v` is {limit // 2**10}, expected {_ADDRESSES // 2**10} or"
+            " more; raise it"
+        )
+    return {"object_store_memory": limit // 8}
 
 
 def _has_working_folder() -> bool:
