@@ -72,6 +72,7 @@ def test_a_command_line_is_accepted(
     line: Line, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("SHARED", "/shared")
     arguments = shlex.split(line.text, comments=True)
     if not arguments:
         return

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"nvidia", "ray", "tensorboardX", "timm", "torch", "torchvision"}
-# Imported by name (psol_ray.models.libraries, psol_ray.images.dali), or for the command line of `ray` itself.
+# Imported by name (psol_ray.models.libraries, psol_ray.images.dali_pipeline), or for the command line of `ray` itself.
 _BY_NAME = {"timm", "torchvision", "nvidia-dali-cuda130"}
 
 
@@ -93,5 +93,5 @@ def test_every_requirement_is_pinned() -> None:
 def test_dali_is_named_in_one_module_alone() -> None:
     files = (ROOT / "psol_ray").rglob("*.py")
     assert [str(file.relative_to(ROOT)) for file in files if '"nvidia' in file.read_text()] == [
-        "psol_ray/images/dali.py"
+        "psol_ray/images/dali_pipeline.py"
     ]

@@ -7,7 +7,6 @@ A bad file destroys a DALI pipeline and is not always named in the error. What p
 is rare, though: then Pillow tells the bad ones from the good, and these are decoded again.
 """
 
-import importlib.util
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from psol_ray.images.batch import DecodedBatch
-from psol_ray.images.dali_pipeline import DaliPipeline
+from psol_ray.images.dali_pipeline import DaliPipeline, dali_available
 from psol_ray.images.files import known, read_whole
 from psol_ray.images.jpeg import ordinary_jpeg_size
 from psol_ray.images.limits import MAX_PIXELS
@@ -29,11 +28,6 @@ __all__ = ["DaliDecoder", "dali_available"]
 
 # No JPEG of an image that may be decoded is larger; what is, is not read as a whole.
 _MOST_BYTES = 1 << 28
-
-
-def dali_available() -> bool:
-    """Whether DALI is installed (its wheels exist for Linux only)."""
-    return importlib.util.find_spec("nvidia") is not None and importlib.util.find_spec("nvidia.dali") is not None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ at the border DALI's filter repeats the last pixel and Pillow's is cut short.
 """
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["DaliPipeline"]
+__all__ = ["DaliPipeline", "dali_available"]
+
+
+def dali_available() -> bool:
+    """Whether DALI is installed (its wheels exist for Linux only)."""
+    return importlib.util.find_spec("nvidia") is not None and importlib.util.find_spec("nvidia.dali") is not None
 
 
 def _build_pipeline(

@@ -111,7 +111,9 @@ class Context:
         stage = self.stage(made_by.stage)
         with hold(stage) as lease:
             if damaged := stage.damaged():
-                print(f"{stage.address}: made again: {abbreviate(damaged)}, missing or cut short", file=sys.stderr)
+                print(
+                    f"{stage.address}: made again: {abbreviate(damaged)}, missing or of another size", file=sys.stderr
+                )
             stage.begin(made_by, overwrite=self.overwrite)
             self.run_dir.write_text("config.yaml", _to_yaml(self.config))
             started = time.monotonic()

@@ -130,7 +130,7 @@ class StageDir(Folder):
         """
         made_by = self.made_by()
         if made_by is None:
-            damage = f", {abbreviate(self.damaged())} missing or cut short" if self.damaged() else ""
+            damage = f", {abbreviate(self.damaged())} missing or of another size" if self.damaged() else ""
             raise UserError(f"{self.address}: found no complete {self.name}{damage}; run `psol {self._command}` first")
         return made_by
 

@@ -116,7 +116,8 @@ def test_a_ray_that_stays_away_is_told_in_a_sentence(
     monkeypatch.setattr(ray_init, "_SECONDS_BETWEEN_ATTEMPTS", 0)
     with pytest.raises(UserError, match=sentence):
         connect(ClusterConfig(address=address))
-    assert attempts == 3
+    # Another version stays one.
+    assert attempts == (1 if "Version" in str(error) else 3)
 
 
 @pytest.mark.usefixtures("apart")

@@ -40,11 +40,11 @@ def test_a_result_that_is_gone_is_told_and_made_again_as_the_message_says(
 ) -> None:
     (indexed.run_dir / "catalog/part-00000.parquet").unlink()
     assert indexed.psol("boxes") == 2
-    assert "found no complete catalog, part-00000.parquet missing or cut short; run `psol index` first" in (
+    assert "found no complete catalog, part-00000.parquet missing or of another size; run `psol index` first" in (
         capsys.readouterr().err
     )
     assert indexed.psol("index") == 0
-    assert "made again: part-00000.parquet, missing or cut short" in capsys.readouterr().err
+    assert "made again: part-00000.parquet, missing or of another size" in capsys.readouterr().err
     assert indexed.psol("boxes") == 0
 
 

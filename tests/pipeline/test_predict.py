@@ -29,6 +29,17 @@ def trained(copy: Run) -> Run:
     return copy
 
 
+def replace_network(run: Run, name: str, data: bytes | None) -> None:
+    """Have the localizer's stage be complete with another file of this name, or without."""
+    stage = RunDir(str(run.run_dir)).stage("localizer")
+    made_by = stage.require()
+    if data is None:
+        stage.discard(f"{name}.safetensors")
+    else:
+        stage.write_bytes(f"{name}.safetensors", data)
+    stage.complete(made_by)
+
+
 def rows_of(run: Run) -> str:
     """All predictions, to the last digit; as text, which takes NaN for NaN."""
     return repr(RunDir(str(run.run_dir)).stage("predictions").read(PREDICTIONS).sort_by("image_id").to_pydict())
@@ -49,8 +60,8 @@ def predictions_of(run: Run) -> tuple[list[int], list[list[float]]]:
 
 @pytest.mark.parametrize(("checkpoint", "box"), [("last", CENTRE), ("best", CORNER)])
 def test_takes_the_weights_it_is_told_to(trained: Run, checkpoint: str, box: list[float]) -> None:
-    (trained.run_dir / "localizer" / "model.safetensors").write_bytes(file_of([CENTRE]))
-    (trained.run_dir / "localizer" / "best.safetensors").write_bytes(file_of([CORNER]))
+    replace_network(trained, "model", file_of([CENTRE]))
+    replace_network(trained, "best", file_of([CORNER]))
     assert trained.psol("predict", "--predict.checkpoint", checkpoint) == 0
     x, y, w, h = box
     _, boxes = predictions_of(trained)
@@ -58,7 +69,7 @@ def test_takes_the_weights_it_is_told_to(trained: Run, checkpoint: str, box: lis
 
 
 def test_of_boxes_by_class_takes_that_of_the_first(trained: Run) -> None:
-    (trained.run_dir / "localizer" / "model.safetensors").write_bytes(file_of([CENTRE, CORNER]))
+    replace_network(trained, "model", file_of([CENTRE, CORNER]))
     assert trained.psol("predict") == 0
     by_class = [[0.25, 0.25, 0.75, 0.75], [0.5, 0.5, 0.75, 0.75]]
     tops, boxes = predictions_of(trained)
@@ -66,7 +77,7 @@ def test_of_boxes_by_class_takes_that_of_the_first(trained: Run) -> None:
 
 
 def test_a_box_in_the_middle_of_an_image_is_told_in_pixels_of_all_of_it(trained: Run) -> None:
-    (trained.run_dir / "localizer" / "model.safetensors").write_bytes(file_of([CORNER]))
+    replace_network(trained, "model", file_of([CORNER]))
     assert trained.psol("predict", "--predict.view", "center") == 0
     tops, boxes = predictions_of(trained)
     assert len(tops) == 5
@@ -76,7 +87,7 @@ def test_a_box_in_the_middle_of_an_image_is_told_in_pixels_of_all_of_it(trained:
 
 
 def test_without_a_best_checkpoint(trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    (trained.run_dir / "localizer" / "best.safetensors").unlink(missing_ok=True)
+    replace_network(trained, "best", None)
     assert trained.psol("predict", "--predict.checkpoint", "best") == 2
     (complaint,) = capsys.readouterr().err.splitlines()
     assert "localizer: found no best.safetensors" in complaint
@@ -84,7 +95,7 @@ def test_without_a_best_checkpoint(trained: Run, capsys: pytest.CaptureFixture[s
 
 
 def test_boxes_of_other_classes_than_the_classifier_s(trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    (trained.run_dir / "localizer" / "model.safetensors").write_bytes(file_of([CENTRE] * 3))
+    replace_network(trained, "model", file_of([CENTRE] * 3))
     assert trained.psol("predict") == 2
     (complaint,) = capsys.readouterr().err.splitlines()
     assert complaint.endswith(

@@ -86,6 +86,7 @@ def test_refuses_boxes_of_another_catalog(copy: Run, capsys: pytest.CaptureFixtu
     (name,) = stage.parts()
     made_by = stage.require()
     stage.write_part(name, catalog.set_column(0, "image_id", [renamed]), made_by)
+    stage.complete(made_by)
     assert copy.psol("train localizer") == 2
     told = capsys.readouterr().err
     assert "boxes: 1 of 12 training images have no row, the first is other.jpg; run `psol boxes`" in told

@@ -267,7 +267,7 @@ StageDir(Slow(), {stage.path!r}).write_bytes("part-a.parquet", b"x" * 100_000)
             stage.write_bytes("part-b.parquet", data)
         assert stage.damaged() == ["part-b.parquet"]
         assert not stage.is_complete(OLD)
-        with pytest.raises(UserError, match=r"part-b\.parquet missing or cut short; run `psol boxes` first"):
+        with pytest.raises(UserError, match=r"part-b\.parquet missing or of another size; run `psol boxes` first"):
             stage.read(CATALOG)
         assert stage.begin(OLD, overwrite=False) is False
         assert stage.missing(["part-a", "part-b"]) == ["part-b"]
