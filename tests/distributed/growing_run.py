@@ -29,8 +29,9 @@ class Visitor:
         self._folder = folder
         (folder / f"{node_id}-{os.getpid()}").write_text(str(resources.num_cpus))
 
-    def run(self, method: str, name: str, packed: bytes, num_nodes: int) -> None:
+    def run(self, method: str, name: str, packed: bytes, num_nodes: int, *, careful: bool = False) -> None:
         assert (method, name[:3]) == ("process", "job")
+        assert isinstance(careful, bool)
         assert packed
         until = time.monotonic() + _PATIENCE_SECONDS
         while len({path.name.split("-")[0] for path in self._folder.iterdir()}) < num_nodes:
