@@ -43,6 +43,7 @@ class Backbone:
     pooled_by_gap: bool = False  # drop the whole classifier and average the feature map instead (VGG-GAP)
     torchvision_name: str | None = None
     crop_share: float = PAPER_CROP_SHARE  # side of the centre crop in evaluation, of the image's
+    fixed_input: bool = False  # timm says that it is made for images of `input_size` alone
 
 
 def _torchvision(name: str, architecture: str, **needs: object) -> Backbone:
@@ -142,6 +143,7 @@ def _timm_backbone(name: str) -> Backbone:
         mean=_triple(config.mean),
         std=_triple(config.std),
         crop_share=config.crop_pct,
+        fixed_input=config.fixed_input_size,
     )
 
 

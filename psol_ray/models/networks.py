@@ -7,6 +7,7 @@ from torch import nn
 
 from psol_ray.models.backbones import Backbone
 from psol_ray.models.features import Normalize
+from psol_ray.models.layout import channels_last
 
 __all__ = ["Outputs", "PsolNetwork"]
 
@@ -79,7 +80,7 @@ class PsolNetwork(nn.Module):
         self.trunk, width = _pooled(network, backbone)
         self.heads = _Heads(width, num_boxes, num_classes)
         self.auxiliary_heads = _auxiliary_heads(network, num_boxes, num_classes, for_training)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     def forward(self, images_NHWC: torch.Tensor) -> Outputs:
         pooled = self.trunk(self.normalize(images_NHWC))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from psol_ray.errors import UserError
@@ -55,8 +55,11 @@ class SavedNetwork:
             recipe: how it was trained, for people; must go into JSON.
         """
         import safetensors.torch
+        import torch
 
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.weights().items()}
+        # Copies, because safetensors refuses layers that share a tensor, as CoaT's do.
+        as_file = partial(torch.clone, memory_format=torch.contiguous_format)
+        tensors = {name: as_file(tensor.detach().cpu()) for name, tensor in network.weights().items()}
         metadata = {"psol_ray": json.dumps(asdict(self)), "recipe": json.dumps(dict(recipe))}
         return _with_sorted_metadata(safetensors.torch.save(tensors, metadata))
 

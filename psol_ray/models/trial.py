@@ -1,7 +1,7 @@
 """Try a network out before work begins: timm's thousand are too many to know what each can do.
 
-Tried on shapes alone, without memory or arithmetic, where the network allows it; a few ask for a value on their way,
-and run on noise instead.
+Tried on shapes alone, without memory or arithmetic, where these tell. A few networks ask for a value on their way, and
+some of one input size look up tables that are too short for others, of which shapes say nothing: these really run.
 """
 
 from collections.abc import Callable
@@ -75,7 +75,8 @@ def _try(section: str, backbone: Backbone, size: int, run: Callable[[Backbone, i
 
 def _reason(backbone: Backbone, size: int, run: Callable[[Backbone, int], None]) -> str | None:
     """Why the network does not work on images of this size; None where it does."""
-    for device in ("meta", "cpu"):
+    reason = None
+    for device in ("cpu",) if _must_run(backbone, size) else ("meta", "cpu"):
         try:
             with torch.device(device), torch.no_grad():
                 run(backbone, size)
@@ -86,3 +87,10 @@ def _reason(backbone: Backbone, size: int, run: Callable[[Backbone, int], None])
         else:
             return None
     return reason
+
+
+def _must_run(backbone: Backbone, size: int) -> bool:
+    if not backbone.fixed_input or size == backbone.input_size:
+        return False
+    with torch.device("meta"):
+        return not hasattr(backbone.build(), "dynamic_img_size")

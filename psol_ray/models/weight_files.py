@@ -9,7 +9,6 @@ import safetensors.torch
 
 from psol_ray.errors import UserError, abbreviate, first_line
 from psol_ray.models.unpickling import read_pickled
-from psol_ray.models.weights_id import LITE0_PACKAGE
 
 __all__ = ["read_weights"]
 
@@ -30,21 +29,17 @@ _OTHERS = (
 _SAVE_STATE = "load it where it was made, and save its `state_dict()` with torch.save"
 
 
-def read_weights(path: str) -> Any:
+def read_weights(path: Path) -> Any:
     """What is in a file of `safetensors` or of `torch.save`; nothing in it is executed.
 
     Returns:
         For safetensors a dict of tensors; else what was saved, with something inert for all that is no tensor.
 
     Raises:
-        UserError: there is no such file, or it is another one, or not whole.
+        UserError: the file is another one, or not whole.
     """
-    if Path(path).is_dir():
-        raise UserError("found a folder, expected a file; give the .safetensors, .pth or .bin in it")
-    if not Path(path).is_file():
-        raise UserError(f"no such file; expected a path, 'default' or {LITE0_PACKAGE!r}")
     try:
-        with Path(path).open("rb") as file:
+        with path.open("rb") as file:
             return _read(path, file)
     except UserError:
         raise
@@ -53,7 +48,7 @@ def read_weights(path: str) -> Any:
         raise UserError(f"cannot be read ({reason}); is it whole, and a file of safetensors or torch.save?") from None
 
 
-def _read(path: str, file: IO[bytes]) -> Any:
+def _read(path: Path, file: IO[bytes]) -> Any:
     head = file.read(_HEAD)
     file.seek(0)
     if head[8:9] == b"{":  # behind the length of its header

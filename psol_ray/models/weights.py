@@ -10,6 +10,7 @@ from psol_ray.models.backbones import Backbone
 from psol_ray.models.checkpoints import Found, State, Wanted, find_network
 from psol_ray.models.libraries import load_timm, load_torchvision
 from psol_ray.models.weight_files import read_weights
+from psol_ray.models.weights_id import weights_file
 
 __all__ = ["check_classifier", "load_classifier_state", "load_state"]
 
@@ -112,8 +113,9 @@ def _find(backbone: Backbone, weights: str, wanted: Wanted, network: Any) -> Fou
         return Found(lite0.load())
     if weights == "default":
         return Found(_download(backbone))
+    path = weights_file(weights)
     try:
-        return find_network(read_weights(weights), wanted, network)
+        return find_network(read_weights(path), wanted, network)
     except UserError as error:
         raise UserError(f"weights {weights!r}: {error}") from None
 

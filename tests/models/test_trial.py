@@ -62,6 +62,12 @@ def test_a_size_that_does_not_fit_is_told_with_the_one_that_does() -> None:
         check_training("localizer", training("inception_v3", 8))
 
 
+def test_a_table_that_is_too_short_for_a_size_is_found_by_running() -> None:
+    # Its relative positions are looked up by number, which shapes do not tell.
+    with pytest.raises(UserError, match=r"^boxes\.input_size: found 448, .*index \d+ is out of bounds.* 224$"):
+        check_map("boxes", "mvitv2_tiny", 448)
+
+
 def test_a_network_that_can_never_be_trained_is_told() -> None:
     for backbone, reason in (
         ("crossvit_tiny_240", "its last layers take 96, 192 features, not one number"),

@@ -24,7 +24,7 @@ STATE = {"features.weight": torch.arange(6.0).reshape(2, 3), "features.bias": to
 
 
 def assert_read(path: Path) -> None:
-    found = read_weights(str(path))
+    found = read_weights(path)
     assert list(found) == list(STATE) or found.keys() == STATE.keys()
     assert all(found[name].equal(tensor) for name, tensor in STATE.items())
 
@@ -87,7 +87,6 @@ def _tar_with_a_link(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda path: path.mkdir(), "found a folder, expected a file; give the .safetensors, .pth or .bin in it"),
         (lambda path: path.write_bytes(b""), "found an empty file, .*; copy it again"),
         (
             lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n"),
@@ -108,14 +107,14 @@ def _tar_with_a_link(path: Path) -> None:
 def test_what_is_no_file_of_weights_is_told_apart(make: Any, told: str, tmp_path: Path) -> None:
     make(tmp_path / "w.pth")
     with pytest.raises(UserError, match=f"^{told}"):
-        read_weights(str(tmp_path / "w.pth"))
+        read_weights(tmp_path / "w.pth")
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 99, b"PK\x03\x04 half an archive", pickle.dumps({"a": 3})])
 def test_garbage_is_told_with_the_reason(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(UserError, match=r"^cannot be read \(.+\); is it whole, and a file of safetensors or"):
-        read_weights(str(tmp_path / "w.pth"))
+        read_weights(tmp_path / "w.pth")
 
 
 @pytest.mark.parametrize(
@@ -132,9 +131,4 @@ def test_half_a_file_is_told(save: Any, tmp_path: Path) -> None:
     save({"a": torch.zeros(9999)}, path)
     path.write_bytes(path.read_bytes()[:20_000])
     with pytest.raises(UserError, match=r"^cannot be read \(.+\); is it whole"):
-        read_weights(str(path))
-
-
-def test_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^no such file; expected a path, 'default' or"):
-        read_weights(str(tmp_path / "w.pth"))
+        read_weights(path)

@@ -136,6 +136,9 @@ class TestCheckpoint:
             f"weights {path!r} (its 'state_dict', names without 'net.') for backbone 'test_resnet' are those of another"
             " network (1 missing: conv1.0.weight); give the weights of this one"
         )
+        (tmp_path / "w.pth").unlink()
+        with pytest.raises(UserError, match=r"^weights '.*w\.pth': no such file"):
+            load_state(RESNET, path, for_features=True)
         torch.save({"epoch": 3}, path)
         with pytest.raises(
             UserError, match=r"^weights '.*w\.pth': expected a mapping of names to tensors, found 'epoch': int$"

