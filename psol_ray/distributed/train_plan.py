@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass, replace
 
-from psol_ray.distributed.cluster import WorkerPlan, plan_workers
+from psol_ray.distributed.cluster import WorkerPlan, find_nodes, plan_workers
 from psol_ray.distributed.node_checks import NodeChecks
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.errors import UserError
@@ -33,10 +33,13 @@ class TrainingPlans:
         if self._first is None:
             self._first = plan_workers(self.config, self.checks.require)
             return self._first
+        if self._first.min_workers:
+            # Ray Train itself starts as many as there is room for, and grows again.
+            return self._first
         try:
             plan = plan_workers(self.config, self.checks.require)
         except UserError:
-            plan = plan_workers(replace(self.config, workers=None), self.checks.require)
+            plan = plan_workers(replace(self.config, workers=self._room()), self.checks.require)
         if self.gpu and not plan.num_gpus:
             raise UserError(
                 "the machines with GPUs are gone from the cluster; the same command goes on from the last checkpoint"
@@ -45,3 +48,10 @@ class TrainingPlans:
         if plan.num_workers != self._first.num_workers:
             print(f"training goes on with {plan.num_workers} of {self._first.num_workers} workers", file=sys.stderr)
         return plan
+
+    def _room(self) -> int:
+        """How many workers like the first attempt's there is room for by now."""
+        assert self._first is not None
+        nodes = self.checks.require(find_nodes())
+        cpus = sum(node.num_cpus // self._first.num_cpus for node in nodes)
+        return max(1, sum(node.num_gpus for node in nodes) if self._first.num_gpus else cpus)
