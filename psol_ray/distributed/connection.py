@@ -55,12 +55,18 @@ def connect(config: ClusterConfig) -> None:
         os.environ.setdefault(name, value)
     setting = "cluster.address" if config.address else "RAY_ADDRESS"
     address = config.address or os.environ.get("RAY_ADDRESS") or "local"
+    # Before, because Ctrl-C may come meanwhile.
     _is_ours.set()
-    if address == "local":
-        _is_started_here.set()
-        local_ray.start(PROCESS_ENVIRONMENT)
-    else:
-        _join(address, setting)
+    try:
+        if address == "local":
+            _is_started_here.set()
+            local_ray.start(PROCESS_ENVIRONMENT)
+        else:
+            _join(address, setting)
+    except UserError:
+        _is_ours.clear()
+        _is_started_here.clear()
+        raise
 
 
 def disconnect() -> None:
@@ -111,7 +117,8 @@ def _explain(address: str, error: Exception) -> str:
             f"no Ray cluster answers at {address!r} ({reason}); start one with `ray up cluster.yaml` or leave the"
             " address out"
         )
-    return f"cannot join the Ray cluster at {address!r} ({first_line(error)})"
+    # All of it in one line: which versions of Ray and Python there are stands in the last.
+    return f"cannot join the Ray cluster at {address!r} ({' '.join(str(error).split())[:300]})"
 
 
 def _knock(address: str, setting: str) -> None:
