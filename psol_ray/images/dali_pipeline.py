@@ -94,6 +94,9 @@ class DaliPipeline:
             self._built.feed_input(name, values)
         (images,) = self._built.run()
         # Out of DALI's buffers, which its next run reuses while the caller still holds this batch.
+        if self._stream is None:
+            # By NumPy: PyTorch's threads may all be in the network, and each of its copies would wait for them.
+            return torch.from_numpy(np.from_dlpack(images.as_tensor()).copy())
         return self.handed_over(lambda: torch.from_dlpack(images.as_tensor()).clone())
 
     def handed_over(self, make: Callable[[], torch.Tensor]) -> torch.Tensor:

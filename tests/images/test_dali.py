@@ -124,6 +124,19 @@ def test_batch_outlives_the_next_one(decoder: DaliDecoder) -> None:
     assert held.equal(before)
 
 
+@pytest.mark.parametrize("name", BAD)
+def test_bad_file_among_regions_costs_only_itself_beside_other_decoders(
+    name: str, decoder: DaliDecoder, region_decoder: DaliDecoder, tmp_path: Path
+) -> None:
+    """DALI ends the process on some of them, where it has another pipeline."""
+    good = save_kind("baseline.jpg", tmp_path)
+    decoder.decode([good])
+    regions = np.array([[10, 10, 90, 90]] * 3)
+    found = region_decoder.decode([good, save_bad(name, tmp_path), good], regions)
+    assert found.ok_N.tolist() == [True, False, True]
+    assert decoder.decode([good]).ok_N.all()
+
+
 def test_files_that_are_no_images_cost_no_pipeline(builds: list[int], tmp_path: Path) -> None:
     decoder = DaliDecoder(SIZE, 4)
     good, gif = save_kind("baseline.jpg", tmp_path), save_kind("pillow_only.gif", tmp_path)
