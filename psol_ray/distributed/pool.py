@@ -28,9 +28,10 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
 from psol_ray.distributed.cluster import WorkerPlan
+from psol_ray.distributed.crew import Crew
 from psol_ray.distributed.failures import cause_of, is_actor_gone, raise_failure
-from psol_ray.distributed.patience import FROZEN_SECONDS, Teller
-from psol_ray.distributed.pool_worker import PoolWorker, where
+from psol_ray.distributed.pool_stats import PoolStats
+from psol_ray.distributed.pool_worker import PoolWorker
 from psol_ray.distributed.queue import MAX_DEATHS, Death, JobQueue
 from psol_ray.distributed.set_aside import record_of
 from psol_ray.distributed.shares import Node
@@ -41,29 +42,10 @@ from psol_ray.work.left_out import LeftOut
 
 __all__ = ["PoolStats", "run_pool"]
 
-# An actor loads weights and builds a decoder; beyond this it hangs, or waits for resources that others hold.
-_START_SECONDS = 600.0
 # How often to look for nodes that have joined, and for workers that do not get on.
 _LOOK_SECONDS = 5.0
 # A job that is given back so often because of other jobs' images, though all of its own can be opened.
 _MAX_GIVEN_BACK = 20
-
-
-@dataclass
-class PoolStats:
-    """What happened in a pool, for those who measure it."""
-
-    jobs_done: int = 0
-    workers_started: int = 0
-    lost_at: list[float] = field(default_factory=list)
-    """When workers were found dead, in seconds since 1970."""
-    speculative_jobs: int = 0
-    """Jobs given to a second worker."""
-    steps: int = 0
-    seconds: float = 0.0
-    """Spent in steps."""
-    seconds_waiting: float = 0.0
-    """Of those, spent waiting for workers."""
 
 
 def run_pool(
@@ -104,21 +86,13 @@ def run_pool(
             or Ray failed.
     """
     left_out = left_out or LeftOut()
-    pool = _Pool(
-        start_actor,
-        Slots(plan, fit),
-        JobQueue(list(jobs)),
-        jobs_per_worker,
-        on_done,
-        stats or PoolStats(),
-        left_out,
-        images_done,
-    )
+    crew = Crew(start_actor, Slots(plan, fit), stats or PoolStats())
+    pool = _Pool(crew, JobQueue(list(jobs)), jobs_per_worker, on_done, left_out, images_done)
     try:
         while pool.is_busy():
             pool.step()
     finally:
-        pool.close()
+        crew.close()
     if lost := pool.queue.quarantined():
         raise UserError(
             f"{len(lost)} parts were set aside because their worker died {MAX_DEATHS} times"
@@ -131,27 +105,19 @@ def run_pool(
 
 @dataclass
 class _Pool:
-    start_actor: Callable[[Resources, str | None], ActorHandle]
-    slots: Slots
+    crew: Crew
     queue: JobQueue
     jobs_per_worker: int
     on_done: Callable[[Job], None] | None
-    stats: PoolStats
     left_out: LeftOut
     images_done: Callable[[], Mapping[str, int] | None]
-    workers: list[PoolWorker] = field(default_factory=list)
-    failed_starts: int = 0  # in a row, over all workers
     looked_at: float = float("-inf")
-    worked_at: float = field(default_factory=time.monotonic)
     given_back: Counter[Job] = field(default_factory=Counter)
     hosts: set[str] = field(default_factory=set)  # that have done a job
     blind: set[str] = field(default_factory=set)  # nodes of which it was said that they cannot open images
-    teller: Teller = field(default_factory=Teller)
 
     def is_busy(self) -> bool:
-        return bool(self.queue.waiting) or any(
-            self._is_unfinished(job) for w in self.workers for job in w.jobs.values()
-        )
+        return bool(self.queue.waiting) or any(self._is_unfinished(job) for job in self.crew.held())
 
     def _is_unfinished(self, job: Job) -> bool:
         return job not in self.queue.done
@@ -160,92 +126,51 @@ class _Pool:
         """Start workers, hand out jobs, and take in an answer if there is one."""
         started = time.perf_counter()
         if time.monotonic() - self.looked_at > _LOOK_SECONDS:
-            self.slots.refresh()
+            self.crew.slots.refresh()
             self.looked_at = time.monotonic()
             self._start_workers()
             self._hand_out()
             self._look_after_silent()
         self._hand_out()
-        self._check_somebody_works()
-        awaited = {answer: worker for worker in self.workers for answer in worker.answers()}
+        self.crew.check_somebody_works(len(self.queue.waiting))
+        awaited = {answer: worker for worker in self.crew.workers for answer in worker.answers()}
         waiting = time.perf_counter()
-        answered = self._wait(list(awaited))
-        self.stats.seconds_waiting += time.perf_counter() - waiting
+        answered = _wait(list(awaited))
+        stats = self.crew.stats
+        stats.seconds_waiting += time.perf_counter() - waiting
         if answered is not None:
             self._take_in(awaited[answered], answered)
-        self.stats.steps += 1
-        self.stats.seconds += time.perf_counter() - started
+        stats.steps += 1
+        stats.seconds += time.perf_counter() - started
 
     def _start_workers(self) -> None:
-        """Start as many as there are jobs and room for, and ask for more room."""
-        starting = sum(worker.starting is not None for worker in self.workers)
-        while len(self.queue.waiting) > starting:
-            share = self.slots.find_free([worker.share for worker in self.workers])
-            if share is None:
-                break
-            self.slots.ask_for_more(0, 0, is_starting=True)
-            actor = self.start_actor(*self.slots.place(share))
-            # Comes back once the constructor has; of all methods that an actor has anyhow, the one that is documented.
-            self.workers.append(PoolWorker(actor, share, actor.__ray_call__.remote(where)))
-            self.stats.workers_started += 1
-            starting += 1
-        self.slots.ask_for_more(len(self.workers), len(self.queue.waiting), is_starting=starting > 0)
-
-    def _check_somebody_works(self) -> None:
-        if any(worker.jobs for worker in self.workers):
-            self.worked_at = time.monotonic()
-        seconds = time.monotonic() - self.worked_at
-        num_waiting = f"{len(self.queue.waiting):,} parts"
-        self.teller.tell(
-            f"{num_waiting} have waited for a worker to start",
-            seconds,
-            f"others may be using the cluster, see `ray status`; it is given up after {_START_SECONDS:.0f} s",
-        )
-        if seconds > _START_SECONDS:
-            raise UserError(
-                f"no worker has started within {_START_SECONDS:.0f} s; are others using the cluster?"
-                " See `ray status`, and run the same command again"
-            )
-
-    @staticmethod
-    def _wait(answers: list[Any]) -> Any | None:
-        seconds = min(_LOOK_SECONDS, _START_SECONDS)
-        if not answers:  # every node has left
-            time.sleep(seconds)
-            return None
-        ready, _ = ray.wait(answers, num_returns=1, timeout=seconds)
-        return ready[0] if ready else None
+        self.crew.start(len(self.queue.waiting))
 
     def _hand_out(self) -> None:
+        workers = self.crew.workers
         # Everybody gets a job before anybody gets two.
         for held in range(self.jobs_per_worker):
-            for worker in self.workers:
+            for worker in workers:
                 if worker.starting is None and len(worker.jobs) == held and not self._holds_suspect(worker):
-                    job = self.queue.take(
-                        worker, self.workers, is_idle=held == 0, node=worker.node, nodes=self._nodes()
-                    )
+                    job = self.queue.take(worker, workers, is_idle=held == 0, node=worker.node, nodes=self.crew.nodes())
                     if job is not None:
                         self._give(worker, job)
-        idle = [worker for worker in self.workers if worker.starting is None and not worker.jobs]
+        idle = self.crew.idle()
         if idle and not self.queue.waiting:
             speculative = [job for job in self._speculative_jobs() if not self.queue.away_on(job)]
             for worker, job in zip(idle, speculative, strict=False):
                 self._give(worker, job)
-                self.stats.speculative_jobs += 1
+                self.crew.stats.speculative_jobs += 1
 
     def _give(self, worker: PoolWorker, job: Job) -> None:
         worker.give(job, self.left_out.of(job.images), is_suspect=self.queue.is_suspect(job))
-
-    def _nodes(self) -> set[str]:
-        """Where workers are; of one that starts nobody knows."""
-        return {worker.node for worker in self.workers}
 
     def _holds_suspect(self, worker: PoolWorker) -> bool:
         return any(self.queue.is_suspect(job) for job in worker.jobs.values())
 
     def _speculative_jobs(self) -> list[Job]:
         """Jobs that one worker alone holds: first those it has not begun, and of those the largest."""
-        places = [(place, job) for worker in self.workers for place, job in enumerate(worker.jobs.values())]
+        places = [(place, job) for worker in self.crew.workers for place, job in enumerate(worker.jobs.values())]
         held = Counter(job for _, job in places)
         free = [
             (place, job)
@@ -262,8 +187,7 @@ class _Pool:
                 raise_failure(error)
             self._replace(worker, cause_of(error))
             return
-        self.failed_starts = 0
-        worker.pulse.beat()
+        self.crew.note_answer(worker)
         if worker.starting is not None:
             worker.starting = None
             worker.node, worker.host = value
@@ -275,7 +199,7 @@ class _Pool:
         elif self._is_unfinished(job):
             self.hosts.add(worker.host)
             self.queue.finish(job, worker, value)
-            self.stats.jobs_done += 1
+            self.crew.stats.jobs_done += 1
             if self.on_done is not None:
                 self.on_done(job)
 
@@ -283,8 +207,7 @@ class _Pool:
         """The job's images, or those of its neighbour, are away there: have it done elsewhere, or without them."""
         if away.paths:
             self.queue.note_away(job, worker.node)
-        held = {job for other in self.workers for job in other.jobs.values()}
-        if not self._is_unfinished(job) or job in held:
+        if not self._is_unfinished(job) or job in self.crew.held():
             return
         self.queue.give_back(job)
         if not away.paths:
@@ -293,56 +216,30 @@ class _Pool:
                 raise UserError(f"{job.part or job.name}: {away}; run the same command when the storage is well again")
             return
         self._start_workers()
-        if self.queue.belongs_elsewhere(job, worker.node, self._nodes()):
+        if self.queue.belongs_elsewhere(job, worker.node, self.crew.nodes()):
             if worker.node not in self.blind:
                 self.blind.add(worker.node)
                 print(f"On {worker.host} {away}; what cannot be opened there is done elsewhere", file=sys.stderr)
             return
         tried = self.queue.away_on(job)
-        self.left_out.add_away(away, {other.host for other in self.workers if other.node in tried})
+        self.left_out.add_away(away, {other.host for other in self.crew.workers if other.node in tried})
         self.queue.look_again(job)
 
     def _look_after_silent(self) -> None:
-        """Tell of workers that do not get on, and end one where somebody else has found nothing that it may do."""
-        busy = [worker for worker in self.workers if worker.jobs]
-        counts = self.images_done() if busy else None
-        if counts is None:
-            return
-        for worker in busy:
-            names = {job.name for job in worker.jobs.values()}
-            worker.pulse.see({name: done for name, done in counts.items() if name in names})
-        is_idle = any(worker.starting is None and not worker.jobs for worker in self.workers)
-        for worker in busy:
-            seconds, first = worker.pulse.silent_s, next(iter(worker.jobs.values()))
-            self.teller.tell(
-                f"A worker on {worker.host} has not got on with {first.name}",
-                seconds,
-                f"its files may be slow, or it is frozen; it is ended after {FROZEN_SECONDS:.0f} s,"
-                " once another has time",
+        counts = self.images_done() if any(worker.jobs for worker in self.crew.workers) else None
+        worker = None if counts is None else self.crew.find_frozen(counts)
+        if worker is not None:
+            print(
+                f"The worker on {worker.host} that did not get on with {worker.first_job.name} is ended, and another"
+                " does it",
+                file=sys.stderr,
             )
-            if seconds > FROZEN_SECONDS and is_idle:
-                print(
-                    f"The worker on {worker.host} that did not get on with {first.name} is ended, and another does it",
-                    file=sys.stderr,
-                )
-                self._replace(worker, f"it did not get on for {seconds:.0f} s, and was ended")
-                return
+            self._replace(worker, f"it did not get on for {worker.pulse.silent_s:.0f} s, and was ended")
 
     def _replace(self, worker: PoolWorker, cause: str) -> None:
         """Put a dead worker's jobs back into the queue, and start another."""
-        ray.kill(worker.actor)  # ActorUnavailableError leaves it alive, perhaps
-        self.workers.remove(worker)
-        self.stats.lost_at.append(time.time())
-        has_lost_node = self.slots.refresh()
-        # Workers that start on a node that leaves say nothing of the others.
-        if worker.starting is not None and not has_lost_node:
-            self.failed_starts += 1
-            if self.failed_starts >= MAX_DEATHS:
-                raise UserError(
-                    f"{MAX_DEATHS} workers died while they started ({cause}); look into Ray's logs for the cause"
-                    " (often memory)"
-                )
-        held = {job for other in self.workers for job in other.jobs.values()}
+        self.crew.dismiss(worker, cause)
+        held = self.crew.held()
         for job in worker.jobs.values():
             if self._is_unfinished(job) and job not in held:
                 done = (self.images_done() or {}).get(job.name)
@@ -353,7 +250,10 @@ class _Pool:
                     self.queue.revive(job)
         self._start_workers()
 
-    def close(self) -> None:
-        self.slots.close()
-        for worker in self.workers:
-            ray.kill(worker.actor)
+
+def _wait(answers: list[Any]) -> Any | None:
+    if not answers:  # every node has left
+        time.sleep(_LOOK_SECONDS)
+        return None
+    ready, _ = ray.wait(answers, num_returns=1, timeout=_LOOK_SECONDS)
+    return ready[0] if ready else None

@@ -38,6 +38,11 @@ class PoolWorker:
         self.jobs[self.actor.run.remote(job.method, job.name, pack(job.images), *job.arguments, **more)] = job
         self.pulse.beat()
 
+    @property
+    def first_job(self) -> Job:
+        """What it is doing."""
+        return next(iter(self.jobs.values()))
+
     def answers(self) -> list[Any]:
         """What it is to answer to."""
         return list(self.jobs) if self.starting is None else [self.starting]

@@ -90,7 +90,9 @@ def _load(backbone: Backbone, weights: str, wanted: Wanted, network: Any, role: 
             " the weights of this one"
         )
     state = {name: t.detach().float() if t.is_floating_point() else t for name, t in found.tensors.items()}
-    broken = [name for name in wanted.needed if name in state and not _is_finite(state[name])]
+    # Bounds that a network clamps its values to are infinite where there are none (Gemma's); averages must be finite.
+    bounds = {name for name, _ in network.named_buffers() if "running_" not in name}
+    broken = [name for name in wanted.needed if name in state and not _is_usable(state[name], name in bounds)]
     if broken:
         raise UserError(
             f"weights {weights!r}{place}: found values that are not finite ({abbreviate(broken)}), which no training"
@@ -99,9 +101,11 @@ def _load(backbone: Backbone, weights: str, wanted: Wanted, network: Any, role: 
     return state
 
 
-def _is_finite(tensor: torch.Tensor) -> bool:
+def _is_usable(tensor: torch.Tensor, may_be_infinite: bool) -> bool:
     # A NaN is the least and the greatest there is; nothing of the tensor's size is made for it.
-    return not tensor.numel() or all(bool(extreme.isfinite()) for extreme in tensor.aminmax())
+    if not tensor.numel():
+        return True
+    return not any(bool(each.isnan() if may_be_infinite else not each.isfinite()) for each in tensor.aminmax())
 
 
 def _find(backbone: Backbone, weights: str, wanted: Wanted, network: Any) -> Found:

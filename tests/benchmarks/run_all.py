@@ -25,6 +25,7 @@ def main(folder: Path, shared: str = "") -> None:
 
     run("ddt_heat")
     run("evaluation")
+    run("timm_families")
     if shared:
         run("sign_rules", "--data", f"{shared}/data", "--weights", f"{shared}/weights/vgg16_features.safetensors")
     run("ddt_memory", *data)

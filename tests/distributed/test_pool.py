@@ -16,7 +16,7 @@ import ray
 from ray.exceptions import ActorDiedError, RayTaskError, UnserializableException
 from synthetic.tables import catalog_of, image
 
-from psol_ray.distributed import pool
+from psol_ray.distributed import crew, pool
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.pool import PoolStats, run_pool
 from psol_ray.distributed.shares import Share
@@ -198,7 +198,8 @@ def test_constructors_that_die_end_the_run(tmp_path: Path) -> None:
 
 
 def test_a_constructor_that_hangs_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_START_SECONDS", 1.0)
+    monkeypatch.setattr(crew, "START_SECONDS", 1.0)
+    monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.5)
     with pytest.raises(UserError, match="no worker has started within 1 s"):
         run_pool(actor_factory(tmp_path, behave, lambda: time.sleep(60)), plan(1), jobs("a"))
 

@@ -1,11 +1,14 @@
 """Weights of a backbone: every tensor is accounted for."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
 from synthetic.networks import file_of
+from torch import nn
 
 from psol_ray.errors import UserError
 from psol_ray.models import lite0
@@ -14,6 +17,13 @@ from psol_ray.models.checkpoints import State
 from psol_ray.models.weights import load_classifier_state, load_state
 
 LITE0 = find_backbone(lite0.BACKBONE)
+
+
+def bounded_resnet(**settings: Any) -> nn.Module:
+    """A network with a bound to clamp to, as Gemma's have hundreds."""
+    network = timm.create_model("test_resnet", **settings)
+    network.register_buffer("upper_bound", torch.tensor(float("inf")))
+    return network
 
 
 class TestLoad:
@@ -152,6 +162,19 @@ class TestCheckpoint:
         broken[0, 0, 0, 0] = value
         torch.save(resnet | {"conv1.0.weight": broken}, path)
         with pytest.raises(UserError, match=r"found values that are not finite \(conv1\.0\.weight\), which no"):
+            load_state(RESNET, path, for_features=True)
+
+    def test_bounds_may_be_infinite_and_averages_may_not(self, resnet: State, tmp_path: Path) -> None:
+        bounded = replace(RESNET, build=bounded_resnet)
+        path = str(tmp_path / "w.pth")
+        torch.save(resnet | {"upper_bound": torch.tensor(float("inf"))}, path)
+        assert load_state(bounded, path, for_features=True)["upper_bound"].isinf()
+        torch.save(resnet | {"upper_bound": torch.tensor(float("nan"))}, path)
+        with pytest.raises(UserError, match=r"not finite \(upper_bound\)"):
+            load_state(bounded, path, for_features=True)
+        broken = torch.full_like(resnet["conv1.1.running_var"], float("inf"))
+        torch.save(resnet | {"conv1.1.running_var": broken}, path)
+        with pytest.raises(UserError, match=r"not finite \(conv1\.1\.running_var\)"):
             load_state(RESNET, path, for_features=True)
 
     def test_integers_of_a_quantized_file_are_no_weights(self, resnet: State, tmp_path: Path) -> None:

@@ -72,9 +72,10 @@ class ActivationMaps:
         noise_NHWC = torch.randint(0, 256, (1, size, size, 3), generator=torch.Generator().manual_seed(0))
         images_NHWC = noise_NHWC.to(self._classes.weight.device, torch.uint8)
         map_NChw = self._to_map(self._network.normalize(images_NHWC))
-        # Transformers give tokens, and some networks have their channels last.
+        # Transformers give tokens, some of them lists of those, and some networks have their channels last.
         num_channels = getattr(self._network.trunk, "num_features", None)
-        has_map = map_NChw.ndim == 4 and num_channels in (None, map_NChw.shape[1])
+        is_map = isinstance(map_NChw, torch.Tensor) and map_NChw.ndim == 4
+        has_map = is_map and num_channels in (None, map_NChw.shape[1])
         pooled_NC = self._to_pooled(map_NChw) if has_map else map_NChw
         if not has_map or not _same(self._classes(pooled_NC), self._network(images_NHWC).logits_NK):
             raise UserError(

@@ -137,7 +137,7 @@ def test_cam_is_refused_where_layers_follow_the_map(network_of: NetworkOf, name:
     assert ActivationMaps(saved, network, "grad_cam")(pictures(2, 64), LABELS_N).shape == (2, 2, 2)
 
 
-@pytest.mark.parametrize("name", ["test_vit", "swin_tiny_patch4_window7_224"])
+@pytest.mark.parametrize("name", ["test_vit", "swin_tiny_patch4_window7_224", "coat_tiny"])
 @pytest.mark.parametrize("method", ["cam", "grad_cam"])
 def test_networks_without_a_map_are_refused(network_of: NetworkOf, name: str, method: str) -> None:
     saved, network = network_of(name, find_backbone(name).input_size)
