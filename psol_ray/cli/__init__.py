@@ -73,6 +73,9 @@ def _call(invocation: "Invocation") -> list[str]:
     given: list[Any] = []
     if invocation.config is not None:
         import_module("psol_ray.cli.submitted").check_paths(invocation.command, invocation.config)
+        if "cluster" in invocation.command.sections:
+            # Also where everything turns out to be complete, for then nothing else would tell of the mistake.
+            import_module("psol_ray.distributed.address").find_address(invocation.config.cluster)
         context = import_module("psol_ray.pipeline.context").Context
         given.append(context(invocation.config, invocation.overwrite, invocation.skip, gaps=gaps))
     if invocation.argument is not None:

@@ -8,13 +8,13 @@ import threading
 import ray
 
 from psol_ray.distributed import local_ray
+from psol_ray.distributed.address import Address, find_address
 from psol_ray.distributed.ray_init import NO_RAY_HERE, init, wants_token
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.errors import UserError, first_line
 
 __all__ = ["PROCESS_ENVIRONMENT", "connect", "disconnect", "kill"]
 
-# Ray itself tries for more than a minute.
 _KNOCK_SECONDS = 5.0
 
 # malloc shall keep what a network frees. glibc maps every large block anew and gives it back to the kernel, which
@@ -53,16 +53,15 @@ def connect(config: ClusterConfig) -> None:
         return
     for name, value in _RAY.items():
         os.environ.setdefault(name, value)
-    setting = "cluster.address" if config.address else "RAY_ADDRESS"
-    address = config.address or os.environ.get("RAY_ADDRESS") or "local"
+    address = find_address(config)
     # Before, because Ctrl-C may come meanwhile.
     _is_ours.set()
     try:
-        if address == "local":
+        if address.value == "local":
             _is_started_here.set()
             local_ray.start(PROCESS_ENVIRONMENT)
         else:
-            _join(address, setting)
+            _join(address)
     except UserError:
         _is_ours.clear()
         _is_started_here.clear()
@@ -84,15 +83,16 @@ def kill() -> None:
         local_ray.kill()
 
 
-def _join(address: str, setting: str) -> None:
+def _join(address: Address) -> None:
     try:
-        if address != "auto":
-            _knock(address, setting)
-        init(address=address, runtime_env={"env_vars": _environment_of_workers()})
+        if address.value != "auto":
+            # Ray itself tries for more than a minute.
+            socket.create_connection(address.host_and_port, timeout=_KNOCK_SECONDS).close()
+        init(address=address.value, runtime_env={"env_vars": _environment_of_workers()})
     except UserError:
         raise
     except Exception as error:  # Ray raises whatever it likes
-        raise UserError(f"{setting}: {_explain(address, error)}") from error
+        raise UserError(f"{address.setting}: {_explain(address.value, error)}") from error
 
 
 def _environment_of_workers() -> dict[str, str]:
@@ -119,16 +119,3 @@ def _explain(address: str, error: Exception) -> str:
         )
     # All of it in one line: which versions of Ray and Python there are stands in the last.
     return f"cannot join the Ray cluster at {address!r} ({' '.join(str(error).split())[:300]})"
-
-
-def _knock(address: str, setting: str) -> None:
-    """Raises OSError where nobody listens, and UserError where `address` is none."""
-    scheme, _, rest = address.rpartition("://")
-    host, _, port = rest.rpartition(":")
-    if scheme not in ("", "ray") or not host or not port.isdecimal() or int(port) > 65535:
-        raise UserError(
-            f"{setting}: found {address!r}, expected HOST:PORT of the cluster's head (6379 is Ray's port),"
-            " ray://HOST:PORT of its client server, auto for the cluster this machine belongs to, local for none but"
-            " this machine, or, as cluster.address, in-process for no cluster at all"
-        )
-    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from rich.markup import escape
 from rich.text import Text
 
 from psol_ray.catalog.changes import find_changes
@@ -95,8 +96,10 @@ def _look(context: Context, root: str) -> tuple[Listing, Source]:
         _make_demo(context, root)
         layout = "folder"
     metadata = None if data.metadata is None else os.path.abspath(data.metadata)
-    listing = list_data(layout, root, metadata)
-    return listing, look_at(root, metadata or root, listing)
+    # Minutes on a network file system that has not been asked for a while; nobody knows how many there are.
+    with context.console.status(escape(f"Listing what is in {root}")):
+        listing = list_data(layout, root, metadata)
+        return listing, look_at(root, metadata or root, listing)
 
 
 def _check_unchanged(root: str, listing: Listing, source: Source, stage: StageDir, made_before: Provenance) -> None:

@@ -28,6 +28,7 @@ def main(folder: Path, shared: str = "") -> None:
     run("timm_families")
     if shared:
         run("sign_rules", "--data", f"{shared}/data", "--weights", f"{shared}/weights/vgg16_features.safetensors")
+    run("odd_files", *data, "--input-size", "64")
     run("ddt_memory", *data)
     run("ddt_fidelity", *data, "--weights", weights)
     run("train_throughput", *data)

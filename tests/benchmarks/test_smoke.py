@@ -36,6 +36,7 @@ def test_every_benchmark_runs(tmp_path: Path) -> None:
     assert len(metrics_of(tmp_path, "ddt_heat")["kinds"]) == 2
     assert all(part["seconds"] > 0 for part in metrics_of(tmp_path, "evaluation")["parts"])
     assert not [row for row in metrics_of(tmp_path, "timm_families")["families"] if "failed" in row]
+    assert len(metrics_of(tmp_path, "odd_files")["kinds"]) == 5
     if shared:
         assert metrics_of(tmp_path, "sign_rules")["together"]["cases"] == 2
     assert [run["passes"] for run in metrics_of(tmp_path, "ddt_memory")["runs"]] == [1, 1, 2, 1]

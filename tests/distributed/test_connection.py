@@ -31,17 +31,6 @@ def closed_port() -> Iterator[int]:
         yield taken.getsockname()[1]
 
 
-@pytest.mark.parametrize(
-    "address", ["head", "head:", ":6379", "head:port", "head:99999", "http://127.0.0.1:8265", "ray://head", ""]
-)
-@pytest.mark.usefixtures("apart")
-def test_refuses_what_is_no_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not address:
-        monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
-    with pytest.raises(UserError, match=r"found '.*', expected HOST:PORT of the cluster's head"):
-        connect(ClusterConfig(address=address or None))
-
-
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 @pytest.mark.usefixtures("apart")
 def test_says_within_seconds_that_nobody_answers(scheme: str, closed_port: int) -> None:

@@ -52,6 +52,16 @@ def test_a_run_begun_on_one_is_complete_for_the_other(
         assert "complete already" in capsys.readouterr().out
 
 
+def test_an_address_that_cannot_be_one_is_told_whatever_is_complete(
+    whole: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where jobs are submitted; people have it in their environment.
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
+    assert whole.psol("boxes", "--cluster.address", "null") == 2
+    assert capsys.readouterr().err.startswith("psol boxes: RAY_ADDRESS: found 'http://127.0.0.1:8265', expected HOST")
+    assert whole.psol("evaluate") == 0
+
+
 def test_in_process_starts_no_ray(whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.init", lambda **_: pytest.fail("started Ray"))
     run = Run(whole.config, tmp_path / "run", whole.root)

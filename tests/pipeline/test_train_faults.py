@@ -120,13 +120,13 @@ def test_a_killed_worker_costs_nothing_but_time(
     assert_same_result(run, quiet)
 
 
-def start_driver(run: Run, address: str, *flags: str, **environment: str) -> subprocess.Popen:
+def start_driver(run: Run, address: str, *flags: str, **environment: str) -> subprocess.Popen[str]:
     settings = ["--config", str(run.config), "--run_dir", str(run.run_dir), "--cluster.address", address, *flags]
     command = [sys.executable, "-m", "psol_ray.cli", "train", *settings, "classifier"]
-    return subprocess.Popen(command, env={**os.environ, **environment})
+    return subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for_rows(run: Run, number: int, driver: subprocess.Popen) -> None:
+def wait_for_rows(run: Run, number: int, driver: subprocess.Popen[str]) -> None:
     """Until so many epochs are on disk, with a checkpoint that Ray Train has taken in."""
     taken_in = stage_of(run) / "checkpoint_manager_snapshot.json"
     while len(curve_of(stage_of(run))) < number or not taken_in.exists():
@@ -135,12 +135,21 @@ def wait_for_rows(run: Run, number: int, driver: subprocess.Popen) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_driver_costs_nothing_but_time(whole: Run, quiet: Run, tmp_path: Path, cluster: str) -> None:
+def test_a_driver_that_is_told_to_end_or_killed_costs_nothing_but_time(
+    whole: Run, quiet: Run, tmp_path: Path, cluster: str
+) -> None:
     run = fresh_copy(whole, tmp_path)
     driver = start_driver(run, cluster, *FLAGS)
     wait_for_rows(run, 1, driver)
+    driver.terminate()
+    _, told = driver.communicate(timeout=30)
+    assert driver.returncode == 130
+    assert told.endswith("psol train: interrupted; the same command goes on from here\n")
+
+    driver = start_driver(run, cluster, *FLAGS)
+    wait_for_rows(run, 2, driver)
     driver.kill()
-    driver.wait()
+    driver.communicate()
     assert not (stage_of(run) / "_SUCCESS").exists()
     assert run.psol("train classifier", *ON_RAY, *FLAGS) == 0
     assert_same_result(run, quiet)
@@ -193,7 +202,8 @@ def test_any_number_of_workers_follows_the_same_loss_also_where_a_machine_is_los
     assert count_workers(cluster) == 4
     cluster.remove_node(lost, allow_graceful=False)
     assert 2 <= len(curve_of(stage_of(run))) < 12
-    assert driver.wait(timeout=500) == 0
+    _, told = driver.communicate(timeout=500)
+    assert driver.returncode == 0, told
 
     curve, expected = curve_of(stage_of(run)), curve_of(stage_of(alone))
     assert [row["epoch"] for row in curve] == list(range(1, 13))
