@@ -5,56 +5,24 @@ is not theirs. Of CUB's and ImageNet's boxes every wrong order puts a sixth or m
 and a unit too small crowds all of them into the top left corner.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
 from psol_ray.geometry.coordinates import Coordinates
-from psol_ray.geometry.readings import ANY_CORNERS, ORDERS, Floats, Reading
+from psol_ray.geometry.fits import MIDDLE, Fit, advice, find_misfits, fit_of, good_fits, in_unit, other_fits
+from psol_ray.geometry.readings import ANY_CORNERS, Floats, Reading
 
 __all__ = ["check_units"]
 
-Mask = NDArray[np.bool_]
-
-_SLACK, _SLACK_PIXELS = 0.02, 2  # by how much a box may leave its image: the larger of a share of the side and pixels
 _ONE = 1.05  # as fractions, numbers are at most this
 _SPECK = 0.05  # fractions that are all below this are no object, but a network that has collapsed
-_FEW, _FEWEST = 8, 3  # boxes: of fewer than the first all must be wrong, and of fewer than the second nothing is said
+_FEW, _FEWEST = 8, 3  # boxes: of fewer than the first all must be wrong, of fewer than the second all be fractions
 _MISFIT = 0.05  # share of the boxes that do not fit, where another reading explains them ...
 _HOPELESS = 0.2  # ... or none
 _EXPLAINED = 4  # how many times fewer boxes another reading leaves unexplained
-# Objects are in the middle, on the whole: how far from it, as a share of the side, their mean is at most, and how much
-# farther the mean of boxes in the wrong unit.
-_MIDDLE, _FROM_MIDDLE = 0.1, 0.12
-_SAMPLE = 20_000  # boxes on which other readings are tried
-# Fractions, percent, thousandths, and the squares to which images are resized for networks.
-_SIDES = (1, 100, 1000, 224, 256, 299, 320, 384, 416, 448, 512, 640, 800, 1024)
-_NO_SQUARE = _SIDES[:3]
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """How well a reading fits."""
-
-    reading: Reading
-    misfit: float  # share of boxes that are inside out or outside their images
-    off: float  # how far from the middle boxes are on average, as a share of the side
-    inside: bool  # no number but a few is beyond the images' far sides
-
-    @property
-    def badness(self) -> float:
-        """What speaks against it."""
-        return self.misfit + self.off
-
-    @property
-    def rank(self) -> float:
-        """For the choice among those that fit, lowest first: what tools write is more likely."""
-        order = self.reading.order
-        unusual = _is_square(self.reading) + (Reading(order, 1).name is None) + (order == ANY_CORNERS)
-        return self.badness + 0.15 * unusual + 0.001 * list(ORDERS).index(order)
+# How much farther from the middle the mean of boxes in the wrong unit is, as a share of the side; of few, and of many.
+_FROM_MIDDLE_OF_FEW, _FROM_MIDDLE = 0.25, 0.12
 
 
 def check_units(
@@ -80,12 +48,12 @@ def check_units(
     """
     kept_M = (sizes_M2 > 0).all(axis=1) & np.isfinite(numbers_M4).all(axis=1)
     numbers_M4, sizes_M2 = np.asarray(numbers_M4, np.float64)[kept_M], sizes_M2[kept_M]
-    if len(numbers_M4) < _FEWEST:
-        return
     reading = Reading.of(coordinates)
-    complaint = _small(numbers_M4, sizes_M2, reading, setting) or _wrong(numbers_M4, sizes_M2, reading, setting)
-    if not complaint and not said and setting:
-        complaint = _crowded(numbers_M4, sizes_M2, reading, setting)
+    complaint = _small(numbers_M4, sizes_M2, reading, setting) if len(numbers_M4) else ""
+    if not complaint and len(numbers_M4) >= _FEWEST:
+        complaint = _wrong(numbers_M4, sizes_M2, reading, setting)
+        if not complaint and not said and setting:
+            complaint = _crowded(numbers_M4, sizes_M2, reading, setting)
     if complaint:
         raise UserError(f"{source}: found {complaint}")
 
@@ -106,104 +74,81 @@ def _small(numbers_M4: Floats, sizes_M2: NDArray[np.integer], reading: Reading, 
         return (
             f"{words}, expected {reading.words}; they look like fractions of the image, and the others do not: fix them"
         )
-    fits = [_fit(numbers_M4, sizes_M2, Reading(order, 1)) for order in ORDERS]
-    return f"{words}, expected {reading.words}; {_advice(_good(fits, _MISFIT), setting)}"
+    good = good_fits(in_unit(numbers_M4, sizes_M2, 1), _MISFIT, reading.order)
+    return f"{words}, expected {reading.words}; {_advice(good, numbers_M4, reading, setting)}"
 
 
 def _wrong(numbers_M4: Floats, sizes_M2: NDArray[np.integer], reading: Reading, setting: str | None) -> str:
     """What is wrong where too many boxes are inside out or outside their images."""
-    bad_M = _misfits(reading.fractions(numbers_M4, sizes_M2), sizes_M2)
+    bad_M = find_misfits(reading.fractions(numbers_M4, sizes_M2), sizes_M2)
     count, total = int(bad_M.sum()), len(bad_M)
     if count < (max(_MISFIT * total, 2) if total >= _FEW else total):
         return ""
     misfit = count / total
     words = f"{count:,} of {total:,} boxes inside out or outside their images, expected {reading.words}"
     most = min(_MISFIT, misfit / _EXPLAINED)
-    better = _fit(numbers_M4, sizes_M2, reading).badness - _MISFIT
-    good = [fit for fit in _good(_others(numbers_M4, sizes_M2, reading), most) if fit.badness < better]
+    better = fit_of(numbers_M4, sizes_M2, reading).badness - _MISFIT
+    others = (fit for fit in other_fits(numbers_M4, sizes_M2, reading) if fit.badness < better)
+    good = good_fits(others, most, reading.order)
     # An order that any numbers fit, and squares larger than the images, explain too much to be believed of a few boxes.
     strict = {fit.reading.order for fit in good if fit.reading.side in (None, 1)} - {ANY_CORNERS}
     if strict:
         good = [fit for fit in good if fit.reading.order in strict]
     elif misfit < _HOPELESS:
         return ""
-    good = [fit for fit in good if strict or fit.off <= _MIDDLE]
+    # That of language models is likely enough, in the file's own order, to be farther off.
+    far = {Reading(reading.order, 1000): 2 * MIDDLE}
+    good = [fit for fit in good if strict or fit.off <= far.get(fit.reading, MIDDLE)]
     if not good:
         return f"{words}; no other way to read them fits either: give boxes of these very images" if setting else ""
-    return f"{words}; {_advice(good, setting)}"
+    return f"{words}; {_advice(good, numbers_M4, reading, setting)}"
 
 
 def _crowded(numbers_M4: Floats, sizes_M2: NDArray[np.integer], reading: Reading, setting: str) -> str:
     """What is wrong where all boxes are inside their images, and yet in one corner."""
-    off = _fit(numbers_M4, sizes_M2, reading).off
-    if len(numbers_M4) < _FEW or reading.side is not None or off < _FROM_MIDDLE:
+    fit, few = fit_of(numbers_M4, sizes_M2, reading), len(numbers_M4) < _FEW
+    farther = _FROM_MIDDLE_OF_FEW if few else _FROM_MIDDLE
+    if reading.side is not None or fit.off < farther:
         return ""
     least = np.quantile(sizes_M2.min(axis=1), _MISFIT)  # what all images but a few have
-    good = [
-        fit
-        for fit in _good(_others(numbers_M4, sizes_M2, reading), _MISFIT)
-        if fit.inside and fit.off <= min(_MIDDLE, off - _FROM_MIDDLE) and fit.reading.side and fit.reading.side < least
-        if Reading(fit.reading.order, 1).name
+    likely = [
+        other
+        for other in good_fits(other_fits(numbers_M4, sizes_M2, reading), _MISFIT, reading.order)
+        if other.inside and _crowds(other.reading, least, few)
+    ]
+    good = [other for other in likely if other.off <= min(MIDDLE, fit.off - farther) or _is_size(other, fit)] or [
+        other for other in likely if other.reading.order == reading.order and _is_far_better(other, fit)
     ]
     if not good:
         return ""
+    # Where one order is in the middle in this unit, the file's own may be right in it, too.
+    own = [other for other in likely if other.reading == Reading(reading.order, good[0].reading.side)]
     end = reading.corners(numbers_M4).max()
     return (
         f"all of {len(numbers_M4):,} boxes within {end:.0f} pixels of the top left corner of larger images;"
-        f" {_advice(good, setting)}, or --{setting} {reading.name} if they are pixels"
+        f" {_advice([*own, *(other for other in good if other not in own)], numbers_M4, reading, setting)},"
+        f" or --{setting} {reading.name} if they are {reading.words}"
     )
 
 
-def _misfits(fractions_M4: Floats, sizes_M2: NDArray[np.integer]) -> Mask:
-    slack_M2 = np.maximum(_SLACK, _SLACK_PIXELS / sizes_M2)
-    starts_M2, ends_M2 = fractions_M4[:, :2], fractions_M4[:, 2:]
-    wrong_M2 = (ends_M2 < starts_M2) | (starts_M2 < -slack_M2) | (ends_M2 > 1 + slack_M2)
-    return np.asarray(wrong_M2.any(axis=1))
+def _is_size(other: Fit, fit: Fit) -> bool:
+    """Whether the second corner may be a size, which it can be only where the middle of hardly any box is beyond that
+    of its image.
+    """
+    return other.reading == Reading("xywh", None) and other.off <= min(2 * MIDDLE, fit.off - _MISFIT)
 
 
-def _fit(numbers_M4: Floats, sizes_M2: NDArray[np.integer], reading: Reading) -> _Fit:
-    fractions_M4 = reading.fractions(numbers_M4, sizes_M2)
-    off = np.abs(np.clip(fractions_M4[:, :2] + fractions_M4[:, 2:], -1, 3).mean(axis=0) / 2 - 0.5).max()
-    inside = float(np.quantile(fractions_M4, 0.99)) <= 1 + _SLACK
-    return _Fit(reading, float(_misfits(fractions_M4, sizes_M2).mean()), float(off), inside)
+def _is_far_better(other: Fit, fit: Fit) -> bool:
+    return other.reading.name is not None and other.off <= min(2 * MIDDLE, fit.off - _FROM_MIDDLE_OF_FEW)
 
 
-def _others(numbers_M4: Floats, sizes_M2: NDArray[np.integer], reading: Reading) -> Iterator[_Fit]:
-    """Of a sample, how well each other reading fits."""
-    if len(numbers_M4) > _SAMPLE:
-        rows = np.random.default_rng(0).choice(len(numbers_M4), _SAMPLE, replace=False)
-        numbers_M4, sizes_M2 = numbers_M4[rows], sizes_M2[rows]
-    for order in ORDERS:
-        for side in (None, *_SIDES):
-            if Reading(order, side) != reading:
-                yield _fit(numbers_M4, sizes_M2, Reading(order, side))
+def _crowds(reading: Reading, least: float, few: bool) -> bool:
+    """Whether boxes that are so, and are read as corners in pixels, may all be in the top left corner."""
+    if reading.side is None:
+        return reading.order == "xywh" and not few
+    return reading.side < least and Reading(reading.order, 1).name is not None
 
 
-def _is_square(reading: Reading) -> bool:
-    return reading.side is not None and reading.side not in _NO_SQUARE
-
-
-def _good(fits: Iterable[_Fit], most: float) -> list[_Fit]:
-    """Those that fit all but a few boxes, best first."""
-    return sorted((fit for fit in fits if fit.misfit <= most), key=lambda fit: fit.rank)
-
-
-def _advice(good: list[_Fit], setting: str | None) -> str:
-    """What boxes look like, and what to do."""
-    if not good:
-        return "give the boxes of these very images in that form"
-    best = good[0].reading
-    words = f"they look like {best.words}"
-    if best.order == "yxyx" and best.side is None:
-        words += ", or width and height of the images are swapped"
-    if setting is None:
-        return f"{words}: make the table again"
-    if best.name is None:
-        if _is_square(best):
-            fractions = Reading(best.order, 1).name or "fractions"
-            return f"{words} or so: divide them by the side that it was, and add --{setting} {fractions}"
-        say_so = f", and add --{setting} {Reading('xyxy', best.side).name}" if best.side else ""
-        return f"{words}: rewrite them as {ORDERS['xyxy']}{say_so}"
-    advice = f"{words}: say so with --{setting} {best.name}"
-    twin = next((fit for fit in good[1:] if fit.rank < good[0].rank + _SLACK and fit.reading.name), None)
-    return f"{advice}, or {twin.reading.name} for {ORDERS[twin.reading.order]}" if twin else advice
+def _advice(good: list[Fit], numbers_M4: Floats, reading: Reading, setting: str | None) -> str:
+    inside_out = reading.order == "xyxy" and bool((numbers_M4[:, 2:] < numbers_M4[:, :2]).all())
+    return advice(good, setting, all_inside_out=inside_out)

@@ -56,7 +56,12 @@ def complaint_about(
 @pytest.mark.parametrize(
     ("side", "order", "advice"),
     [
-        (1, "xyxy", "say so with --data.coordinates fractions, or fractions_yxyx for y0 x0 y1 x1"),
+        (
+            1,
+            "xyxy",
+            "they fit several readings: look at one box, and say --data.coordinates fractions if it is x0 y0 x1 y1 as"
+            " fractions of the image, or fractions_yxyx if it is y0 x0 y1 x1",
+        ),
         (1, "xywh", "say so with --data.coordinates fractions_xywh"),
         (1, "cxcywh", "say so with --data.coordinates fractions_cxcywh"),
         (
@@ -64,7 +69,11 @@ def complaint_about(
             "xxyy",
             "x0 x1 y0 y1 as fractions of the image: rewrite them as x0 y0 x1 y1, and add --data.coordinates fr",
         ),
-        (1000, "xyxy", "say so with --data.coordinates thousandths, or thousandths_yxyx for y0 x0 y1 x1"),
+        (
+            1000,
+            "xyxy",
+            "say --data.coordinates thousandths if it is x0 y0 x1 y1 in thousandths of the image, or thousandths_yxyx",
+        ),
         (None, "xywh", "say so with --data.coordinates pixels_xywh"),
         (None, "cxcywh", "say so with --data.coordinates pixels_cxcywh"),
         (None, "yxyx", "or width and height of the images are swapped: say so with --data.coordinates pixels_yxyx"),
@@ -92,7 +101,73 @@ def test_a_few_boxes_are_enough_where_all_are_wrong() -> None:
     boxes_N4, sizes_N2 = objects(3)
     assert "3 of 3 boxes smaller than a pixel" in complaint_about(as_fractions(boxes_N4, sizes_N2), sizes_N2)
     assert "3 of 3 boxes inside out or outside" in complaint_about(ordered(boxes_N4, "far"), sizes_N2)
-    assert complaint_about(as_fractions(boxes_N4, sizes_N2)[:2], sizes_N2[:2]) == ""
+    assert complaint_about(ordered(boxes_N4, "far")[:2], sizes_N2[:2]) == ""
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_of_fractions_one_is_enough(number: int) -> None:
+    boxes_N4, sizes_N2 = objects(number)
+    found = complaint_about(as_fractions(boxes_N4, sizes_N2), sizes_N2)
+    assert f"found {number} of {number} boxes smaller than a pixel" in found
+    assert "--data.coordinates fractions if it is x0 y0 x1 y1" in found
+    assert complaint_about(np.array([[0.0, 0.0, 1.0, 1.0]] * number), sizes_N2) == ""  # the corner pixel
+
+
+def in_a_corner(number: int, seed: int = 0) -> tuple[Floats, NDArray[np.int64]]:
+    """Boxes of objects a little left of and above the middle, in pixels, and sizes of their images."""
+    rng = np.random.default_rng(seed)
+    starts_N2 = rng.uniform(0.05, 0.3, (number, 2))
+    ends_N2 = starts_N2 + rng.uniform(0.2, 0.5, (number, 2))
+    sizes_N2 = np.tile([640, 480], (number, 1))
+    return np.concatenate([starts_N2, ends_N2], axis=1) * np.tile(sizes_N2, 2), sizes_N2
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("side", "order", "named"),
+    [
+        (1, "xyxy", {"fractions", "fractions_xywh"}),
+        (1, "cxcywh", {"fractions_xywh", "fractions_cxcywh"}),
+        (None, "cxcywh", {"pixels_xywh", "pixels_cxcywh"}),
+        (100, "xyxy", {"percent"}),
+    ],
+)
+def test_objects_off_the_middle_do_not_make_the_order_another(
+    side: int | None, order: str, named: set[str], seed: int
+) -> None:
+    boxes_N4, sizes_N2 = in_a_corner(24, seed)
+    numbers_N4 = ordered(boxes_N4 if side is None else as_fractions(boxes_N4, sizes_N2, side), order)
+    found = complaint_about(numbers_N4, sizes_N2)
+    if order == "xyxy":  # what the header says goes first
+        assert re.search(rf"--data.coordinates {min(named)}\b", found)
+    assert all(re.search(rf"{name}\b", found) for name in named - ({"fractions_xywh"} if order == "xyxy" else set()))
+
+
+def test_columns_that_hold_the_far_corner_first() -> None:
+    boxes_N4, sizes_N2 = in_a_corner(24)
+    found = complaint_about(ordered(boxes_N4, "far"), sizes_N2)
+    assert "; every one ends before it begins: swap the corners if they are x1 y1 x0 y0; else they " in found
+    assert "pixels_cxcywh" in found
+
+
+def test_corner_and_size_may_pass_for_corners_of_boxes_in_the_corner() -> None:
+    rng = np.random.default_rng(0)
+    starts_N2 = rng.uniform(0.2, 0.3, (24, 2))
+    sizes_N2 = np.tile([640, 480], (24, 1))
+    boxes_N4 = np.concatenate([starts_N2, starts_N2 + rng.uniform(0.3, 0.4, (24, 2))], axis=1) * np.tile(sizes_N2, 2)
+    found = complaint_about(ordered(boxes_N4, "xywh"), sizes_N2)
+    assert re.search(
+        r"found all of 24 boxes within \d+ pixels of the top left corner of larger images; they look like x y width"
+        r" height in pixels: say so with --data.coordinates pixels_xywh, or --data.coordinates pixels if",
+        found,
+    )
+    assert complaint_about(ordered(boxes_N4, "xywh"), sizes_N2, said=True) == ""
+
+
+def test_a_few_boxes_in_percent_of_large_images() -> None:
+    boxes_N4, sizes_N2 = objects(4)
+    found = complaint_about(as_fractions(boxes_N4, sizes_N2, 100), sizes_N2)
+    assert re.search(r"all of 4 boxes within \d+ pixels of the top left .*--data.coordinates percent\b", found)
 
 
 @pytest.mark.parametrize(
