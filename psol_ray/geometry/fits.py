@@ -93,7 +93,8 @@ def good_fits(fits: Iterable[Fit], most: float, order: str) -> list[Fit]:
 def _is_own(fit: Fit, order: str) -> bool:
     """Whether a reading is the file's own but for the unit; small units fit whatever is in a corner."""
     reading = fit.reading
-    return reading.order == order and reading.name is not None and (fit.off <= MIDDLE or reading.side in (None, 1))
+    farthest = {1: 1.0, None: 2 * MIDDLE}.get(reading.side, MIDDLE)
+    return reading.order == order and reading.name is not None and fit.off <= farthest
 
 
 def _is_square(reading: Reading) -> bool:
@@ -123,8 +124,8 @@ def advice(good: Sequence[Fit], setting: str | None, *, all_inside_out: bool = F
 
 def _as_likely(good: Sequence[Fit]) -> list[Fit]:
     """The first, and what cannot be told from it without looking: other orders in its unit, and its likes."""
-    first = good[0]
-    return [fit for fit in good if fit.reading.side == first.reading.side or fit.rank < first.rank + SLACK]
+    side, most = good[0].reading.side, min(fit.rank for fit in good) + SLACK
+    return [fit for fit in good if fit.reading.side == side or fit.rank < most]
 
 
 def _say(named: Sequence[Reading], setting: str) -> str:

@@ -49,8 +49,10 @@ def check_units(
     kept_M = (sizes_M2 > 0).all(axis=1) & np.isfinite(numbers_M4).all(axis=1)
     numbers_M4, sizes_M2 = np.asarray(numbers_M4, np.float64)[kept_M], sizes_M2[kept_M]
     reading = Reading.of(coordinates)
-    complaint = _small(numbers_M4, sizes_M2, reading, setting) if len(numbers_M4) else ""
-    if not complaint and len(numbers_M4) >= _FEWEST:
+    enough = len(numbers_M4) >= _FEWEST
+    # A network may well draw one box that is smaller than a pixel; a person does not.
+    complaint = _small(numbers_M4, sizes_M2, reading, setting) if enough or (setting and len(numbers_M4)) else ""
+    if not complaint and enough:
         complaint = _wrong(numbers_M4, sizes_M2, reading, setting)
         if not complaint and not said and setting:
             complaint = _crowded(numbers_M4, sizes_M2, reading, setting)
