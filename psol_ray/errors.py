@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from itertools import islice
 
-__all__ = ["ImagesAway", "UserError", "abbreviate", "first_line", "without_secrets"]
+__all__ = ["ImagesAway", "UserError", "abbreviate", "cannot_read", "first_line", "without_secrets"]
 
 
 class UserError(Exception):
@@ -37,6 +37,12 @@ def abbreviate(names: Collection[str], shown: int = 3) -> str:
     """`cat, dog` or, where there are more than `shown`, `cat, dog, eel and 97 more`."""
     head = ", ".join(islice(names, shown))
     return f"{head} and {len(names) - shown} more" if len(names) > shown else head
+
+
+def cannot_read(error: OSError, expected: str) -> UserError:
+    """What to say of a file or a folder that cannot be opened or read."""
+    path, reason = error.filename or "a file", error.strerror or error
+    return UserError(f"{path} cannot be read ({reason}), expected {expected}; make it readable or replace it")
 
 
 def first_line(error: BaseException, length: int = 200) -> str:

@@ -1,11 +1,9 @@
-"""Ground-truth boxes from CSV and XML files, as columns, and their distribution over images."""
+"""Ground-truth boxes from CSV files, as columns, and their distribution over images."""
 
 import csv
 import math
-import xml.etree.ElementTree as ET
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,29 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from psol_ray.catalog.unicode_forms import composed, stored_paths
+from psol_ray.catalog.csv_columns import CORNERS, check_columns
+from psol_ray.catalog.unicode_forms import composed
 from psol_ray.errors import UserError
 from psol_ray.tables.schemas import CATALOG
 
-__all__ = ["Annotations", "box_lists", "explain_columns", "read_boxes_csv", "read_solution_csv", "read_voc_xml"]
+__all__ = ["Annotations", "box_lists", "numbers_of", "read_boxes_csv", "read_solution_csv"]
 
-_CORNERS = ("x0", "y0", "x1", "y1")
-_VOC_CORNERS = ("xmin", "ymin", "xmax", "ymax")
-# What others call the columns of boxes, and the order of what they hold; "" is the corners'.
-_OTHER_CORNERS = {
-    _VOC_CORNERS: "",
-    ("x_min", "y_min", "x_max", "y_max"): "",
-    ("left", "top", "right", "bottom"): "",
-    ("x1", "y1", "x2", "y2"): "",
-    ("x", "y", "w", "h"): "xywh",
-    ("x", "y", "width", "height"): "xywh",
-    ("left", "top", "width", "height"): "xywh",
-    ("xmin", "ymin", "width", "height"): "xywh",
-    ("cx", "cy", "w", "h"): "cxcywh",
-    ("x_center", "y_center", "width", "height"): "cxcywh",
-}
 _LARGEST = float(np.finfo(np.float32).max)  # tables hold float32
-_NUM_THREADS = 16  # small files on a network filesystem are waiting
 
 
 @dataclass
@@ -46,6 +29,7 @@ class Annotations:
     image_keys: list[str] = field(default_factory=list)
     class_names: list[str] = field(default_factory=list)
     corners: "array[float]" = field(default_factory=lambda: array("d"))
+    image_sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # of the images that a file says it of
 
     def add(self, image_key: str, class_name: str, corners: Iterable[float]) -> None:
         """Append one box (x0, y0, x1, y1)."""
@@ -89,8 +73,8 @@ def read_boxes_csv(path: Path) -> Annotations:
         UserError: a column is missing, or a row holds no four finite numbers.
     """
     boxes = Annotations()
-    for where, (image_id, *texts) in _rows(path, ("image_id", *_CORNERS)):
-        boxes.add(image_id, "", _numbers(where, texts))
+    for where, (image_id, *texts) in _rows(path, ("image_id", *CORNERS)):
+        boxes.add(image_id, "", numbers_of(where, texts))
     return boxes
 
 
@@ -112,7 +96,7 @@ def read_solution_csv(path: Path) -> Annotations:
                 " more; download the file again"
             )
         for i in range(0, len(words), 5):
-            boxes.add(image_key, words[i], _numbers(where, words[i + 1 : i + 5]))
+            boxes.add(image_key, words[i], numbers_of(where, words[i + 1 : i + 5]))
     return boxes
 
 
@@ -123,9 +107,7 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]
         reader = csv.reader(file)
         try:
             header = [name.strip() for name in next(reader, [])]
-            missing = [name for name in columns if name not in header]
-            if missing:
-                raise UserError(explain_columns(path, header, columns, "data.coordinates"))
+            check_columns(path, header, columns, "data.coordinates")
             at = [header.index(name) for name in columns]
             for row in reader:
                 where = f"{path}, line {reader.line_num}"
@@ -137,25 +119,12 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]
             raise UserError(f"{path}: found {error}, expected CSV in UTF-8; save it as such") from None
 
 
-def explain_columns(path: Path, found: Sequence[str], expected: Sequence[str], setting: str) -> str:
-    """What to do about a CSV file whose columns have other names; the setting says what is in them.
+def numbers_of(where: str, texts: Sequence[str]) -> list[float]:
+    """The four numbers of a box.
 
-    Args:
-        found: not all of those that are expected.
+    Raises:
+        UserError: these are none, or do not fit float32; the message begins with `where`.
     """
-    complaint = f"{path}, line 1: found the columns {', '.join(found) or '(none)'}, expected {', '.join(expected)}"
-    missing = [name for name in expected if name not in found]
-    lower = [name.lower() for name in found]
-    for names, order in _OTHER_CORNERS.items():
-        if set(names) <= set(lower) and set(_CORNERS) <= set(expected):
-            theirs = ", ".join(found[lower.index(name)] for name in names)
-            image_id = "" if "image_id" in found else ", add image_id"
-            say_so = f", and say so with --{setting} pixels_{order} or fractions_{order}" if order else ""
-            return f"{complaint}; name {theirs} so, in this order{image_id}{say_so}"
-    return f"{complaint}; add {', '.join(missing)}"
-
-
-def _numbers(where: str, texts: Sequence[str]) -> list[float]:
     try:
         numbers = [float(text) for text in texts]
     except ValueError:
@@ -163,38 +132,3 @@ def _numbers(where: str, texts: Sequence[str]) -> list[float]:
     if not all(abs(number) <= _LARGEST for number in numbers):
         raise UserError(f"{where}: found {', '.join(texts)}, expected four finite numbers; fix the box")
     return numbers
-
-
-def read_voc_xml(folder: Path, image_keys: Sequence[str]) -> Annotations:
-    """Read `folder/KEY.xml` in PASCAL VOC's form for each key; a key without a file has no box.
-
-    Threads hide the waiting of a network filesystem; ImageNet's 50,000 validation files parse in seconds.
-
-    Raises:
-        UserError: a file is not of this form.
-    """
-    boxes = Annotations()
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        names = stored_paths(str(folder), pa.array([f"{key}.xml" for key in image_keys], pa.string()))
-        found = pool.map(_objects, [folder / name for name in names.to_pylist()])
-        for key, objects in zip(image_keys, found, strict=True):
-            for class_name, corners in objects:
-                boxes.add(key, class_name, corners)
-    return boxes
-
-
-def _objects(path: Path) -> list[tuple[str, list[float]]]:
-    try:
-        objects = ET.fromstring(path.read_bytes()).findall("object")
-    except FileNotFoundError:
-        return []
-    except ET.ParseError as error:
-        raise UserError(f"{path}: found {error}, expected XML; unpack the annotations again") from None
-    return [_object(path, item) for item in objects]
-
-
-def _object(path: Path, item: ET.Element) -> tuple[str, list[float]]:
-    name = item.findtext("name", "").strip()
-    if not name:
-        raise UserError(f"{path}: found an object without name, expected its wnid; unpack the annotations again")
-    return name, _numbers(str(path), [item.findtext(f"bndbox/{corner}", "nothing") for corner in _VOC_CORNERS])

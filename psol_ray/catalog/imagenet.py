@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from psol_ray.catalog.annotations import Annotations, box_lists, read_solution_csv, read_voc_xml
+from psol_ray.catalog.annotations import Annotations, box_lists, read_solution_csv
 from psol_ray.catalog.imagenet_tree import ImageNetTree, find_tree
 from psol_ray.catalog.listing import TEST, TRAIN, Listing, join_splits, split_table
 from psol_ray.catalog.passed_over import PassedOver, Reason
 from psol_ray.catalog.scan import read_class_folders, scan_folder, string_array
 from psol_ray.catalog.unicode_forms import composed
+from psol_ray.catalog.voc_xml import read_voc_xml
 from psol_ray.errors import UserError, abbreviate
 
 __all__ = ["list_imagenet"]

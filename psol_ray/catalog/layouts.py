@@ -1,11 +1,12 @@
 """The layouts of image folders that can be read, by name."""
 
+import os
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, cannot_read
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,12 +57,25 @@ def list_data(layout: str, root: str, metadata: str | None = None) -> "Listing":
     field, folder, held = "root", root, "images"
     if layout == "wsol" and metadata is not None:
         field, folder, held = "metadata", metadata, "metadata"
-    path = Path(folder)
-    if not path.is_dir():
-        found = "is a file" if path.exists() else "does not exist"
-        raise UserError(f"data.{field} {folder!r} {found}, expected a folder of {held}; set it to the data set's")
+    if not os.path.isdir(folder):
+        raise UserError(
+            f"data.{field} {folder!r} {_why_no_folder(folder)}, expected a folder of {held}; set it to the data set's"
+        )
     module, _, function = LAYOUTS[layout].partition(":")
-    return _with_stored_ids(root, getattr(import_module(module), function)(path))
+    try:
+        return _with_stored_ids(root, getattr(import_module(module), function)(Path(folder)))
+    except OSError as error:
+        raise cannot_read(error, f"what layout {layout} has there") from None
+
+
+def _why_no_folder(path: str) -> str:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return "does not exist"
+    except (OSError, ValueError) as error:  # the latter for what no path can have
+        return f"cannot be reached ({getattr(error, 'strerror', None) or error})"
+    return "is a file"
 
 
 def _with_stored_ids(root: str, listing: "Listing") -> "Listing":

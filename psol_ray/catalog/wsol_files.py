@@ -79,12 +79,13 @@ def _read_texts(path: Path, names: Sequence[str]) -> tuple[pa.Table, list[str]]:
         return "skip"
 
     try:
-        table = csv.read_csv(
-            path,
-            csv.ReadOptions(use_threads=False, column_names=names),
-            csv.ParseOptions(quote_char=False, invalid_row_handler=skip),
-            csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-        )
+        with path.open("rb") as file:
+            table = csv.read_csv(
+                file,
+                csv.ReadOptions(use_threads=False, column_names=names),
+                csv.ParseOptions(quote_char=False, invalid_row_handler=skip),
+                csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+            )
     except pa.ArrowInvalid as error:
         if "Empty CSV file" in str(error):
             return pa.table({name: pa.array([], pa.string()) for name in names}), malformed
@@ -119,7 +120,8 @@ def check_other_images(path: Path, found: pa.ChunkedArray, image_ids: pa.Chunked
     for what, some, others in (("no line", image_ids, found), ("a line", found, image_ids)):
         odd = pc.unique(some.filter(pc.invert(pc.is_in(some, value_set=others.combine_chunks())))).to_pylist()
         if odd:
+            shown = abbreviate([repr(image_id) for image_id in odd])  # which shows a blank at its end
             raise UserError(
-                f"{path}: found {what} for {len(odd)} images ({abbreviate(odd)}), expected exactly the images of"
-                f" {IMAGE_IDS}; make both files from the same data"
+                f"{path}: found {what} for {len(odd)} images ({shown}), expected exactly the images of {IMAGE_IDS}; make"
+                " both files from the same data"
             )

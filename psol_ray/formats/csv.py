@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from psol_ray.catalog.annotations import explain_columns
+from psol_ray.catalog.csv_columns import CORNERS, check_columns
 from psol_ray.errors import UserError, first_line
 from psol_ray.evaluation.join import check_rows, mask
 from psol_ray.formats.base import MatchedBoxes, exporting
@@ -18,8 +18,7 @@ from psol_ray.tables.schemas import boxes_array
 __all__ = ["read", "write"]
 
 _FILE = "boxes.csv"
-_CORNERS = ("x0", "y0", "x1", "y1")
-_COLUMNS = ("image_id", *_CORNERS)
+_COLUMNS = ("image_id", *CORNERS)
 
 
 def read(folder: Path, catalog: pa.Table, _threshold: float, /) -> MatchedBoxes:
@@ -38,10 +37,7 @@ def read(folder: Path, catalog: pa.Table, _threshold: float, /) -> MatchedBoxes:
 def _read_rows(path: Path) -> pa.Table:
     """The five columns; a corner that is empty or "nan" is NaN."""
     try:
-        header = _header(path)
-        if not set(_COLUMNS) <= header.keys():
-            raise UserError(explain_columns(path, list(header), _COLUMNS, "boxes.imported.coordinates"))
-        texts, numbers = header["image_id"], [header[name] for name in _CORNERS]
+        texts, *numbers = _header(path)
         types = {texts: pa.string(), **dict.fromkeys(numbers, pa.float64())}
         table = arrow_csv.read_csv(
             path,
@@ -50,21 +46,24 @@ def _read_rows(path: Path) -> pa.Table:
             arrow_csv.ParseOptions(newlines_in_values=True),
             arrow_csv.ConvertOptions(column_types=types, include_columns=[texts, *numbers]),
         )
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
         # What a header without a line break after it is to Arrow.
         if "Empty CSV file" in str(error):
             return pa.table([pa.array([], pa.string()), *[pa.array([], pa.float64())] * 4], list(_COLUMNS))
         raise UserError(
-            f"{path}: found {first_line(error)}, expected {len(_CORNERS)} numbers after each image_id, in UTF-8; fix it"
+            f"{path}: found {first_line(error)}, expected {len(CORNERS)} numbers after each image_id, in UTF-8; fix it"
         ) from None
     return pa.table([table[texts], *(pc.fill_null(table[name], np.nan) for name in numbers)], list(_COLUMNS))
 
 
-def _header(path: Path) -> dict[str, str]:
-    """Names of the columns, without and with the blanks around them."""
+def _header(path: Path) -> list[str]:
+    """What the five columns are called, with the blanks around them."""
     # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return {name.strip(): name for name in next(csv.reader(file), [])}
+        header = next(csv.reader(file), [])
+    names = [name.strip() for name in header]
+    check_columns(path, names, _COLUMNS, "boxes.imported.coordinates")
+    return [header[names.index(name)] for name in _COLUMNS]
 
 
 def write(folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:

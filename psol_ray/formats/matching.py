@@ -1,6 +1,7 @@
 """Makes a boxes table of boxes that were read, where they fit the catalog."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from psol_ray.errors import UserError, first_line
+from psol_ray.errors import UserError, cannot_read, first_line
 from psol_ray.evaluation.join import check_rows, mask
 from psol_ray.formats.base import UNREADABLE_FILE, MatchedBoxes
 from psol_ray.formats.paths import known_rows
@@ -52,9 +53,13 @@ def read_boxes(
         UserError: there is no such folder, or what it holds is malformed or does not fit the catalog.
     """
     folder = source_folder("boxes.imported.path", path)
-    matched = find_format(format_name).read(folder, catalog, threshold)
+    try:
+        matched = find_format(format_name).read(folder, catalog, threshold)
+        unreadable_rows = _unreadable_rows(folder, catalog)
+    except OSError as error:
+        raise cannot_read(error, f"boxes in the format {format_name}") from None
     matched = _in_pixels(catalog, matched, format_name, path, coordinates)
-    return to_boxes_table(catalog, matched, path, _unreadable_rows(folder, catalog))
+    return to_boxes_table(catalog, matched, path, unreadable_rows)
 
 
 def _in_pixels(
@@ -81,7 +86,7 @@ def source_folder(setting: str, path: str) -> Path:
         UserError: there is no such folder on this machine; the message begins with the setting.
     """
     folder = Path(path)
-    if "://" in path or not folder.is_dir():
+    if "://" in path or not os.path.isdir(path):
         raise UserError(
             f"{setting}: found no folder {path!r} on this machine, expected the one that holds the boxes; fix the path"
         )

@@ -12,6 +12,7 @@ from psol_ray.evaluation.join import check_rows
 from psol_ray.formats.base import MatchedBoxes, exporting
 from psol_ray.formats.paths import known_rows
 from psol_ray.geometry.boxes import xyxy_to_fractions
+from psol_ray.images.files import open_image_file
 from psol_ray.tables.file_names import file_names
 
 __all__ = ["read", "write"]
@@ -40,8 +41,9 @@ def read(folder: Path, catalog: pa.Table, _threshold: float, /) -> MatchedBoxes:
 def _read_pairs(path: Path) -> list[tuple[str, list[float]]]:
     """Paths and boxes of one file; one that is there twice is there twice."""
     try:
-        pairs = json.loads(path.read_bytes(), object_pairs_hook=tuple, parse_int=float)
-    except ValueError as error:
+        with open_image_file(str(path)) as file:
+            pairs = json.loads(file.read(), object_pairs_hook=tuple, parse_int=float)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: found {error}, expected JSON; copy the file again") from None
     if not isinstance(pairs, tuple):
         raise UserError(f"{path}: found no mapping, expected one from image to [x, y, w, h]; copy the file again")

@@ -4,10 +4,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from psol_ray.catalog.annotations import Annotations, box_lists, read_boxes_csv, read_solution_csv, read_voc_xml
+from psol_ray.catalog.annotations import Annotations, box_lists, read_boxes_csv, read_solution_csv
 from psol_ray.errors import UserError
 
-from .trees import GT_BOXES, solution_csv, voc_xml, write
+from .trees import GT_BOXES, solution_csv, write
 
 A, B, C = (0.0, 1.0, 2.0, 3.0), (4.0, 4.0, 5.5, 5.0), (7.0, 7.0, 8.0, 9.0)
 
@@ -61,7 +61,7 @@ def test_a_bad_line_of_boxes_csv_is_named(tmp_path: Path, line: str, found: str)
         ("", "line 1: found the columns (none), expected image_id, x0, y0, x1, y1; add image_id, x0, y0, x1, y1"),
         ("image_id,x0,y0,w,h\na.jpg,0,0,1,1\n", "line 1: found the columns image_id, x0, y0, w, h, expected"),
         ("image_id,x0,y0,w,h\n", "add x1, y1"),
-        ("a.jpg,0,1,2,3\n", "add image_id"),
+        ("a.jpg,0,1,2,3\n", "it seems to begin with a box: add a first line image_id,x0,y0,x1,y1"),
     ],
 )
 def test_missing_columns_are_named(tmp_path: Path, text: str, found: str) -> None:
@@ -125,29 +125,3 @@ def test_a_bad_line_of_solution_csv_is_named(tmp_path: Path, objects: str, found
     path = write(tmp_path / "LOC_val_solution.csv", solution_csv([("v1", "n01 0 1 2 3"), ("v2", objects)]))
     with pytest.raises(UserError, match=rf"LOC_val_solution.csv, line 3: .*{found}"):
         read_solution_csv(path)
-
-
-def test_voc_xml_of_the_images_asked_for(tmp_path: Path) -> None:
-    write(tmp_path / "v1.xml", voc_xml("n01", A, C))
-    write(tmp_path / "v2.xml", voc_xml("n02", B))
-    write(tmp_path / "v3.xml", voc_xml("n03"))
-    write(tmp_path / "unasked.xml", "not XML")
-    found = read_voc_xml(tmp_path, ["v2", "missing", "v3", "v1"])
-    assert contents(found) == [("v2", "n02", B), ("v1", "n01", A), ("v1", "n01", C)]
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("", "no element found.*expected XML"),
-        ("<annotation><object>", "expected XML"),
-        (voc_xml("", A), "found an object without name"),
-        (voc_xml("n01", A).replace("<name>n01</name>", ""), "found an object without name"),
-        (voc_xml("n01", A).replace("<ymax>3.0</ymax>", ""), "found 0.0, 1.0, 2.0, nothing"),
-        (voc_xml("n01", A).replace("2.0", "two"), "found 0.0, 1.0, two, 3.0"),
-    ],
-)
-def test_a_bad_xml_file_is_named(tmp_path: Path, text: str, found: str) -> None:
-    write(tmp_path / "v1.xml", text)
-    with pytest.raises(UserError, match=rf"v1.xml: .*{found}"):
-        read_voc_xml(tmp_path, ["v1"])

@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,43 @@ def test_a_root_that_is_no_folder_is_an_error(tmp_path: Path, layout: str, name:
     touch(tmp_path, "file.jpg")
     with pytest.raises(UserError, match=rf"{name}' {found}, expected a folder"):
         list_images(layout, str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("z" * 300, "File name too long"),
+        ("loop", "Too many levels of symbolic links"),
+        ("a\x00b", "embedded null byte"),
+    ],
+)
+def test_a_root_that_cannot_be_reached_says_why(tmp_path: Path, name: str, found: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(
+        UserError, match=rf"data.root .* cannot be reached \({found}\), expected a folder of images; set"
+    ):
+        list_images("folder", str(tmp_path / name))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "train/n1/a.JPEG", "val/n1/v.JPEG")
+    (tmp_path / "bbox/val/v.xml").mkdir(parents=True)
+    with pytest.raises(
+        UserError,
+        match=r"bbox/val/v.xml cannot be read \(no regular file\), expected what layout imagenet has there; make",
+    ):
+        list_images("imagenet", str(tmp_path))
+
+
+def test_what_one_may_not_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "train/n1/a.jpg", "boxes.csv")
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)  # a file's mode means nothing to root
+    with pytest.raises(UserError, match=r"boxes.csv cannot be read \(Permission denied\), expected what layout folder"):
+        list_images("folder", str(tmp_path))
 
 
 @pytest.mark.parametrize("layout", ["imagenet", "folder"])

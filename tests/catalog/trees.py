@@ -19,13 +19,14 @@ def solution_csv(rows: Iterable[tuple[str, str]]) -> str:
     return "ImageId,PredictionString\r\n" + "".join(f"{image},{objects} \r\n" for image, objects in rows)
 
 
-def voc_xml(wnid: str, *boxes: Box) -> str:
+def voc_xml(wnid: str, *boxes: Box, size: tuple[int, int] | None = None) -> str:
     objects = "".join(
         f"<object><name>{wnid}</name><pose>Unspecified</pose><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
         f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>\n"
         for x0, y0, x1, y1 in boxes
     )
-    return f"<annotation>\n<folder>val</folder><size><width>9</width></size>{objects}</annotation>"
+    sides = f"<height>{size[1]}</height><width>{size[0]}</width>" if size else "<width>9</width>"
+    return f"<annotation>\n<folder>val</folder><size>{sides}</size>{objects}</annotation>"
 
 
 def rows_of(listing: pa.Table) -> list[tuple[str, str, int]]:

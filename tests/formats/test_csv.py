@@ -66,6 +66,8 @@ def test_columns_may_be_more_and_in_any_order_as_a_spreadsheet_saves_them(tmp_pa
             "image_id,x0,y0,x1",
             "line 1: found the columns image_id, x0, y0, x1, expected image_id, x0, y0, x1, y1; add y1",
         ),
+        ("image_id,x0,y0,x1,y1, x0\n", "line 1: found x0 more than once, expected each column once"),
+        ("x" * 200_000 + "\n", "boxes.csv: found field larger than field limit (131072), expected 4 numbers after"),
         (HEADER, "found no box, expected one for each of 4 images"),
         (HEADER.strip(), "found no box, expected one for each of 4 images"),
         (HEADER + "n01/a.jpg,0,0,1,1", "boxes.csv: 1 image (n01/a.jpg) not in the catalog"),

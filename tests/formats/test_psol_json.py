@@ -53,6 +53,11 @@ def test_a_class_that_no_file_can_be_named_after_is_written_all_the_same(tmp_pat
         ({"n01.json": {}}, "{folder}: found no file *_bbox.json, expected one a class"),
         ({"n01_bbox.json": {}}, "found no box, expected one for each of 4 images"),
         ({"n01_bbox.json": '{"a": '}, "n01_bbox.json: found Expecting value"),
+        ({"n01_bbox.json": "[" * 100_000}, "n01_bbox.json: found maximum recursion depth exceeded"),
+        (
+            {"n01_bbox.json/x": "{}"},
+            "n01_bbox.json cannot be read (no regular file), expected boxes in the format psol",
+        ),
         ({"n01_bbox.json": [BOX]}, "n01_bbox.json: found no mapping, expected one from image"),
         ({"n01_bbox.json": {"n01/a.jpg": BOX[:3], "x": "y"}}, "2 images (n01/a.jpg, x) without a box of four"),
         ({"n01_bbox.json": {"n01/a.jpg": [*BOX[:3], True]}}, "1 image (n01/a.jpg) without a box of four"),
@@ -69,6 +74,7 @@ def test_a_class_that_no_file_can_be_named_after_is_written_all_the_same(tmp_pat
 )
 def test_what_cannot_be_read_is_told_in_one_sentence(tmp_path: Path, files: dict[str, object], complaint: str) -> None:
     for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(UserError, match=re.escape(complaint.format(folder=tmp_path))) as refusal:
         read_boxes("psol_json", str(tmp_path), make_catalog())
