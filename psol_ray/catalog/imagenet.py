@@ -1,6 +1,7 @@
 """ImageNet-1k (ILSVRC 2012 CLS-LOC): Kaggle's tree, image-net.org's, or either with val in class folders."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +55,14 @@ def list_imagenet(root: Path) -> Listing:
     if not (root / tree.folder("val")).is_dir():
         return join_splits(root, train, None, annotations=[solution] if solution else [], passed_over=passed_over)
     test, truth, over = _validation(tree)
-    annotations = [source for source in (solution, truth.source) if source]
-    return join_splits(root, train, test, annotations=annotations, passed_over=passed_over + over)
+    return join_splits(
+        root,
+        train,
+        test,
+        annotations=[source for source in (solution, truth.source) if source],
+        passed_over=passed_over + over,
+        annotated_sizes=_by_image(test["image_id"].to_pylist(), truth),
+    )
 
 
 def _other_splits(tree: ImageNetTree) -> PassedOver:
@@ -109,6 +116,15 @@ class _Truth:
     stems: pa.Array
     class_names: pa.Array  # null where there is no annotation
     gt_boxes: pa.Array
+    image_sizes: Mapping[str, tuple[int, int]]  # by stem
+
+
+def _by_image(image_ids: Sequence[str], truth: _Truth) -> dict[str, tuple[int, int]]:
+    """The sizes that annotations say, by image."""
+    if not truth.image_sizes:
+        return {}
+    sizes = zip(image_ids, map(truth.image_sizes.get, truth.stems.to_pylist()), strict=True)
+    return {image_id: size for image_id, size in sizes if size}
 
 
 def _read_truth(tree: ImageNetTree, stems: pa.Array) -> _Truth:
@@ -120,7 +136,8 @@ def _read_truth(tree: ImageNetTree, stems: pa.Array) -> _Truth:
     else:
         annotations = Annotations()
     source = solution or xml
-    return _Truth(source, stems, _class_names(source, stems, annotations), box_lists(stems, annotations))
+    class_names, gt_boxes = _class_names(source, stems, annotations), box_lists(stems, annotations)
+    return _Truth(source, stems, class_names, gt_boxes, annotations.image_sizes)
 
 
 def _class_names(source: Path | None, stems: pa.Array, annotations: Annotations) -> pa.Array:

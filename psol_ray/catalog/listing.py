@@ -1,7 +1,7 @@
 """The listing, a catalog without sizes: built by columns, so that a million images are no Python objects."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,15 @@ class Listing:
         annotations: the files that say classes or boxes, those that were found and read.
         passed_over: what is there and is not in `images`.
         remarks: what else to tell of it, a few words each.
+        annotated_sizes: width and height of images as their annotations say them, by image id; compared with the
+            images' own (`catalog.said_sizes`).
     """
 
     images: pa.Table
     annotations: Sequence[Path] = ()
     passed_over: PassedOver = field(default_factory=Counter)
     remarks: Sequence[str] = ()
+    annotated_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def split_table(split: str, image_ids: pa.Array, class_names: pa.Array, gt_boxes: pa.Array) -> pa.Table:

@@ -1,4 +1,4 @@
-"""What a catalog was made from, apart from names: sizes and times of files. No image is opened."""
+"""What a catalog was made from, apart from names: sizes and times of files, and the content of a few."""
 
 import hashlib
 import os
@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from psol_ray.catalog.listing import Listing
+from psol_ray.catalog.said_sizes import check_listed_sizes
 
 __all__ = ["FILES", "FOLDER", "Source", "look_at"]
 
@@ -75,22 +76,26 @@ def look_at(root: str, home: str, listing: Listing) -> Source:
         root: the folder that image ids are relative to; it need not be there where the listing says sizes.
         home: the folder that was listed.
         listing: what was found there.
+
+    Raises:
+        UserError: the listing says sizes, and some images have others.
     """
     identity = {"path": os.path.realpath(root), "number": os.stat(root).st_ino if os.path.isdir(root) else None}
-    image_ids = listing.images.column("image_id")
+    image_ids, samples = listing.images.column("image_id"), _spread(listing.images)
+    if "width" in samples.column_names and identity["number"] is not None:
+        check_listed_sizes(root, samples)
     return Source(
         _stat_files(root, image_ids),
         identity,
         {os.path.relpath(path, home): FOLDER if path.is_dir() else _hash(path) for path in listing.annotations},
         _digest(listing.images.drop_columns(["gt_boxes"])),
         _digest(listing.images.select(["gt_boxes"])),
-        {image_id: _hash(Path(root, image_id)) for image_id in _spread(image_ids)},
+        {image_id: _hash(Path(root, image_id)) for image_id in samples["image_id"].to_pylist()},
     )
 
 
-def _spread(image_ids: pa.ChunkedArray) -> list[str]:
-    rows = np.unique(np.linspace(0, len(image_ids) - 1, _NUM_SAMPLES).astype(np.int64))
-    return image_ids.take(rows).to_pylist() if len(image_ids) else []
+def _spread(images: pa.Table) -> pa.Table:
+    return images.take(np.unique(np.linspace(0, max(len(images) - 1, 0), _NUM_SAMPLES).astype(np.int64))[: len(images)])
 
 
 def _digest(table: pa.Table) -> str:

@@ -122,6 +122,6 @@ def check_other_images(path: Path, found: pa.ChunkedArray, image_ids: pa.Chunked
         if odd:
             shown = abbreviate([repr(image_id) for image_id in odd])  # which shows a blank at its end
             raise UserError(
-                f"{path}: found {what} for {len(odd)} images ({shown}), expected exactly the images of {IMAGE_IDS}; make"
-                " both files from the same data"
+                f"{path}: found {what} for {len(odd)} images ({shown}), expected exactly the images of {IMAGE_IDS};"
+                " make both files from the same data"
             )

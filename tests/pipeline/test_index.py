@@ -233,3 +233,18 @@ def test_images_that_only_other_machines_lack(
     # A few are tried here.
     assert run.psol("index", "--data.max_unreadable", "0.1") == 0
     assert min(catalog_of(run)["train/red/0.jpg"]) > 0
+
+
+def test_annotations_of_images_of_another_size_are_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    (run.root / "bbox/val").mkdir(parents=True)
+    for path in list((run.root / "val").glob("*/*.jpg")):
+        name = path.parent.name
+        path.rename(path.with_name(f"{name}_{path.name}"))
+        size, found = (
+            "<size><width>500</width><height>375</height></size>",
+            f"<object><name>{name}</name>{box}</object>",
+        )
+        (run.root / f"bbox/val/{name}_{path.stem}.xml").write_text(f"<annotation>{size}{found}</annotation>")
+    assert run.psol("index", "--data.layout", "imagenet") == 2
+    assert "bbox/val: found sizes that are not the images' for 4 (" in capsys.readouterr().err.replace("\n", " ")
