@@ -12,12 +12,11 @@ from rich.markup import escape
 from rich.text import Text
 
 from psol_ray.catalog.changes import find_changes
-from psol_ray.catalog.coordinates import boxes_in_pixels
+from psol_ray.catalog.coordinates import settle_boxes
 from psol_ray.catalog.headers import AWAY, read_sizes
 from psol_ray.catalog.layouts import list_data
 from psol_ray.catalog.listing import Listing, build_catalog
 from psol_ray.catalog.passed_over import describe
-from psol_ray.catalog.said_sizes import check_annotated_sizes
 from psol_ray.catalog.settings import DataConfig
 from psol_ray.catalog.source import FILES, Source, look_at
 from psol_ray.errors import ImagesAway, UserError, abbreviate
@@ -121,8 +120,7 @@ def _make(context: Context, made_by: Provenance, root: str, listing: Listing, so
         _check_away(data, root, images.filter(pc.less(files["bytes"], 0)), len(images))
     with context.making(made_by) as work:
         table, files = _known_sizes(data, images, files) if sized else _read_sizes(context, root, images, files)
-        listing = check_annotated_sizes(table, listing)
-        table = boxes_in_pixels(table, "folder" if data.layout == "demo" else data.layout, data)
+        table, listing = settle_boxes(table, listing, "folder" if data.layout == "demo" else data.layout, data)
         for name in FILES.names:
             table = table.append_column(FILES.field(name), files.column(name))
         work.stage.write_part("part-00000", table, work.made_by)

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from psol_ray.catalog.coordinates import boxes_in_pixels
+from psol_ray.catalog.coordinates import boxes_in_pixels, settle_boxes
 from psol_ray.catalog.layouts import list_images
-from psol_ray.catalog.listing import build_catalog
+from psol_ray.catalog.listing import LISTING, Listing, build_catalog
 from psol_ray.catalog.settings import DataConfig
 from psol_ray.errors import UserError
 from psol_ray.geometry.coordinates import Coordinates
@@ -166,14 +166,24 @@ def imagenet_of(root: Path, box: Box) -> pa.Table:
     return build_catalog(list_images("imagenet", str(root)), np.array([[WIDTH, HEIGHT]] * NUMBER))
 
 
-def test_imagenets_boxes_are_taken_as_they_are_but_for_the_whole_table(tmp_path: Path) -> None:
+def test_of_imagenets_boxes_the_table_is_checked_and_few_odd_ones_are_left_out(tmp_path: Path) -> None:
     data = DataConfig(str(tmp_path), "imagenet")
     catalog = imagenet_of(tmp_path, BOX)
     assert boxes_in_pixels(catalog, "imagenet", data) is catalog
+    listing = Listing(catalog.select(LISTING.names))
+    with pytest.raises(
+        UserError, match=r"annotations: found 1 boxes that are inside out \(9, 9, 3, 9 of train/n01/n01_"
+    ):
+        settle_boxes(catalog, listing, "imagenet", data)
+    many = pa.concat_tables([*[catalog.slice(0, NUMBER - 1)] * 10, catalog])
+    settled, said = settle_boxes(many, listing, "imagenet", data)
+    assert settled["gt_boxes"].to_pylist() == [[list(BOX)]] * 11 * (NUMBER - 1) + [[]]
+    (remark,) = said.remarks
+    assert remark.startswith("left out 1 of 122 boxes that are inside out or outside their images (9, 9, 3, 9 of train")
     with pytest.raises(
         UserError, match=r"annotations of train images: found 12 of 12 boxes .*coordinates pixels_cxcywh"
     ):
-        boxes_in_pixels(imagenet_of(tmp_path, CENTRE), "imagenet", data)
+        settle_boxes(imagenet_of(tmp_path, CENTRE), listing, "imagenet", data)
 
 
 def test_a_layout_of_ones_own_is_in_pixels(tmp_path: Path) -> None:
