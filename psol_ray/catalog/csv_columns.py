@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, abbreviate
 
 __all__ = ["CORNERS", "VOC_CORNERS", "check_columns"]
 
@@ -24,6 +24,7 @@ _OTHER_CORNERS = {
     ("x_center", "y_center", "width", "height"): "cxcywh",
 }
 _SEPARATORS = {";": "semicolons", "\t": "tabs", " ": "blanks"}
+_NUM_SHOWN, _LENGTH = 20, 100  # names, and characters of one: a file that is no CSV has one of megabytes
 _NUM_NUMBERS = 4  # of a box, by which a line is none of names
 
 
@@ -46,9 +47,13 @@ def check_columns(path: Path, found: Sequence[str], expected: Sequence[str], set
     missing = [name for name in expected if name not in counts]
     if missing:
         raise UserError(
-            f"{path}, line 1: found the columns {', '.join(found) or '(none)'}, expected {', '.join(expected)};"
+            f"{path}, line 1: found the columns {_shown(found) or '(none)'}, expected {', '.join(expected)};"
             f" {_advice(found, expected, missing, setting)}"
         )
+
+
+def _shown(found: Sequence[str]) -> str:
+    return abbreviate([name[:_LENGTH] for name in found], _NUM_SHOWN)
 
 
 def _advice(found: Sequence[str], expected: Sequence[str], missing: Sequence[str], setting: str) -> str:

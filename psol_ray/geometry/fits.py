@@ -21,6 +21,7 @@ _SAMPLE = 20_000  # boxes on which other readings are tried
 _SIDES = (1, 100, 1000, 224, 256, 299, 320, 384, 416, 448, 512, 640, 800, 1024)
 _NO_SQUARE = _SIDES[:3]
 _FAR = "far"
+_UNUSUAL, _ANOTHER_ORDER = 0.15, 0.15  # what speaks against a reading, beside how it fits
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Fit:
         """For the choice among those that fit, lowest first: what tools write is more likely."""
         order = self.reading.order
         unusual = _is_square(self.reading) + (Reading(order, 1).name is None) + (order == ANY_CORNERS)
-        return self.badness + 0.15 * unusual + 0.001 * list(ORDERS).index(order)
+        return self.badness + _UNUSUAL * unusual + 0.001 * list(ORDERS).index(order)
 
 
 def find_misfits(fractions_M4: Floats, sizes_M2: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -86,7 +87,8 @@ def good_fits(fits: Iterable[Fit], most: float, order: str) -> list[Fit]:
         order: the one that the file says. Where it fits in another unit it goes first, whatever else fits: a wrong unit
             is one mistake, and a wrong order beside it another.
     """
-    good = sorted((fit for fit in fits if fit.misfit <= most), key=lambda fit: fit.rank)
+    good = [fit for fit in fits if fit.misfit <= most]
+    good.sort(key=lambda fit: fit.rank + (_is_square(fit.reading) and fit.reading.order != order) * _ANOTHER_ORDER)
     return sorted(good, key=lambda fit: not _is_own(fit, order))
 
 

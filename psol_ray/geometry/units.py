@@ -98,9 +98,8 @@ def _wrong(numbers_M4: Floats, sizes_M2: NDArray[np.integer], reading: Reading, 
         good = [fit for fit in good if fit.reading.order in strict]
     elif misfit < _HOPELESS:
         return ""
-    # That of language models is likely enough, in the file's own order, to be farther off.
-    far = {Reading(reading.order, 1000): 2 * MIDDLE}
-    good = [fit for fit in good if strict or fit.off <= far.get(fit.reading, MIDDLE)]
+    # In the file's own order another unit is likely enough, though objects are not quite in the middle.
+    good = [fit for fit in good if strict or fit.off <= MIDDLE * (2 if fit.reading.order == reading.order else 1)]
     if not good:
         return f"{words}; no other way to read them fits either: give boxes of these very images" if setting else ""
     return f"{words}; {_advice(good, numbers_M4, reading, setting)}"

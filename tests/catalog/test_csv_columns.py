@@ -43,3 +43,10 @@ def test_kaggles_columns_without_a_header() -> None:
 def test_a_column_that_is_there_twice_is_refused() -> None:
     with pytest.raises(UserError, match="found x0 more than once, expected each column once; remove or rename the oth"):
         check_columns(PATH, ["image_id", "x0", "y0", "x1", "y1", "x0"], BOXES, "data.coordinates")
+
+
+def test_what_is_no_csv_is_not_shown_whole() -> None:
+    with pytest.raises(
+        UserError, match=r"line 1: found the columns \{{100}, (a, ){18}a and 980 more, expected image_id"
+    ):
+        check_columns(PATH, ["{" * 9_000, *["a"] * 999], BOXES, "data.coordinates")

@@ -143,6 +143,13 @@ def test_objects_off_the_middle_do_not_make_the_order_another(
     assert all(re.search(rf"{name}\b", found) for name in named - ({"fractions_xywh"} if order == "xyxy" else set()))
 
 
+def test_a_square_is_not_another_order_beside() -> None:
+    boxes_N4, _ = in_a_corner(24)
+    sizes_N2 = np.tile([200, 150], (24, 1))
+    numbers_N4 = boxes_N4 / [640, 480, 640, 480] * 224
+    assert "they look like x0 y0 x1 y1 in images resized to" in complaint_about(numbers_N4, sizes_N2)
+
+
 def test_columns_that_hold_the_far_corner_first() -> None:
     boxes_N4, sizes_N2 = in_a_corner(24)
     found = complaint_about(ordered(boxes_N4, "far"), sizes_N2)
