@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from psol_ray.catalog.annotations import Annotations, box_lists, read_boxes_csv
+from psol_ray.catalog.class_folders import read_class_folders
 from psol_ray.catalog.listing import TEST, TRAIN, Listing, join_splits, split_table
 from psol_ray.catalog.passed_over import PassedOver, Reason
-from psol_ray.catalog.scan import Folder, read_class_folders, scan_folder
+from psol_ray.catalog.scan import Folder, scan_folder
 from psol_ray.errors import UserError, abbreviate
 
 __all__ = ["list_folder"]

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from psol_ray.catalog.annotations import Annotations, box_lists, read_solution_csv
+from psol_ray.catalog.class_folders import read_class_folders, string_array
 from psol_ray.catalog.imagenet_tree import ImageNetTree, find_tree
 from psol_ray.catalog.listing import TEST, TRAIN, Listing, join_splits, split_table
 from psol_ray.catalog.passed_over import PassedOver, Reason
-from psol_ray.catalog.scan import read_class_folders, scan_folder, string_array
+from psol_ray.catalog.scan import scan_folder
 from psol_ray.catalog.unicode_forms import composed
 from psol_ray.catalog.voc_xml import read_voc_xml
 from psol_ray.errors import UserError, abbreviate

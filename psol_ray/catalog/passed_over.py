@@ -17,6 +17,7 @@ class Reason(Enum):
     NO_FILE = "pipes, sockets or devices"
     BROKEN_LINK = "links that lead nowhere"
     LOOP = "links to a folder that they lie in"
+    TWICE = "links to folders that are read by another way"
     OUTSIDE = "images beside the splits' folders"
     FOLDER = "folders that are not read"
     BOX = "boxes of images in them"
