@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from psol_ray.catalog.astray import without_classes
 from psol_ray.catalog.passed_over import PassedOver, Reason, describe
 from psol_ray.catalog.scan import Folder, cannot_list, scan_folder
 from psol_ray.catalog.unicode_forms import check_one_form
@@ -65,7 +66,7 @@ def _check_class_folders(where: Path, found: Folder) -> None:
             " class; mend or remove them"
         )
     if not found.folders:
-        raise UserError(f"{where}: found no class folders, expected one a class; add them")
+        raise UserError(f"{where}: found no class folders, expected one a class; {without_classes(where, found)}")
 
 
 def _check_empty(where: Path, names: list[str], counts: list[int], passed_over: list[PassedOver]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from psol_ray.catalog.annotations import Annotations, box_lists, read_boxes_csv
+from psol_ray.catalog.astray import without_training
 from psol_ray.catalog.class_folders import read_class_folders
 from psol_ray.catalog.listing import TEST, TRAIN, Listing, join_splits, split_table
 from psol_ray.catalog.passed_over import PassedOver, Reason
@@ -73,7 +74,8 @@ def _split_folders(root: Path, top: Folder) -> list[str]:
     """The folder of the training images, and that of the test images where there is one."""
     train = _only_one(root, top, _TRAINING)
     if train is None:
-        raise UserError(f"{root} has no folder train, expected train/CLASS/ in it; set data.root to its parent")
+        advice = without_training(root, "folder")
+        raise UserError(f"{root} has no folder train, expected train/CLASS/ in it; {advice}")
     held_out = (name for names in _HELD_OUT if (name := _only_one(root, top, names)))
     return [train, *islice(held_out, 1)]
 

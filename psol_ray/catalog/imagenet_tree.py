@@ -1,12 +1,21 @@
 """Where the parts of ImageNet lie in the ways it is distributed."""
 
 import os
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from psol_ray.catalog.astray import without_training
+from psol_ray.catalog.passed_over import PassedOver, Reason
+from psol_ray.catalog.scan import scan_folder
 from psol_ray.errors import UserError
 
 __all__ = ["ImageNetTree", "find_tree"]
+
+_READ = ("train", "val", "bbox", "Annotations", "ImageSets")
+_TELLING = (Reason.ARCHIVE, Reason.BROKEN_LINK)  # what says more than that somebody keeps other things there
+_MOST_ABOVE = 3  # folders: of `ILSVRC/Data/CLS-LOC`
 
 
 @dataclass(frozen=True)
@@ -24,15 +33,32 @@ class ImageNetTree:
     def solution(self, split: str) -> Path | None:
         """Kaggle's CSV file of a split's boxes, where there is one."""
         base = Path(os.path.abspath(self.root / self.base))
-        folders = [base, base.parent] if self.images else [base]
-        paths = [folder / f"LOC_{split}_solution.csv" for folder in folders]
-        return next((path for path in paths if path.is_file()), None)
+        return _first(f"LOC_{split}_solution.csv", [base, base.parent] if self.images else [base])
+
+    def solution_above(self, split: str) -> Path | None:
+        """The CSV file where it is not looked for, above a root that is not Kaggle's."""
+        return _first(f"LOC_{split}_solution.csv", Path(os.path.abspath(self.root)).parents[:_MOST_ABOVE])
 
     def validation_xml(self) -> Path | None:
         """The folder of the validation images' XML files, where there is one."""
+        return next((folder for folder in self.validation_xml_folders() if _has_xml(folder)), None)
+
+    def validation_xml_folders(self) -> list[Path]:
+        """Where XML files may be."""
         base = self.root / self.base
-        folders = [base / "Annotations/CLS-LOC/val", base / "bbox/val", self.root / self.folder("val")]
-        return next((folder for folder in folders if _has_xml(folder)), None)
+        return [base / "Annotations/CLS-LOC/val", base / "bbox/val", self.root / self.folder("val")]
+
+    def beside(self) -> PassedOver:
+        """What lies beside the training and validation images and may hold others: folders, archives, images."""
+        found = scan_folder(self.root / self.base / self.images)
+        others = Counter((Reason.FOLDER, name) for name in found.folders if name not in _READ)
+        others.update((Reason.OUTSIDE, name) for name in found.images)
+        others.update({key: count for key, count in found.passed_over.items() if key[0] in _TELLING})
+        return others
+
+
+def _first(name: str, folders: Iterable[Path]) -> Path | None:
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
 def find_tree(root: Path) -> ImageNetTree:
@@ -47,7 +73,7 @@ def find_tree(root: Path) -> ImageNetTree:
         if (root / tree.folder("train")).is_dir():
             return tree
     expected = ", ".join(tree.folder("train") for tree in trees)
-    raise UserError(f"{root} has no training folder, expected one of {expected}; set data.root to its parent")
+    raise UserError(f"{root} has no training folder, expected one of {expected}; {without_training(root, 'imagenet')}")
 
 
 def _has_xml(folder: Path) -> bool:

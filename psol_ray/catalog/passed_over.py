@@ -12,6 +12,7 @@ class Reason(Enum):
     """Why something is no image of the data set, in the words of a count: `6 with other suffixes`."""
 
     SUFFIX = "with other suffixes"
+    ARCHIVE = "archives that are not unpacked"
     HIDDEN = "hidden"
     LITTER = "left behind by other programs"
     NO_FILE = "pipes, sockets or devices"

@@ -39,6 +39,9 @@ _LITTER = frozenset(
 )
 
 
+_ARCHIVES = frozenset({".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"})
+
+
 @dataclass(frozen=True)
 class Folder:
     """Names of the images and of the folders directly in a folder, each sorted, and what else is there."""
@@ -102,6 +105,8 @@ def _sort_in(entry: "os.DirEntry[str]", images: list[str], folders: dict[str, bo
         images.append(name)
     elif kind is _Kind.BROKEN_LINK:
         passed_over[Reason.BROKEN_LINK, name] += 1
+    elif suffix in _ARCHIVES:
+        passed_over[Reason.ARCHIVE, name] += 1
     else:
         passed_over[Reason.SUFFIX, suffix or "no suffix"] += 1
 

@@ -45,7 +45,8 @@ def test_what_is_passed_over_and_what_says_boxes(tmp_path: Path) -> None:
     found = list_data("imagenet", str(tmp_path))
     assert found.annotations == [tmp_path / "val"]
     assert describe(found.passed_over) == (
-        "1 with other suffixes (.tar), 1 left behind by other programs (Thumbs.db), 1 folders that are not read (test)"
+        f"1 archives that are not unpacked ({DOG}.tar), 1 left behind by other programs (Thumbs.db),"
+        " 1 folders that are not read (test)"
     )
     write(tmp_path / "LOC_val_solution.csv", VAL_CSV)
     found = list_data("imagenet", str(tmp_path))
@@ -142,8 +143,42 @@ def test_class_folders_of_val_with_a_csv(tmp_path: Path) -> None:
 
 
 def test_without_val(tmp_path: Path) -> None:
-    touch(tmp_path, *TRAIN)
+    touch(tmp_path, *TRAIN, "ILSVRC2012_img_val.tar", "extra/a.JPEG", "lost.JPEG")
     assert listed(tmp_path) == [(TRAIN[0], "train", 0), (TRAIN[1], "train", 1)]
+    found = list_data("imagenet", str(tmp_path))
+    assert found.remarks == ["found no folder val, so there is no test split"]
+    assert describe(found.passed_over) == (
+        "1 archives that are not unpacked (ILSVRC2012_img_val.tar), 1 images beside the splits' folders (lost.JPEG),"
+        " 1 folders that are not read (extra)"
+    )
+
+
+def remarks(root: Path) -> list[str]:
+    return list(list_data("imagenet", str(root)).remarks)
+
+
+def test_test_images_without_boxes_are_told_of_and_where_boxes_were_looked_for(tmp_path: Path) -> None:
+    images = "ILSVRC/Data/CLS-LOC/"
+    touch(tmp_path, *(images + name for name in TRAIN + SORTED))
+    write_xml(tmp_path / "ILSVRC/Annotations/CLS-LOC/val" / DOG)  # a level too deep
+    told = (
+        "test images have no boxes: found neither LOC_val_solution.csv nor XML directly in"
+        " ILSVRC/Annotations/CLS-LOC/val, ILSVRC/bbox/val, ILSVRC/Data/CLS-LOC/val"
+    )
+    assert remarks(tmp_path) == [told]
+    write(tmp_path / "LOC_val_solution.csv", VAL_CSV)
+    assert remarks(tmp_path) == []
+    (remark,) = remarks(tmp_path / images)
+    assert remark.endswith(f"; there is {tmp_path}/LOC_val_solution.csv, so set data.root to {tmp_path}")
+
+
+def test_training_boxes_of_other_images_are_told_of(tmp_path: Path) -> None:
+    touch(tmp_path, *TRAIN, *SORTED)
+    write(tmp_path / "LOC_val_solution.csv", VAL_CSV)
+    write(tmp_path / "LOC_train_solution.csv", solution_csv([("n9_9", "n9 1 1 2 2")]))
+    assert remarks(tmp_path) == ["LOC_train_solution.csv names none of the training images"]
+    write(tmp_path / "LOC_train_solution.csv", solution_csv([(f"{DOG}_2", f"{DOG} 1 1 2 2")]))
+    assert remarks(tmp_path) == []
 
 
 def test_no_training_folder_names_all_places(tmp_path: Path) -> None:

@@ -55,3 +55,11 @@ def test_pipes_sockets_and_links_to_them_are_no_images(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"gone cannot be listed \(No such file"):
         scan_folder(tmp_path / "gone")
+
+
+def test_archives_are_told_by_name(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.tar", "c.tar.gz", "d.ZIP", "e.txt")
+    assert scan_folder(tmp_path).passed_over == {
+        **{(Reason.ARCHIVE, name): 1 for name in ("b.tar", "c.tar.gz", "d.ZIP")},
+        (Reason.SUFFIX, ".txt"): 1,
+    }

@@ -1,0 +1,78 @@
+"""What to do where there are no training images: what lies there instead says what the user may have meant."""
+
+import os
+from itertools import islice
+from pathlib import Path
+
+from psol_ray.catalog.passed_over import PassedOver, Reason, describe
+from psol_ray.catalog.scan import Folder, scan_folder
+from psol_ray.errors import abbreviate
+
+__all__ = ["without_classes", "without_training"]
+
+_TRAINING = ("train", "training")
+_CUB_FILES = ("images.txt", "train_test_split.txt")
+_IMAGENET_FOLDERS = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")
+_MOST = 100  # folders that are looked into
+
+
+def without_training(root: Path, layout: str) -> str:
+    """What to do about a root without a training folder.
+
+    Args:
+        root: a folder.
+        layout: as which it was read.
+    """
+    top = scan_folder(root)
+    return (
+        _other_layout(root, layout)
+        or _other_root(root, top)
+        or _unpack(top.passed_over)
+        or _move(root, top)
+        or f"found {_content(top)}; set data.root to the folder that has train in it"
+    )
+
+
+def _other_layout(root: Path, layout: str) -> str:
+    if layout != "cub":
+        for folder in (root, root / "CUB_200_2011"):
+            if all((folder / file).is_file() for file in _CUB_FILES):
+                also = "" if folder == root else f" and data.root to {folder}"
+                return f"this looks like CUB-200-2011: set --data.layout cub{also}"
+    if layout != "imagenet" and any((root / name / "train").is_dir() for name in _IMAGENET_FOLDERS):
+        return "this looks like ImageNet: set --data.layout imagenet"
+    return ""
+
+
+def _other_root(root: Path, top: Folder) -> str:
+    if os.path.basename(os.path.abspath(root)).lower() in _TRAINING:
+        return "this looks like that folder itself: set data.root to its parent"
+    deeper = (name for name in islice(top.folders, _MOST) for train in _TRAINING if (root / name / train).is_dir())
+    return next((f"there is one in {name}: set data.root to {root / name}" for name in deeper), "")
+
+
+def _unpack(passed_over: PassedOver) -> str:
+    archives = sorted(name for reason, name in passed_over if reason is Reason.ARCHIVE)
+    return f"found {len(archives)} archives ({abbreviate(archives)}): unpack them" if archives else ""
+
+
+def _move(root: Path, top: Folder) -> str:
+    classes = [name for name in islice(top.folders, _MOST) if scan_folder(root / name).images]
+    if classes:
+        return f"found the folders {abbreviate(classes)} with images: move them into {root / 'train'}"
+    if top.images:
+        return f"found {len(top.images)} images ({abbreviate(top.images)}): sort them into {root / 'train'}/CLASS/"
+    return ""
+
+
+def without_classes(where: Path, found: Folder) -> str:
+    """What to do about a folder in which there should be class folders and is none."""
+    if (where / "image_ids.txt").is_file():
+        return "this looks like wsolevaluation's metadata: set --data.layout wsol"
+    return _unpack(found.passed_over) or f"found {_content(found)}; add them"
+
+
+def _content(found: Folder) -> str:
+    """`the folders a, b, 2 with other suffixes (.txt 2)`."""
+    folders = f"the folders {abbreviate(found.folders)}" if found.folders else ""
+    return ", ".join(filter(None, (folders, describe(found.passed_over)))) or "nothing there"
