@@ -9,6 +9,7 @@ from typing import Any
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from psol_ray.cli.config_errors import check_settings, format_error
+from psol_ray.cli.config_files import check_file
 from psol_ray.cli.expand import expand
 from psol_ray.cli.fields import field_types, sections
 from psol_ray.cli.help import EPILOG, HelpFormatter, is_used, usage
@@ -64,10 +65,14 @@ def _files_first(words: Sequence[str]) -> list[str]:
     others: list[str] = []
     remaining = iter(words)
     for word in remaining:
-        if word == "--config":
-            files += [word, *itertools.islice(remaining, 1)]
+        name, equals, path = word.partition("=")
+        if name == "--config":
+            following = [path] if equals else list(itertools.islice(remaining, 1))
+            for path in following:
+                check_file(path)
+            files += [word] if equals else [word, *following]
         else:
-            (files if word.startswith("--config=") else others).append(word)
+            others.append(word)
     return files + others
 
 
