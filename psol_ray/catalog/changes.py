@@ -23,7 +23,8 @@ def find_changes(
     """A few words for each kind of change, names included; none where the data are the same.
 
     In the same folder another time is another file, even of the same size. Files at another place are compared by name
-    and size, and some by content, since a copy need not keep times. Annotation files that say the same in other words
+    and size, since a copy need not keep times. Some are compared by content wherever they lie: files that were swapped
+    keep theirs. Annotation files that say the same in other words
     are the same.
 
     Args:
@@ -46,8 +47,11 @@ def _changed_images(ids: pa.ChunkedArray, source: Source, recorded: pa.Table, de
     gone = pc.invert(pc.is_in(old_ids, value_set=ids.combine_chunks()))
     images = {"added": ids.filter(pc.invert(kept)), "removed": old_ids.filter(gone)}
     if source.root["number"] is not None:  # else the listing says sizes itself, and nobody looks for images
-        images["changed"] = names.filter(pa.array(_other_files(now, old, names, source, details)))
-        images["away"] = names.filter(pc.and_(pc.less(now["bytes"], 0), pc.greater_equal(old["bytes"], 0)))
+        other, unread = _other_content(source.samples, details["samples"])
+        changed_N = _other_files(now, old, same_place=source.root == details["root"]) | _among(names, other)
+        away_N = now["bytes"].to_numpy() < 0
+        images["changed"] = names.filter(pa.array(changed_N & ~away_N & (old["bytes"].to_numpy() >= 0)))
+        images["away"] = names.filter(pa.array((away_N & (old["bytes"].to_numpy() >= 0)) | _among(names, unread)))
         was_away = pc.and_(pc.equal(old["width"], 0), pc.less(old["bytes"], 0))
         images["there again"] = _readable(str(source.root["path"]), names.filter(was_away))
     return [
@@ -55,19 +59,22 @@ def _changed_images(ids: pa.ChunkedArray, source: Source, recorded: pa.Table, de
     ]
 
 
-def _other_files(
-    now: pa.Table, old: pa.Table, names: pa.ChunkedArray, source: Source, details: Mapping[str, Any]
-) -> NDArray[np.bool_]:
+def _other_files(now: pa.Table, old: pa.Table, *, same_place: bool) -> NDArray[np.bool_]:
+    """Which files have another size or, in the same place, another time."""
     now_bytes, now_times = (now.column(name).to_numpy() for name in FILES.names)
     old_bytes, old_times = (old.column(name).to_numpy() for name in FILES.names)
-    other = now_bytes != old_bytes
-    if source.root == details["root"]:
-        other |= ~_same_times(now_times, old_times)
-    else:
-        samples = details["samples"]
-        told = [name for name, found in source.samples.items() if samples.get(name, found) != found]
-        other |= np.asarray(pc.is_in(names, value_set=pa.array(told, pa.string())), bool)
-    return other & (now_bytes >= 0) & (old_bytes >= 0)
+    other_N = np.asarray(now_bytes != old_bytes)
+    return other_N | ~_same_times(now_times, old_times) if same_place else other_N
+
+
+def _other_content(now: Mapping[str, str], old: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Which samples are others now, and which cannot be read any more."""
+    both = [name for name in now if old.get(name)]
+    return [name for name in both if now[name] not in ("", old[name])], [name for name in both if not now[name]]
+
+
+def _among(names: pa.ChunkedArray, some: list[str]) -> NDArray[np.bool_]:
+    return np.asarray(pc.is_in(names, value_set=pa.array(some, pa.string())), bool)
 
 
 def _same_times(some: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psol_ray.catalog.listing import Listing
@@ -81,21 +82,22 @@ def look_at(root: str, home: str, listing: Listing) -> Source:
         UserError: the listing says sizes, and some images have others.
     """
     identity = {"path": os.path.realpath(root), "number": os.stat(root).st_ino if os.path.isdir(root) else None}
-    image_ids, samples = listing.images.column("image_id"), _spread(listing.images)
-    if "width" in samples.column_names and identity["number"] is not None:
-        check_listed_sizes(root, samples)
+    image_ids = listing.images.column("image_id")
+    if "width" in listing.images.column_names and identity["number"] is not None:
+        check_listed_sizes(root, listing.images.take(pc.index_in(pa.array(_spread(image_ids)), value_set=image_ids)))
     return Source(
         _stat_files(root, image_ids),
         identity,
         {os.path.relpath(path, home): FOLDER if path.is_dir() else _hash(path) for path in listing.annotations},
         _digest(listing.images.drop_columns(["gt_boxes"])),
         _digest(listing.images.select(["gt_boxes"])),
-        {image_id: _hash(Path(root, image_id)) for image_id in samples["image_id"].to_pylist()},
+        {image_id: _hash(Path(root, image_id)) for image_id in _spread(image_ids)},
     )
 
 
-def _spread(images: pa.Table) -> pa.Table:
-    return images.take(np.unique(np.linspace(0, max(len(images) - 1, 0), _NUM_SAMPLES).astype(np.int64))[: len(images)])
+def _spread(image_ids: pa.ChunkedArray) -> list[str]:
+    rows = np.unique(np.linspace(0, len(image_ids) - 1, _NUM_SAMPLES).astype(np.int64))
+    return image_ids.take(rows).to_pylist() if len(image_ids) else []
 
 
 def _digest(table: pa.Table) -> str:

@@ -3,6 +3,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -111,6 +112,36 @@ def test_other_images_of_the_same_names_and_sizes_elsewhere_are_others(root: Pat
         path.write_bytes(path.read_bytes()[:-4] + b"\xff" * 4)
     (told,) = recorded.changes(tmp_path / "copy")
     assert told.startswith("4 images changed (")
+
+
+def test_swapped_files_of_the_same_size_and_time_are_noticed_by_their_content(root: Path) -> None:
+    for path in (root / "train/cat/2.bmp", root / "val/dog/4.bmp"):
+        save(path, (10, 9))
+        path.write_bytes(path.read_bytes()[:-4] + path.name.encode()[:4])
+        os.utime(path, ns=(0, 10**18))
+    recorded = Recorded(root)
+    (root / "train/cat/2.bmp").rename(root / "x")
+    (root / "val/dog/4.bmp").rename(root / "train/cat/2.bmp")
+    (root / "x").rename(root / "val/dog/4.bmp")
+    assert recorded.changes(root) == ["2 images changed (train/cat/2.bmp, val/dog/4.bmp)"]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_sample_that_cannot_be_read_is_away_and_not_another(
+    root: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+) -> None:
+    recorded = Recorded(root)
+    if elsewhere:
+        root = root.rename(root.parent / "other")
+    there = Path.open
+
+    def refuse(path: Path, *args: Any, **options: Any) -> Any:
+        if path.name == "2.bmp":
+            raise PermissionError
+        return there(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert recorded.changes(root) == ["1 images away (train/cat/2.bmp)"]
 
 
 def test_a_time_that_has_lost_its_fraction_of_a_second_is_the_same(root: Path) -> None:
