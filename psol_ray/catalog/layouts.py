@@ -23,6 +23,8 @@ LAYOUTS = {
 }
 """`module:function` of each layout's reader, imported once it is asked for. The demo's layout is `folder`."""
 
+_SCANNED = ("imagenet", "folder")  # whose ids are names that folders gave, and not a text
+
 if TYPE_CHECKING:
     LayoutName = str
 else:
@@ -63,7 +65,8 @@ def list_data(layout: str, root: str, metadata: str | None = None) -> "Listing":
         )
     module, _, function = LAYOUTS[layout].partition(":")
     try:
-        return _with_stored_ids(root, getattr(import_module(module), function)(Path(folder)))
+        listing = getattr(import_module(module), function)(Path(folder))
+        return _with_stored_ids(root, listing, is_scanned=layout in _SCANNED)
     except OSError as error:
         raise cannot_read(error, f"what layout {layout} has there") from None
 
@@ -78,14 +81,15 @@ def _why_no_folder(path: str) -> str:
     return "is a file"
 
 
-def _with_stored_ids(root: str, listing: "Listing") -> "Listing":
+def _with_stored_ids(root: str, listing: "Listing", *, is_scanned: bool) -> "Listing":
+    """The listing with ids as the files are stored, which those are that were read from folders."""
     # Late: the settings, which name the layouts, are read by commands that need no tables.
     from psol_ray.catalog.unicode_forms import check_one_form, stored_paths
 
     at = listing.images.schema.get_field_index("image_id")
     image_ids = listing.images.column(at).combine_chunks()
     check_one_form(root, image_ids)
-    stored = stored_paths(root, image_ids)
+    stored = image_ids if is_scanned else stored_paths(root, image_ids)
     if stored is image_ids:
         return listing
     return replace(listing, images=listing.images.set_column(at, "image_id", stored))

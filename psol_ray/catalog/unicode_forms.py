@@ -2,6 +2,8 @@
 
 import os
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ import pyarrow.compute as pc
 from psol_ray.errors import UserError, abbreviate
 
 __all__ = ["check_one_form", "composed", "stored_paths"]
+
+_NUM_THREADS, _AT_ONCE = 16, 256  # asking for a file on a network filesystem is waiting
 
 
 def composed(names: pa.Array) -> pa.Array:
@@ -53,8 +57,12 @@ def stored_paths(root: str, paths: pa.Array) -> pa.Array:
     if not other_N.any():
         return paths
     names = paths.to_pylist()
-    for i in np.flatnonzero(other_N):
-        names[i] = _stored(root, names[i])
+    rows = np.flatnonzero(other_N)
+    chunks = [rows[start : start + _AT_ONCE].tolist() for start in range(0, len(rows), _AT_ONCE)]
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        stored = pool.map(lambda chunk: [_stored(root, names[i]) for i in chunk], chunks)
+        for i, name in zip(rows, chain.from_iterable(stored), strict=True):
+            names[i] = name
     return pa.array(names, pa.string())
 
 

@@ -23,6 +23,12 @@ def test_a_root_that_is_no_folder_is_an_error(tmp_path: Path, layout: str, name:
         list_images(layout, str(tmp_path / name))
 
 
+def test_ids_that_folders_gave_are_not_looked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "lexists", lambda path: pytest.fail(f"asked for {path}"))
+    touch(tmp_path, "train/caf\u00e9/a.jpg")
+    assert list_images("folder", str(tmp_path))["image_id"].to_pylist() == ["train/caf\u00e9/a.jpg"]
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [

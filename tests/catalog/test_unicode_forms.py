@@ -39,6 +39,12 @@ def test_a_path_is_found_in_whatever_form_it_is_stored(tmp_path: Path, said: str
     assert stored_paths(str(tmp_path), names("a.jpg", said)).to_pylist() == ["a.jpg", stored]
 
 
+def test_many_paths_keep_their_order(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{NFD}/{i}.jpg" for i in range(600)))
+    said = [f"{NFC}/{i}.jpg" if i % 3 else f"{i}.jpg" for i in range(600)]
+    assert stored_paths(str(tmp_path), names(*said)).to_pylist() == [name.replace(NFC, NFD) for name in said]
+
+
 def test_of_two_files_the_one_that_is_named(tmp_path: Path) -> None:
     touch(tmp_path, NFC, NFD)
     assert stored_paths(str(tmp_path), names(NFD, NFC)).to_pylist() == [NFD, NFC]
