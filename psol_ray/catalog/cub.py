@@ -1,6 +1,7 @@
 """CUB-200-2011 as distributed."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -67,6 +68,12 @@ def _part(listed: pa.Table, split: str, mask_N: NDArray[np.bool_]) -> pa.Table:
 
 def _class_names(path: Path, class_ids: dict[int, int]) -> list[str]:
     names = _read(path, str, "a class id and a name")
+    twice = sorted(name for name, count in Counter(names.values()).items() if count > 1)
+    if twice:
+        raise UserError(
+            f"{path}: found {len(twice)} names of several class ids ({abbreviate(twice)}), expected another for each"
+            " class; rename or number them"
+        )
     check_one_form(path, pa.array(list(names.values()), pa.string()))
     unnamed = sorted(set(class_ids.values()) - names.keys())
     if unnamed:

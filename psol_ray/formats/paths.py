@@ -1,5 +1,6 @@
 """Finds what a format reads: its files, and which image of the catalog a path means. Roots differ, ends do not."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,15 @@ from numpy.typing import NDArray
 from psol_ray.catalog.unicode_forms import composed
 from psol_ray.errors import UserError
 from psol_ray.evaluation.join import check_rows
+from psol_ray.tables.schemas import TEST, TRAIN
 
 __all__ = ["AMBIGUOUS", "UNKNOWN", "known_rows", "match_images", "source_file"]
 
 UNKNOWN = -1
 AMBIGUOUS = -2
+
+# What the folder of a split is called.
+_SPLIT_NAMES = {TRAIN: r"(?i)(^|/)train(ing)?/", TEST: r"(?i)(^|/)(val|valid|validation|test|testing)/"}
 
 
 def source_file(folder: Path, name: str) -> Path:
@@ -46,7 +51,23 @@ def known_rows(path: Path, keys: pa.Array, catalog: pa.Table) -> NDArray[np.int6
     named = pa.table({"image_id": keys})
     check_rows(named, rows_M == UNKNOWN, str(path), "not in the catalog; import boxes of its images alone")
     check_rows(named, rows_M == AMBIGUOUS, str(path), "that may be any of several in the catalog; give longer paths")
+    _tell_other_splits(path, keys, catalog.take(rows_M))
     return rows_M
+
+
+def _tell_other_splits(path: Path, keys: pa.Array, images: pa.Table) -> None:
+    """Say where paths name one split, and the catalog has no more than an image of the other that ends so."""
+    of_test = pc.equal(images.column("split"), TEST)
+    names = {split: pc.match_substring_regex(keys, _SPLIT_NAMES[split]) for split in (TRAIN, TEST)}
+    other = pc.if_else(of_test, pc.and_not(names[TRAIN], names[TEST]), pc.and_not(names[TEST], names[TRAIN]))
+    if count := pc.sum(other).as_py():
+        row = pc.index(other, True).as_py()
+        image_id, split = (images.column(name)[row] for name in ("image_id", "split"))
+        print(
+            f"{path}: {count:,} paths name another split than their images' ({keys[row]} of the {split} image"
+            f" {image_id}, for one); import that split's own boxes if this is not meant",
+            file=sys.stderr,
+        )
 
 
 def match_images(paths: pa.Array, image_ids: pa.Array) -> NDArray[np.int64]:

@@ -117,6 +117,15 @@ def test_a_class_without_name_is_an_error(root: Path) -> None:
         list_images("cub", str(root))
 
 
+def test_a_name_of_two_classes_is_an_error(root: Path) -> None:
+    lines = (root / "classes.txt").read_text().splitlines()
+    write(root / "classes.txt", "".join(f"{line.split()[0]} Bird\n" for line in lines))
+    with pytest.raises(
+        UserError, match=r"classes.txt: found 1 names of several class ids \(Bird\), expected another for"
+    ):
+        list_images("cub", str(root))
+
+
 def test_a_path_listed_twice_is_an_error(root: Path) -> None:
     write(root / "images.txt", FILES["images.txt"] + "13 001.Ant/b.jpg\n")
     with pytest.raises(UserError, match=r"images.txt: found a path twice"):

@@ -1,10 +1,13 @@
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from psol_ray.formats.paths import AMBIGUOUS, UNKNOWN, match_images
+from psol_ray.formats.paths import AMBIGUOUS, UNKNOWN, known_rows, match_images
+
+from .synthetic import make_catalog
 
 IDS = ["train/n01/1.jpg", "train/n02/1.jpg", "train/n01/2.jpg", "test/n01/1.jpg", "lone.jpg", "train/n02/b 3.jpg"]
 
@@ -53,3 +56,32 @@ def test_nothing_to_match() -> None:
     assert match_images(none, pa.array(IDS)).tolist() == []
     assert match_images(pa.array(IDS), none).tolist() == [UNKNOWN] * len(IDS)
     assert match_images(none, none).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("paths", "told"),
+    [
+        (["/data/train/n01/a.jpg", "/data/test/n02/c 1.jpg"], ""),
+        (["n01/a.jpg", "n01/b.jpg"], ""),
+        (["/data/Val/n01/b.jpg", "/train/validation/n01/b.jpg"], ""),  # the test split by another name
+        (
+            ["n02/a.jpg", "/data/val/n01/a.jpg"],
+            "x: 1 paths name another split than their images' (/data/val/n01/a.jpg of",
+        ),
+        (
+            ["/train/n01/b.jpg", "/training/n02/c 1.jpg"],
+            "x: 2 paths name another split than their images' (/train/n01/b.",
+        ),
+    ],
+)
+def test_paths_that_name_another_split_are_told_of(
+    capsys: pytest.CaptureFixture[str], paths: list[str], told: str
+) -> None:
+    catalog = make_catalog()
+    rows_M = known_rows(Path("x"), pa.array(paths), catalog)
+    assert [catalog["image_id"][row].as_py().split("/", 1)[1] for row in rows_M] == [
+        "/".join(path.split("/")[-2:]) for path in paths
+    ]
+    error = capsys.readouterr().err
+    assert error.startswith(told)
+    assert bool(error) == bool(told)
