@@ -12,7 +12,8 @@ __all__ = ["without_classes", "without_training"]
 
 _TRAINING = ("train", "training")
 _CUB_FILES = ("images.txt", "train_test_split.txt")
-_IMAGENET_FOLDERS = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")
+_KAGGLE = "ILSVRC/Data/CLS-LOC"
+_IMAGENET_FOLDERS = (_KAGGLE, "Data/CLS-LOC")
 _MOST = 100  # folders that are looked into
 
 
@@ -26,7 +27,7 @@ def without_training(root: Path, layout: str) -> str:
     top = scan_folder(root)
     return (
         _other_layout(root, layout)
-        or _other_root(root, top)
+        or _other_root(root, top, layout)
         or _unpack(top.passed_over)
         or _move(root, top)
         or f"found {_content(top)}; set data.root to the folder that has train in it"
@@ -44,7 +45,10 @@ def _other_layout(root: Path, layout: str) -> str:
     return ""
 
 
-def _other_root(root: Path, top: Folder) -> str:
+def _other_root(root: Path, top: Folder, layout: str) -> str:
+    above = Path(os.path.abspath(root)).parents
+    if layout == "imagenet" and (kaggle := next((path for path in above if (path / _KAGGLE / "train").is_dir()), None)):
+        return f"this looks like a part of Kaggle's tree: set data.root to {kaggle}"
     if os.path.basename(os.path.abspath(root)).lower() in _TRAINING:
         return "this looks like that folder itself: set data.root to its parent"
     deeper = (name for name in islice(top.folders, _MOST) for train in _TRAINING if (root / name / train).is_dir())
@@ -69,7 +73,8 @@ def without_classes(where: Path, found: Folder) -> str:
     """What to do about a folder in which there should be class folders and is none."""
     if (where / "image_ids.txt").is_file():
         return "this looks like wsolevaluation's metadata: set --data.layout wsol"
-    return _unpack(found.passed_over) or f"found {_content(found)}; add them"
+    content = describe(found.passed_over)
+    return _unpack(found.passed_over) or f"add them{f'; there are only {content}' if content else ''}"
 
 
 def _content(found: Folder) -> str:

@@ -71,8 +71,7 @@ def _is_empty(split: pa.Table) -> bool:
 
 def _no_truth(tree: ImageNetTree) -> str:
     folders = ", ".join(os.path.relpath(folder, tree.root) for folder in tree.validation_xml_folders())
-    above = tree.solution_above("val")
-    hint = f"; there is {above}, so set data.root to {above.parent}" if above else ""
+    hint = tree.hint_above("val")
     return f"test images have no boxes: found neither LOC_val_solution.csv nor XML directly in {folders}{hint}"
 
 
@@ -89,7 +88,7 @@ def _validation(tree: ImageNetTree) -> tuple[pa.Table, Truth, PassedOver]:
         image_ids = string_array([f"{tree.folder('val')}/{name}" for name in found.images], path)
         passed_over = found.passed_over
         truth = read_truth(tree, _stems(path, image_ids))
-        class_names = only_labelled(path, truth)
+        class_names = only_labelled(path, truth, tree.hint_above("val"))
     else:
         sorted_in = read_class_folders(tree.root, tree.folder("val"))
         image_ids, passed_over = sorted_in.image_ids, sorted_in.passed_over

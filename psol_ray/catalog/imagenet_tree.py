@@ -35,9 +35,10 @@ class ImageNetTree:
         base = Path(os.path.abspath(self.root / self.base))
         return _first(f"LOC_{split}_solution.csv", [base, base.parent] if self.images else [base])
 
-    def solution_above(self, split: str) -> Path | None:
-        """The CSV file where it is not looked for, above a root that is not Kaggle's."""
-        return _first(f"LOC_{split}_solution.csv", Path(os.path.abspath(self.root)).parents[:_MOST_ABOVE])
+    def hint_above(self, split: str) -> str:
+        """What to say where the CSV file lies above a root that is not Kaggle's, where it is not looked for."""
+        above = _first(f"LOC_{split}_solution.csv", Path(os.path.abspath(self.root)).parents[:_MOST_ABOVE])
+        return f"; there is {above}, so set data.root to {above.parent}" if above else ""
 
     def validation_xml(self) -> Path | None:
         """The folder of the validation images' XML files, where there is one."""

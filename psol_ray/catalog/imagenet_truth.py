@@ -70,8 +70,13 @@ def _class_names(source: Path | None, stems: pa.Array, annotations: Annotations)
     return names.dictionary.take(pa.array(code_N, mask=code_N < 0))
 
 
-def only_labelled(path: Path, truth: Truth) -> pa.Array:
+def only_labelled(path: Path, truth: Truth, hint: str) -> pa.Array:
     """The classes of images that lie flat in a folder.
+
+    Args:
+        path: the folder.
+        truth: of its images.
+        hint: where annotations are, if there are none where they were looked for.
 
     Raises:
         UserError: there is no annotation of one.
@@ -79,9 +84,10 @@ def only_labelled(path: Path, truth: Truth) -> pa.Array:
     unlabelled = truth.stems.filter(pc.is_null(truth.class_names)).to_pylist()
     if unlabelled:
         source = f"in {truth.source}" if truth.source else "as there is neither LOC_val_solution.csv nor XML"
+        advice = "add LOC_val_solution.csv or XML, or sort images into wnid folders"
         raise UserError(
             f"{path}: found {len(unlabelled)} images without annotation ({abbreviate(unlabelled)}) {source},"
-            " expected a class for each; add LOC_val_solution.csv or XML, or sort images into wnid folders"
+            f" expected a class for each; {advice}{'' if truth.source else hint}"
         )
     return truth.class_names
 

@@ -26,12 +26,13 @@ _ROUNDING = 1.0  # pixels by which a side may be off that was computed
 Sizes = NDArray[np.int64]
 
 
-def check_listed_sizes(root: str, listed: pa.Table) -> None:
+def check_listed_sizes(root: str, listed: pa.Table, metadata: str) -> None:
     """Raise a UserError where images of a listing that says sizes have others; those that are away are left out.
 
     Args:
         root: the folder that image ids are relative to.
         listed: some rows, schema `CATALOG`.
+        metadata: the folder of the file that says them, for the message.
     """
     image_ids, said_N2 = listed.column("image_id").to_pylist(), image_sizes(listed)
     real_N2 = read_sizes(root, image_ids).astype(np.int64)
@@ -39,8 +40,8 @@ def check_listed_sizes(root: str, listed: pa.Table) -> None:
     if other_N.any():
         found, cause = _differences(image_ids, said_N2, real_N2, other_N), _cause(said_N2[other_N], real_N2[other_N])
         raise UserError(
-            f"image_sizes.txt: {found} of {len(image_ids)} that were looked at, expected the sizes of these very"
-            f" images; {cause}: use the images that the metadata are of, or correct image_sizes.txt, and"
+            f"{metadata}, image_sizes.txt: {found} of {len(image_ids)} that were looked at, expected the sizes of these"
+            f" very images; {cause}: use the images that the metadata are of, or correct image_sizes.txt, and"
             " localization.txt where its boxes are of those sizes, too"
         )
 

@@ -84,7 +84,8 @@ def look_at(root: str, home: str, listing: Listing) -> Source:
     identity = {"path": os.path.realpath(root), "number": os.stat(root).st_ino if os.path.isdir(root) else None}
     image_ids = listing.images.column("image_id")
     if "width" in listing.images.column_names and identity["number"] is not None:
-        check_listed_sizes(root, listing.images.take(pc.index_in(pa.array(_spread(image_ids)), value_set=image_ids)))
+        rows = pc.index_in(pa.array(_spread(image_ids)), value_set=image_ids)
+        check_listed_sizes(root, listing.images.take(rows), home)
     return Source(
         _stat_files(root, image_ids),
         identity,

@@ -58,6 +58,13 @@ def test_imagenet_as_a_folder(tmp_path: Path) -> None:
     assert refusal(tmp_path).endswith("; this looks like ImageNet: set --data.layout imagenet")
 
 
+@pytest.mark.parametrize("below", ["ILSVRC/Data", "ILSVRC/Annotations/CLS-LOC"])
+def test_a_part_of_kaggles_tree(tmp_path: Path, below: str) -> None:
+    touch(tmp_path, "ILSVRC/Data/CLS-LOC/train/n1/a.JPEG", "ILSVRC/Annotations/CLS-LOC/a.xml")
+    advice = f"; this looks like a part of Kaggle's tree: set data.root to {tmp_path}"
+    assert refusal(tmp_path / below, "imagenet").endswith(advice)
+
+
 def test_the_training_folder_itself(tmp_path: Path) -> None:
     touch(tmp_path, "train/cat/1.jpg")
     assert refusal(tmp_path / "train").endswith("; this looks like that folder itself: set data.root to its parent")
@@ -70,7 +77,7 @@ def test_the_training_folder_itself(tmp_path: Path) -> None:
     [
         (["n01.tar", "n02.tar"], "found 2 archives (n01.tar, n02.tar): unpack them"),
         (["image_ids.txt"], "this looks like wsolevaluation's metadata: set --data.layout wsol"),
-        (["a.txt"], "found 1 with other suffixes (.txt); add them"),
+        (["a.txt"], "add them; there are only 1 with other suffixes (.txt)"),
     ],
 )
 def test_a_training_folder_without_classes(tmp_path: Path, layout: str, names: list[str], advice: str) -> None:

@@ -172,6 +172,15 @@ def test_test_images_without_boxes_are_told_of_and_where_boxes_were_looked_for(t
     assert remark.endswith(f"; there is {tmp_path}/LOC_val_solution.csv, so set data.root to {tmp_path}")
 
 
+def test_annotations_above_the_root_of_a_flat_val_are_told_of(tmp_path: Path) -> None:
+    images = "ILSVRC/Data/CLS-LOC/"
+    touch(tmp_path, *(images + name for name in TRAIN + FLAT))
+    write(tmp_path / "LOC_val_solution.csv", VAL_CSV)
+    hint = f"wnid folders; there is {tmp_path}/LOC_val_solution.csv, so set data.root to {tmp_path}$"
+    with pytest.raises(UserError, match=hint):
+        list_images("imagenet", str(tmp_path / images))
+
+
 def test_training_boxes_of_other_images_are_told_of(tmp_path: Path) -> None:
     touch(tmp_path, *TRAIN, *SORTED)
     write(tmp_path / "LOC_val_solution.csv", VAL_CSV)
