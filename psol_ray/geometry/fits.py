@@ -11,17 +11,30 @@ from numpy.typing import NDArray
 
 from psol_ray.geometry.readings import ANY_CORNERS, ORDERS, Floats, Reading
 
-__all__ = ["MIDDLE", "SLACK", "Fit", "advice", "find_misfits", "fit_of", "good_fits", "in_unit", "other_fits"]
+__all__ = [
+    "MIDDLE",
+    "OFF_MIDDLE",
+    "SLACK",
+    "Fit",
+    "advice",
+    "find_misfits",
+    "fit_of",
+    "good_fits",
+    "in_unit",
+    "other_fits",
+]
 
-MIDDLE = 0.1
-"""Objects are in the middle, on the whole: how far from it, as a share of the side, their mean is at most."""
+MIDDLE, OFF_MIDDLE = 0.1, 0.25
+"""Objects are in the middle, on the whole: how far from it, as a share of the side, their mean is at most; the latter of
+an odd data set, where much else speaks for a reading."""
 SLACK, _SLACK_PIXELS = 0.02, 2  # by how much a box may leave its image: the larger of a share of the side and pixels
 _SAMPLE = 20_000  # boxes on which other readings are tried
 # Fractions, percent, thousandths, and the squares to which images are resized for networks.
 _SIDES = (1, 100, 1000, 224, 256, 299, 320, 384, 416, 448, 512, 640, 800, 1024)
 _NO_SQUARE = _SIDES[:3]
 _FAR = "far"
-_UNUSUAL, _ANOTHER_ORDER = 0.15, 0.15  # what speaks against a reading, beside how it fits
+# What speaks against a reading beside how it fits: that nobody writes it, or that order and unit are both wrong.
+_UNUSUAL, _BOTH = 0.15, 0.15
 
 
 @dataclass(frozen=True)
@@ -78,18 +91,22 @@ def in_unit(numbers_M4: Floats, sizes_M2: NDArray[np.integer], side: int | None)
     return [fit_of(numbers_M4, sizes_M2, Reading(order, side)) for order in ORDERS]
 
 
-def good_fits(fits: Iterable[Fit], most: float, order: str) -> list[Fit]:
+def good_fits(fits: Iterable[Fit], most: float, reading: Reading) -> list[Fit]:
     """Those that fit all but a few boxes, best first.
 
     Args:
         fits: of which to choose.
         most: share of the boxes that may not fit.
-        order: the one that the file says. Where it fits in another unit it goes first, whatever else fits: a wrong unit
-            is one mistake, and a wrong order beside it another.
+        reading: what the file says. Where its order fits in another unit it goes first, whatever else fits: a wrong
+            unit is one mistake, and a wrong order beside it another.
     """
-    good = [fit for fit in fits if fit.misfit <= most]
-    good.sort(key=lambda fit: fit.rank + (_is_square(fit.reading) and fit.reading.order != order) * _ANOTHER_ORDER)
-    return sorted(good, key=lambda fit: not _is_own(fit, order))
+
+    def rank(fit: Fit) -> float:
+        both = fit.reading.side != reading.side and fit.reading.order != reading.order
+        return fit.rank + both * _BOTH
+
+    good = sorted((fit for fit in fits if fit.misfit <= most), key=rank)
+    return sorted(good, key=lambda fit: not _is_own(fit, reading.order))
 
 
 def _is_own(fit: Fit, order: str) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
 from psol_ray.geometry.coordinates import Coordinates
-from psol_ray.geometry.fits import MIDDLE, Fit, advice, find_misfits, fit_of, good_fits, in_unit, other_fits
+from psol_ray.geometry.fits import MIDDLE, OFF_MIDDLE, Fit, advice, find_misfits, fit_of, good_fits, in_unit, other_fits
 from psol_ray.geometry.readings import ANY_CORNERS, Floats, Reading
 
 __all__ = ["check_units"]
@@ -76,7 +76,7 @@ def _small(numbers_M4: Floats, sizes_M2: NDArray[np.integer], reading: Reading, 
         return (
             f"{words}, expected {reading.words}; they look like fractions of the image, and the others do not: fix them"
         )
-    good = good_fits(in_unit(numbers_M4, sizes_M2, 1), _MISFIT, reading.order)
+    good = good_fits(in_unit(numbers_M4, sizes_M2, 1), _MISFIT, reading)
     return f"{words}, expected {reading.words}; {_advice(good, numbers_M4, reading, setting)}"
 
 
@@ -91,7 +91,7 @@ def _wrong(numbers_M4: Floats, sizes_M2: NDArray[np.integer], reading: Reading, 
     most = min(_MISFIT, misfit / _EXPLAINED)
     better = fit_of(numbers_M4, sizes_M2, reading).badness - _MISFIT
     others = (fit for fit in other_fits(numbers_M4, sizes_M2, reading) if fit.badness < better)
-    good = good_fits(others, most, reading.order)
+    good = good_fits(others, most, reading)
     # An order that any numbers fit, and squares larger than the images, explain too much to be believed of a few boxes.
     strict = {fit.reading.order for fit in good if fit.reading.side in (None, 1)} - {ANY_CORNERS}
     if strict:
@@ -99,7 +99,7 @@ def _wrong(numbers_M4: Floats, sizes_M2: NDArray[np.integer], reading: Reading, 
     elif misfit < _HOPELESS:
         return ""
     # In the file's own order another unit is likely enough, though objects are not quite in the middle.
-    good = [fit for fit in good if strict or fit.off <= MIDDLE * (2 if fit.reading.order == reading.order else 1)]
+    good = [fit for fit in good if strict or fit.off <= (OFF_MIDDLE if fit.reading.order == reading.order else MIDDLE)]
     if not good:
         return f"{words}; no other way to read them fits either: give boxes of these very images" if setting else ""
     return f"{words}; {_advice(good, numbers_M4, reading, setting)}"
@@ -114,7 +114,7 @@ def _crowded(numbers_M4: Floats, sizes_M2: NDArray[np.integer], reading: Reading
     least = np.quantile(sizes_M2.min(axis=1), _MISFIT)  # what all images but a few have
     likely = [
         other
-        for other in good_fits(other_fits(numbers_M4, sizes_M2, reading), _MISFIT, reading.order)
+        for other in good_fits(other_fits(numbers_M4, sizes_M2, reading), _MISFIT, reading)
         if other.inside and _crowds(other.reading, least, few)
     ]
     good = [other for other in likely if other.off <= min(MIDDLE, fit.off - farther) or _is_size(other, fit)] or [

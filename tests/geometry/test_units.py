@@ -130,6 +130,7 @@ def in_a_corner(number: int, seed: int = 0) -> tuple[Floats, NDArray[np.int64]]:
         (1, "cxcywh", {"fractions_xywh", "fractions_cxcywh"}),
         (None, "cxcywh", {"pixels_xywh", "pixels_cxcywh"}),
         (100, "xyxy", {"percent"}),
+        (1000, "xyxy", {"thousandths"}),
     ],
 )
 def test_objects_off_the_middle_do_not_make_the_order_another(
