@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psol_ray.catalog.headers import read_sizes
@@ -56,10 +57,12 @@ def check_annotated_sizes(catalog: pa.Table, listing: Listing) -> Listing:
     Raises:
         UserError: they do so of more than a few.
     """
-    said = listing.annotated_sizes
-    image_ids = catalog.column("image_id").to_pylist() if said else []
-    said_N2 = np.array([said.get(image_id, (0, 0)) for image_id in image_ids], np.int64).reshape(-1, 2)
-    real_N2 = image_sizes(catalog) if said else said_N2
+    if not listing.annotated_sizes:
+        return listing
+    image_ids = list(listing.annotated_sizes)
+    said_N2 = np.array(list(listing.annotated_sizes.values()), np.int64)
+    rows = pc.index_in(pa.array(image_ids), value_set=catalog.column("image_id").combine_chunks())
+    real_N2 = image_sizes(catalog.select(["width", "height"]).take(rows))
     known_N = (said_N2 > 0).all(axis=1) & (real_N2 > 0).all(axis=1)
     other_N = known_N & (said_N2 != real_N2).any(axis=1)
     count, total = int(other_N.sum()), int(known_N.sum())

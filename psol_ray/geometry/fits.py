@@ -25,8 +25,8 @@ __all__ = [
 ]
 
 MIDDLE, OFF_MIDDLE = 0.1, 0.25
-"""Objects are in the middle, on the whole: how far from it, as a share of the side, their mean is at most; the latter of
-an odd data set, where much else speaks for a reading."""
+"""Objects are in the middle, on the whole: how far from it, as a share of the side, their mean is at most; the latter
+of an odd data set, where much else speaks for a reading."""
 SLACK, _SLACK_PIXELS = 0.02, 2  # by how much a box may leave its image: the larger of a share of the side and pixels
 _SAMPLE = 20_000  # boxes on which other readings are tried
 # Fractions, percent, thousandths, and the squares to which images are resized for networks.
