@@ -23,6 +23,7 @@ from psol_ray.errors import ImagesAway, UserError, abbreviate
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import CATALOG, Provenance, StageDir
 from psol_ray.tables.boxes_table import image_sizes
+from psol_ray.tables.files import absolute
 
 __all__ = ["check", "index", "provenance"]
 
@@ -41,7 +42,7 @@ def index(context: Context) -> None:
     made_before = None if context.overwrite else stage.made_by()
     if made_before is not None:
         _check_settings(stage, made_before, data)
-    root = os.path.abspath(data.root)
+    root = absolute(data.root)
     listing, source = _look(context, root)
     if made_before is not None and stage.parts():
         _check_unchanged(root, listing, source, stage, made_before)
@@ -95,7 +96,7 @@ def _look(context: Context, root: str) -> tuple[Listing, Source]:
     if layout == "demo":
         _make_demo(context, root)
         layout = "folder"
-    metadata = None if data.metadata is None else os.path.abspath(data.metadata)
+    metadata = None if data.metadata is None else absolute(data.metadata)
     # Minutes on a network file system that has not been asked for a while; nobody knows how many there are.
     with context.console.status(escape(f"Listing what is in {root}")):
         listing = list_data(layout, root, metadata)
