@@ -32,9 +32,9 @@ def test_a_few_images_are_gone_without_and_more_stop_the_stage_with_a_sentence(s
     with pytest.raises(UserError) as raised:
         left_out.add_away(away("h"), {"host-2", "host-1"})
     assert str(raised.value) == (
-        "boxes: 3 of 8 images cannot be opened on host-1, host-2 (c.jpg, a.jpg, h.jpg: No such file or directory), and"
-        " data.max_unreadable lets it go on without a share of 0.25; mount their folder there or put them back, and"
-        " the same command goes on from here"
+        "boxes: 3 of 8 images cannot be opened on host-1, host-2 (c.jpg, a.jpg, h.jpg: No such file or directory),"
+        " more than data.max_unreadable (0.25) allows; mount their folder there or put them back, and the same command"
+        " goes on from here"
     )
 
 
