@@ -101,8 +101,8 @@ class LeftOut:
         if len(self.away) > self.max_share * self.total:
             raise UserError(
                 f"{self._name}: {len(self.away):,} of {self.total:,} images cannot be opened{where}"
-                f" ({abbreviate(self.away)}: {error.reason}), more than data.max_unreadable ({self.max_share:g}) allows;"
-                " mount their folder there or put them back, and the same command goes on from here"
+                f" ({abbreviate(self.away)}: {error.reason}), more than data.max_unreadable ({self.max_share:g})"
+                " allows; mount their folder there or put them back, and the same command goes on from here"
             )
         self._write()
 
