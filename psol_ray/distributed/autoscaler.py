@@ -29,7 +29,7 @@ __all__ = ["Demand", "bring_node", "has_autoscaler"]
 _REPORT_KEY = "__autoscaling_status"
 _NO_TYPE = re.compile(r"node_[0-9a-f]{56}")
 _POLL_SECONDS = 0.5
-_PATIENCE_SECONDS = 10
+_REPLY_SECONDS = 10
 # The first report may be older than the demand, and the second may have been made while the demand arrived.
 _REPORTS = 4
 # A monitor that is silent for so long has died. It also is while it starts nodes, one after the other.
@@ -76,7 +76,7 @@ def _ask_ray() -> _Report:
         return _parse_first_version(json.loads(text))
     if client.ray.is_connected():  # where the GCS cannot be reached
         return _Report()
-    status = GcsClient(address=ray.get_runtime_context().gcs_address).get_cluster_status(timeout_s=_PATIENCE_SECONDS)
+    status = GcsClient(address=ray.get_runtime_context().gcs_address).get_cluster_status(timeout_s=_REPLY_SECONDS)
     return _parse_second_version(GetClusterStatusReply.FromString(status))
 
 

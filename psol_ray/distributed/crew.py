@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import ray
 from ray.actor import ActorHandle
 
-from psol_ray.distributed.patience import FROZEN_SECONDS, Teller
 from psol_ray.distributed.pool_stats import PoolStats
 from psol_ray.distributed.pool_worker import PoolWorker, where
 from psol_ray.distributed.queue import MAX_DEATHS
 from psol_ray.distributed.slots import Slots
+from psol_ray.distributed.waiting import FROZEN_SECONDS, Teller
 from psol_ray.errors import UserError
 from psol_ray.work.jobs import Job, Resources
 

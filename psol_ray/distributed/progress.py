@@ -13,7 +13,7 @@ from psol_ray.work.progress import ProgressTracker, Snapshot, draw_progress
 
 __all__ = ["RemoteTracker", "tracked"]
 
-_PATIENCE_SECONDS = 5
+_ANSWER_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class RemoteTracker:
     def snapshot(self) -> Snapshot | None:
         """See `ProgressTracker.snapshot`; None from an actor that died or is late."""
         try:
-            return ray.get(self.actor.snapshot.remote(), timeout=_PATIENCE_SECONDS)
+            return ray.get(self.actor.snapshot.remote(), timeout=_ANSWER_SECONDS)
         except (RayError, GetTimeoutError):
             return None
 
     def images_done(self) -> Mapping[str, int] | None:
         """See `ProgressTracker.images_done`; None from an actor that died or is late."""
         try:
-            return ray.get(self.actor.images_done.remote(), timeout=_PATIENCE_SECONDS)
+            return ray.get(self.actor.images_done.remote(), timeout=_ANSWER_SECONDS)
         except (RayError, GetTimeoutError):
             return None
 

@@ -18,11 +18,11 @@ from ray.train.torch import TorchTrainer
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.groups import group_ids, remove_groups_since
 from psol_ray.distributed.node_checks import NodeChecks
-from psol_ray.distributed.patience import Pulse, Teller
 from psol_ray.distributed.progress import RemoteTracker
 from psol_ray.distributed.ray_init import keep_handlers
 from psol_ray.distributed.train_errors import is_late, raise_hopeless, raise_lost_checkpoint, raise_mistake
 from psol_ray.distributed.train_worker import train_worker
+from psol_ray.distributed.waiting import Pulse, Teller
 from psol_ray.errors import UserError
 from psol_ray.training.setup import TrainingSetup
 
