@@ -385,7 +385,7 @@ def test_a_job_whose_images_are_away_is_done_on_another_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Each actor takes itself for a node of its own.
-    monkeypatch.setattr(pool, "where", lambda _: (str(os.getpid()), f"host-{os.getpid()}"))
+    monkeypatch.setattr(crew, "where", lambda _: (str(os.getpid()), f"host-{os.getpid()}"))
     hosts = run_pool(actor_factory(tmp_path, away_on_first_node), plan(2), jobs("a", "b", "c", "d"))
     assert done(tmp_path) == {"a", "b", "c", "d"}
     blind = (tmp_path / "first").read_text()
@@ -424,7 +424,7 @@ def test_what_a_frozen_actor_alone_may_do_is_done_by_another(
             (folder / "frozen").touch()
             os.kill(os.getpid(), signal.SIGSTOP)
 
-    monkeypatch.setattr(pool, "FROZEN_SECONDS", 1.0)
+    monkeypatch.setattr(crew, "FROZEN_SECONDS", 1.0)
     monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.2)
     piece = job("a", 9, then=lambda _: [])  # not given twice
     run_pool(actor_factory(tmp_path, freeze_once), plan(2), [piece, job("b")], images_done=lambda: {"a": 5})
