@@ -19,6 +19,9 @@ __all__ = ["START_SECONDS", "Crew"]
 
 # An actor loads weights and builds a decoder; beyond this it hangs, or waits for resources that others hold.
 START_SECONDS = 600.0
+# One that starts may be on a node that sees images which the others do not. Weights and a decoder take seconds; what
+# takes longer waits for what others use, perhaps for hours, and images that are away are not to wait for it.
+_HOPE_SECONDS = 120.0
 
 
 @dataclass
@@ -65,8 +68,10 @@ class Crew:
         return {job for worker in self.workers for job in worker.jobs.values()}
 
     def nodes(self) -> set[str]:
-        """Where workers are; of one that starts nobody knows."""
-        return {worker.node for worker in self.workers}
+        """Where workers are; "" stands for where one will be that has begun to start a short while ago."""
+        return {
+            worker.node for worker in self.workers if worker.starting is None or worker.pulse.silent_s < _HOPE_SECONDS
+        }
 
     def check_somebody_works(self, num_jobs: int) -> None:
         """Say how long nobody has; raise a UserError after ten minutes."""

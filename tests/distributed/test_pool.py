@@ -406,6 +406,29 @@ def test_a_job_whose_images_are_away_on_every_node_is_done_without_them_or_ends_
     assert (tmp_path / "b.without").read_text() == "b"
 
 
+def test_images_that_are_away_do_not_wait_long_for_a_worker_that_cannot_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that waits for a GPU that others use."""
+    monkeypatch.setattr(crew, "_HOPE_SECONDS", 1.0)
+    monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.2)
+
+    def hang_unless_first() -> None:
+        try:
+            (tmp_path / "first").touch(exist_ok=False)
+        except FileExistsError:
+            time.sleep(60)
+
+    def away(_: Path, name: str) -> Any:
+        return ImagesAway([name], "No such file or directory") if name == "b" else None
+
+    started = time.monotonic()
+    make = actor_factory(tmp_path, away, hang_unless_first)
+    run_pool(make, plan(2), jobs("a", "b", "c"), left_out=LeftOut(None, 9, 0.2))
+    assert (tmp_path / "b.without").read_text() == "b"
+    assert time.monotonic() - started < 30
+
+
 def test_a_job_that_only_meets_images_of_others_that_are_away_is_done_again(tmp_path: Path) -> None:
     def meet_once(folder: Path, name: str) -> Any:
         meets = name == "b" and begun(folder).count("b") < 3
