@@ -30,6 +30,8 @@ _SIGHT_SECONDS = 5.0
 # A busy machine needs a while to start a process.
 _PATIENCE_SECONDS = 60.0
 _LIMIT_SECONDS = 600.0
+# Eight GPUs whose driver is not kept loaded take half a minute.
+_DRIVER_SECONDS = 120.0
 # As the CUDA runtime begins, in a process of its own: this one may be given to an actor that is to see one GPU alone.
 _CUDA = "import ctypes, sys; sys.exit(ctypes.CDLL('libcuda.so.1').cuInit(0) and 100)"
 
@@ -80,10 +82,19 @@ class Probe:
 
 
 def _fault_of_cuda() -> str | None:
-    loaded = subprocess.run([sys.executable, "-I", "-S", "-c", _CUDA], capture_output=True, check=False)
-    if loaded.returncode:
-        return "Ray lends GPUs of it, and NVIDIA's driver does not work there; see `nvidia-smi` on it"
-    return None
+    # A task of no GPU is shown none by some versions of Ray, and by whoever has set their variable for it.
+    environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    nowhere = subprocess.DEVNULL
+    begun = subprocess.Popen([sys.executable, "-I", "-S", "-c", _CUDA], env=environment, stdout=nowhere, stderr=nowhere)
+    try:
+        fails = begun.wait(_DRIVER_SECONDS)
+    except subprocess.TimeoutExpired:
+        begun.kill()  # and not waited for: it may hang in the kernel
+        return (
+            f"Ray lends GPUs of it, and NVIDIA's driver there has not answered for {_DRIVER_SECONDS:.0f} s; see"
+            " `nvidia-smi` on it, and restart the machine if that hangs, too"
+        )
+    return "Ray lends GPUs of it, and NVIDIA's driver does not work there; see `nvidia-smi` on it" if fails else None
 
 
 def _find_fault(probe: Probe, gpu: bool) -> str | None:

@@ -78,6 +78,24 @@ def test_gpus_without_a_driver(checks: NodeChecks) -> None:
     )
 
 
+def test_the_driver_is_asked_for_all_gpus_also_where_ray_shows_none(
+    checks: NodeChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As cuInit does, which finds none with this variable empty."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(module, "_CUDA", "import os, sys; sys.exit('CUDA_VISIBLE_DEVICES' in os.environ and 100)")
+    assert checks.probe.find_fault(gpu=True) is None
+
+
+def test_a_driver_that_hangs_is_a_fault(checks: NodeChecks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CUDA", "import time; time.sleep(60)")
+    monkeypatch.setattr(module, "_DRIVER_SECONDS", 1.0)
+    fault = checks.probe.find_fault(gpu=True) or ""
+    assert fault.startswith(
+        "Ray lends GPUs of it, and NVIDIA's driver there has not answered for 1 s; see `nvidia-smi`"
+    )
+
+
 def test_nothing_of_it_stays_in_the_run_directory(here: Path) -> None:
     with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False):
         (file,) = (here / "run" / "boxes").iterdir()
