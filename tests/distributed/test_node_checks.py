@@ -4,6 +4,7 @@ Paths below `/proc/self/cwd` are other folders in other processes, as those of a
 """
 
 import os
+import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from psol_ray.distributed import node_checks as module
 from psol_ray.distributed.cluster import find_nodes
-from psol_ray.distributed.node_checks import NodeChecks, Probe, checked_nodes, exclude
+from psol_ray.distributed.node_checks import NodeChecks, Probe, UnfitNode, checked_nodes, exclude
 from psol_ray.distributed.shares import Node
 from psol_ray.distributed.train_worker import train_worker
 from psol_ray.errors import UserError
@@ -105,11 +106,6 @@ def test_nothing_of_it_stays_in_the_run_directory(here: Path) -> None:
     assert not list((here / "run" / "boxes").iterdir())
 
 
-def test_a_training_worker_looks_for_itself(here: Path) -> None:
-    with pytest.raises(UserError, match=r"started on \S+, which cannot work on this run: data.root \S+ is no folder"):
-        train_worker({"probe": Probe(str(here / "nowhere"))})
-
-
 @pytest.mark.usefixtures("cluster")
 class TestNodes:
     def test_those_that_see_everything_are_fit(self, checks: NodeChecks) -> None:
@@ -144,6 +140,43 @@ class TestNodes:
         (line,) = capsys.readouterr().err.splitlines()
         assert " gets no work: " in line
         assert reason in line
+
+    def test_one_that_was_unfit_is_asked_again_and_gets_work_once_it_is_fit(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(module, "_ASK_AGAIN_SECONDS", 0.0)
+        nodes = find_nodes()
+        with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False) as checks:
+            (here / "images").rename(here / "not mounted yet")
+            with pytest.raises(UserError, match="is no folder there"):
+                checks.require(nodes)
+            with pytest.raises(UserError, match="is no folder there"):
+                checks.require(nodes)
+            (here / "images").mkdir()
+            with pytest.raises(UserError, match="lacks images"):
+                checks.require(nodes)
+            (here / "images").rmdir()
+            (here / "not mounted yet").rename(here / "images")
+            assert checks.require(nodes) == nodes
+            assert checks.label_selector() == {}
+        told = [line.partition(") gets ")[2] for line in capsys.readouterr().err.splitlines()]
+        assert [line.partition(":")[0] for line in told] == ["no work", "no work", "work from now on"]
+
+    def test_one_that_was_unfit_is_not_asked_all_the_time(self, here: Path) -> None:
+        with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False) as checks:
+            for node in find_nodes():
+                checks.note_fault(node.node_id, "no mount")
+            with pytest.raises(UserError, match="no mount"):
+                checks.require(find_nodes())
+
+    def test_a_training_worker_looks_for_itself(self, here: Path) -> None:
+        with pytest.raises(
+            UnfitNode, match=r"started on \S+, which cannot work on this run: data.root \S+ is no fol"
+        ) as raised:
+            train_worker({"probe": Probe(str(here / "nowhere"))})
+        travelled = pickle.loads(pickle.dumps(raised.value))
+        assert [travelled.node_id] == [node.node_id for node in find_nodes()]
+        assert travelled.fault == f"data.root {here}/nowhere is no folder there; mount the images on it"
 
     def test_where_gpus_are_wanted_a_node_without_one_does_not_count(self, here: Path) -> None:
         with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=True) as checks:
