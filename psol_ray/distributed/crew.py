@@ -22,6 +22,8 @@ START_SECONDS = 600.0
 # One that starts may be on a node that sees images which the others do not. Weights and a decoder take seconds; what
 # takes longer waits for what others use, perhaps for hours, and images that are away are not to wait for it.
 _HOPE_SECONDS = 120.0
+# Where one that starts will be nobody knows, so what dies shortly after a node has left is taken to have been there.
+_LOSS_SECONDS = 30.0
 
 
 @dataclass
@@ -109,9 +111,9 @@ class Crew:
         ray.kill(worker.actor)  # ActorUnavailableError leaves it alive, perhaps
         self.workers.remove(worker)
         self.stats.lost_at.append(time.time())
-        has_lost_node = self.slots.refresh()
-        # Workers that start on a node that leaves say nothing of the others.
-        if worker.starting is not None and not has_lost_node:
+        self.slots.refresh()
+        # Workers that start on a node that leaves, of which there may be many, say nothing of the others.
+        if worker.starting is not None and self.slots.seconds_since_loss() > _LOSS_SECONDS:
             self._failed_starts += 1
             if self._failed_starts >= MAX_DEATHS:
                 raise UserError(
