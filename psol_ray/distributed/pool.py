@@ -206,7 +206,7 @@ class _Pool:
     def _take_back(self, worker: PoolWorker, job: Job, away: ImagesAway) -> None:
         """The job's images, or those of its neighbour, are away there: have it done elsewhere, or without them."""
         if away.paths:
-            self.queue.note_away(job, worker.node)
+            self.queue.note_away(job, worker.node, away)
         if not self._is_unfinished(job) or job in self.crew.held():
             return
         self.queue.give_back(job)
@@ -222,7 +222,8 @@ class _Pool:
                 print(f"On {worker.host} {away}; what cannot be opened there is done elsewhere", file=sys.stderr)
             return
         tried = self.queue.away_on(job)
-        self.left_out.add_away(away, {other.host for other in self.crew.workers if other.node in tried})
+        hosts = {other.host for other in self.crew.workers if other.node in tried}
+        self.left_out.add_away(self.queue.away_everywhere(job, self.crew.nodes()), hosts)
         self.queue.look_again(job)
 
     def _look_after_silent(self) -> None:

@@ -406,6 +406,22 @@ def test_a_job_whose_images_are_away_on_every_node_is_done_without_them_or_ends_
     assert (tmp_path / "b.without").read_text() == "b"
 
 
+def test_an_image_that_one_node_sees_is_not_left_out_because_another_tried_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def see_some(folder: Path, _: str) -> Any:
+        with suppress(FileExistsError):
+            (folder / "first").touch(exist_ok=False)
+            (folder / f"{os.getpid()}.first").touch()
+        is_first = (folder / f"{os.getpid()}.first").exists()
+        return ImagesAway(["x"] if is_first else ["x", "y"], "No such file or directory")
+
+    monkeypatch.setattr(crew, "where", lambda _: (str(os.getpid()), f"host-{os.getpid()}"))
+    both, left_out = Job("a", catalog_of(image("x"), image("y"))), LeftOut(None, 9, 1.0)
+    run_pool(actor_factory(tmp_path, see_some), plan(2), [both], left_out=left_out)
+    assert set(left_out.away) == {"x"}
+
+
 def test_images_that_are_away_do_not_wait_long_for_a_worker_that_cannot_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
