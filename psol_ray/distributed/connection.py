@@ -31,7 +31,7 @@ PROCESS_ENVIRONMENT = {
 _RAY = {
     # Ray Train's controller takes checkpoints in when it polls its workers, each 2 s, and every worker waits for it.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    # Ray announces a change of default in every run; we take the new one.
+    # The new default, whose coming Ray 2.55 announces in every run; 2.60 has it.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 # Where Ray puts what a submitted job was given.
