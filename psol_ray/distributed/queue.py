@@ -30,7 +30,7 @@ class JobQueue:
     """Jobs that wait, the most costly first; and what became of the others.
 
     A job whose actor died is done again after the others and alone, so that of two jobs in one process the one that
-    kills it is told from its neighbour. One that has seen `MAX_DEATHS` is quarantined.
+    kills it is told from its neighbour. One that has seen `MAX_DEATHS` is set aside.
 
     A job that found its images away is done next by somebody on another node, as long as there is one.
     """
@@ -95,7 +95,7 @@ class JobQueue:
         return self._deaths.get(job, [])
 
     def revive(self, job: Job) -> None:
-        """Do a quarantined job once more, because something of it has changed."""
+        """Do a job that was set aside once more, because something of it has changed."""
         self._deaths[job] = []
         self.waiting.append(job)
 
@@ -126,6 +126,6 @@ class JobQueue:
         """The images that were away are no longer wanted: any node will do."""
         self._away_on.pop(job, None)
 
-    def quarantined(self) -> list[str]:
-        """Parts that were given up, sorted."""
+    def set_aside(self) -> list[str]:
+        """Parts that were, sorted."""
         return sorted({job.part or job.name for job, deaths in self._deaths.items() if len(deaths) >= MAX_DEATHS})

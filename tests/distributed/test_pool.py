@@ -152,7 +152,7 @@ def test_a_job_whose_actor_was_killed_is_done_again(tmp_path: Path) -> None:
     ("behaviour", "num_actors", "times"),
     [(die_on_b, 1, 3), (die_on_b_seen_to_die, 2, 3), (die_on_b_begun_twice, 2, 4)],
 )
-def test_a_job_that_kills_its_actors_is_quarantined_and_no_other(
+def test_a_job_that_kills_its_actors_is_set_aside_and_no_other(
     tmp_path: Path, behaviour: Behaviour, num_actors: int, times: int
 ) -> None:
     """Two actors that have begun it before either's death is known count as one death."""
@@ -251,7 +251,7 @@ def test_an_actor_holds_as_many_jobs_as_it_is_allowed(tmp_path: Path) -> None:
     assert done(tmp_path) == {"a", "b"}
 
 
-def test_of_two_jobs_in_one_actor_the_one_that_kills_it_is_quarantined(tmp_path: Path) -> None:
+def test_of_two_jobs_in_one_actor_the_one_that_kills_it_is_set_aside(tmp_path: Path) -> None:
     def die_on_b_slowly(folder: Path, name: str) -> None:
         time.sleep(0.2)  # its neighbour is there by now
         die_on_b(folder, name)

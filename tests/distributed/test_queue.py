@@ -61,7 +61,7 @@ def test_a_suspect_waits_for_an_actor_of_its_own() -> None:
     assert queue.take("w", ["w"], is_idle=True) is suspect
 
 
-def test_a_part_is_quarantined_after_a_cap_and_named_once() -> None:
+def test_a_part_is_set_aside_after_a_cap_and_named_once() -> None:
     pieces = [job("x 1/2", part="x"), job("x 2/2", part="x")]
     queue = JobQueue(list(pieces))
     queue.waiting.clear()
@@ -69,10 +69,10 @@ def test_a_part_is_quarantined_after_a_cap_and_named_once() -> None:
         for piece in pieces:
             queue.requeue(piece, DEATH)
         assert len(queue.waiting) == (2 * death if death < MAX_DEATHS else 2 * (MAX_DEATHS - 1))
-    assert queue.quarantined() == ["x"]
+    assert queue.set_aside() == ["x"]
 
 
-def test_a_quarantined_job_that_is_revived_is_done_alone_and_may_die_as_often_again() -> None:
+def test_a_job_that_was_set_aside_and_is_revived_is_done_alone_and_may_die_as_often_again() -> None:
     killer = job("killer")
     queue = JobQueue([killer])
     queue.waiting.clear()
@@ -81,12 +81,12 @@ def test_a_quarantined_job_that_is_revived_is_done_alone_and_may_die_as_often_ag
     assert queue.deaths(killer) == [DEATH] * MAX_DEATHS
     queue.waiting.clear()
     queue.revive(killer)
-    assert queue.quarantined() == []
+    assert queue.set_aside() == []
     assert queue.take("w", ["w"], is_idle=False) is None
     assert queue.take("w", ["w"], is_idle=True) is killer
     for _ in range(MAX_DEATHS):
         queue.requeue(killer, DEATH)
-    assert queue.quarantined() == ["killer"]
+    assert queue.set_aside() == ["killer"]
 
 
 def take_on(queue: JobQueue, node: str, *nodes: str) -> str | None:
