@@ -7,7 +7,9 @@ _ANSWER_SECONDS = 5.0
 
 def wants_token(error: BaseException) -> bool:
     """Whether Ray failed for want of a token, or of the right one."""
-    return "AuthToken" in repr(error.__cause__) or type(error).__name__ == "AuthenticationError"
+    # InvalidAuthToken is what a head answers.
+    says_so = any("AuthToken" in repr(said) for said in (error, error.__cause__))
+    return says_so or type(error).__name__ == "AuthenticationError"
 
 
 def is_refused(address: str) -> bool:
@@ -17,17 +19,12 @@ def is_refused(address: str) -> bool:
     """
     try:
         # Late, because they are private: without them Ray itself finds out.
-        import grpc
         from ray._private.grpc_utils import init_grpc_channel
         from ray.core.generated.gcs_service_pb2 import GetClusterIdRequest  # type: ignore[attr-defined]
         from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
-    except ImportError:
-        return False
-    try:
+
         with init_grpc_channel(address) as channel:
             NodeInfoGcsServiceStub(channel).GetClusterId(GetClusterIdRequest(), timeout=_ANSWER_SECONDS)
-    except grpc.RpcError as error:
-        return error.code() == grpc.StatusCode.UNAUTHENTICATED
-    except Exception as error:  # as where there is to be a token, and is none
+    except Exception as error:  # gRPC's, or Ray's where there is to be a token, and is none
         return wants_token(error)
     return False

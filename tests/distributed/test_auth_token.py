@@ -17,14 +17,14 @@ from psol_ray.errors import UserError
 
 
 @pytest.fixture
-def head() -> Iterator[Callable[[grpc.StatusCode], str]]:
+def head() -> Iterator[Callable[[grpc.StatusCode, str], str]]:
     """Starts what answers everything as a head does that wants a token, or has another fault; returns its address."""
     servers = []
 
-    def start(status: grpc.StatusCode) -> str:
+    def start(status: grpc.StatusCode, details: str) -> str:
         class Refuse(grpc.GenericRpcHandler):
             def service(self, _: Any) -> Any:
-                return grpc.unary_unary_rpc_method_handler(lambda _, context: context.abort(status, "InvalidAuthToken"))
+                return grpc.unary_unary_rpc_method_handler(lambda _, context: context.abort(status, details))
 
         server = grpc.server(ThreadPoolExecutor(1), handlers=[Refuse()])
         servers.append(server)
@@ -38,11 +38,12 @@ def head() -> Iterator[Callable[[grpc.StatusCode], str]]:
 
 
 def test_a_head_that_wants_another_token_is_told_at_once_and_ray_is_not_asked(
-    head: Callable[[grpc.StatusCode], str], monkeypatch: pytest.MonkeyPatch
+    head: Callable[[grpc.StatusCode, str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("went on to Ray"))
-    address, started = head(grpc.StatusCode.UNAUTHENTICATED), time.monotonic()
+    refusal = "InvalidAuthToken: Authentication token is missing or incorrect"
+    address, started = head(grpc.StatusCode.UNAUTHENTICATED, refusal), time.monotonic()
     with pytest.raises(
         UserError, match=rf"^cluster.address: the Ray cluster at '{address}' wants a token, .*/auth_token$"
     ):
@@ -50,8 +51,8 @@ def test_a_head_that_wants_another_token_is_told_at_once_and_ray_is_not_asked(
     assert time.monotonic() - started < 5
 
 
-def test_other_faults_of_a_head_are_left_to_ray(head: Callable[[grpc.StatusCode], str]) -> None:
-    assert not is_refused(head(grpc.StatusCode.UNIMPLEMENTED))
+def test_other_faults_of_a_head_are_left_to_ray(head: Callable[[grpc.StatusCode, str], str]) -> None:
+    assert not is_refused(head(grpc.StatusCode.UNIMPLEMENTED, "Method not found"))
 
 
 def test_a_token_that_is_to_be_there_and_is_not_is_a_want_of_one() -> None:
