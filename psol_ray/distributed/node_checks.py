@@ -29,8 +29,9 @@ __all__ = ["NodeChecks", "Probe", "UnfitNode", "checked_nodes", "exclude", "visi
 
 # A network file system may show a file late that another machine has written.
 _SIGHT_SECONDS = 5.0
-# A busy machine needs a while to start a process. Beyond this others begin without it, and there it is given up.
+# A busy machine needs a while to start a process; after that the others begin without it.
 _LATE_SECONDS = 60.0
+# Where there is no other.
 _LIMIT_SECONDS = 600.0
 _ASK_AGAIN_SECONDS = 180.0
 # Eight GPUs whose driver is not kept loaded take half a minute.
@@ -160,7 +161,7 @@ class NodeChecks:
                 teller.tell(
                     "Machines have not said whether run_dir and data.root are there",
                     seconds,
-                    f"it is {self._late()}; a mount that hangs would be a reason",
+                    f"still waiting for {self._late()}, where a mount may hang",
                 )
         fit = [node for node in nodes if node.node_id in self._fit]
         if not fit:

@@ -6,11 +6,14 @@ Paths below `/proc/self/cwd` are other folders in other processes, as those of a
 import os
 import pickle
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
+import ray
 
 from psol_ray.distributed import node_checks as module
 from psol_ray.distributed.cluster import find_nodes
@@ -19,6 +22,9 @@ from psol_ray.distributed.shares import Node
 from psol_ray.distributed.train_worker import train_worker
 from psol_ray.errors import UserError
 from psol_ray.tables import StageDir
+
+# Workers cannot import tests.
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 IMAGES = ["train/cat/1.jpg", "train/cat/2.jpg"]
 
@@ -161,6 +167,19 @@ class TestNodes:
             assert checks.label_selector() == {}
         told = [line.partition(") gets ")[2] for line in capsys.readouterr().err.splitlines()]
         assert [line.partition(":")[0] for line in told] == ["no work", "no work", "work from now on"]
+
+    def test_where_none_answers_it_is_told_and_given_up(
+        self, checks: NodeChecks, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(module, "_LATE_SECONDS", 0.5)
+        monkeypatch.setattr(module, "_LIMIT_SECONDS", 1.5)
+        monkeypatch.setattr(module, "_find_fault", lambda *_: time.sleep(60))
+        with pytest.raises(UserError, match=r"did not answer within 2 s whether run_dir and data.root are there"):
+            checks.require(find_nodes())
+        for answer in checks._asked:
+            ray.cancel(answer, force=True)
+        told = "Machines have not said whether run_dir and data.root are there for 1 s; still waiting for "
+        assert capsys.readouterr().err.count(told) == 1
 
     def test_one_that_was_unfit_is_not_asked_all_the_time(self, here: Path) -> None:
         with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False) as checks:
