@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from psol_ray.catalog.listing import Listing
 from psol_ray.catalog.said_sizes import check_listed_sizes
 
-__all__ = ["FILES", "FOLDER", "Source", "look_at"]
+__all__ = ["FILES", "FOLDER", "Source", "find_other_samples", "look_at"]
 
 FILES = pa.schema(
     [
@@ -92,8 +92,19 @@ def look_at(root: str, home: str, listing: Listing) -> Source:
         {os.path.relpath(path, home): FOLDER if path.is_dir() else _hash(path) for path in listing.annotations},
         _digest(listing.images.drop_columns(["gt_boxes"])),
         _digest(listing.images.select(["gt_boxes"])),
-        {image_id: _hash(Path(root, image_id)) for image_id in _spread(image_ids)},
+        _hash_images(root, _spread(image_ids)),
     )
+
+
+def find_other_samples(root: str, samples: Mapping[str, str]) -> list[str]:
+    """Which of a catalog's `samples` have another content now; one that is away has none."""
+    now = _hash_images(root, list(samples))
+    return [image_id for image_id, found in samples.items() if found and now[image_id] and now[image_id] != found]
+
+
+def _hash_images(root: str, image_ids: Sequence[str]) -> dict[str, str]:
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        return dict(zip(image_ids, pool.map(lambda image_id: _hash(Path(root, image_id)), image_ids), strict=True))
 
 
 def _spread(image_ids: pa.ChunkedArray) -> list[str]:

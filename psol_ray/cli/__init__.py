@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from psol_ray.cli.interrupts import INTERRUPTED, Interrupts
-from psol_ray.cli.output import adapt_streams, silence
+from psol_ray.cli.output import adapt_streams
 from psol_ray.errors import UserError, without_secrets
 from psol_ray.stages import COMMANDS
 
@@ -27,11 +27,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     adapt_streams()
     arguments = sys.argv[1:] if argv is None else argv
     name = f"psol {arguments[0]}" if arguments and arguments[0] in COMMANDS else "psol"
-    again = "the same command without --overwrite" if "--overwrite" in arguments else "the same command"
-    sentence = f"{name}: interrupted; {again} goes on from here"
-    with Interrupts(sentence, abandon=partial(_leave_ray, "kill")) as interrupts:
+    emptied: set[str] = set()
+
+    def interruption() -> str:
+        # Of several stages, those that follow would be complete, of other inputs, or both.
+        last = "predictions" if name in ("psol run", "psol transfer") else None
+        without = " without --overwrite" if emptied and (last is None or last in emptied) else ""
+        return f"{name}: interrupted; the same command{without} goes on from here"
+
+    with Interrupts(interruption, abandon=partial(_leave_ray, "kill")) as interrupts:
         try:
-            return _run(name, arguments)
+            return _run(name, arguments, emptied)
         except BaseException as error:
             # Ray ends the process itself while it starts, and what is interrupted may fail with errors of its own.
             if interrupts.received or isinstance(error, KeyboardInterrupt):
@@ -41,19 +47,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             if isinstance(error, UserError):
                 print(f"{name}: {without_secrets(str(error))}", file=sys.stderr)
                 return 2
-            if isinstance(error, BrokenPipeError):  # `psol ... | head`
-                silence()
-                return 0
+            if isinstance(error, OSError) and error.filename is not None:  # one that nobody has foreseen
+                print(f"{name}: {error.filename}: {error.strerror}; fix that, and run it again", file=sys.stderr)
+                return 2
             raise
 
 
-def _run(name: str, arguments: Sequence[str]) -> int:
-    """Run one command; returns the exit code."""
+def _run(name: str, arguments: Sequence[str], emptied: set[str]) -> int:
+    """Run one command; returns the exit code. `emptied` takes in the stages that it has emptied so far."""
     # Late, and no more than the command needs: what reads settings takes a second to import, torch and Ray many.
     if name == "psol":
         import_module("psol_ray.cli.overview").show(arguments)
         return 0
-    gaps = _call(import_module("psol_ray.cli.parse").parse(arguments))
+    gaps = _call(import_module("psol_ray.cli.parse").parse(arguments), emptied)
     for gap in gaps:
         print(f"{name}: done, but not whole: {gap}", file=sys.stderr)
     return 3 if gaps else 0
@@ -66,18 +72,18 @@ def _leave_ray(how: Literal["disconnect", "kill"]) -> None:
         getattr(connection, how)()
 
 
-def _call(invocation: "Invocation") -> list[str]:
+def _call(invocation: "Invocation", emptied: set[str]) -> list[str]:
     """Run the command; returns in what its results are not whole."""
     gaps: list[str] = []
     module, _, function = invocation.command.function.partition(":")
     given: list[Any] = []
     if invocation.config is not None:
-        import_module("psol_ray.cli.submitted").check_paths(invocation.command, invocation.config)
+        import_module("psol_ray.cli.paths").check_paths(invocation.command, invocation.config)
         if "cluster" in invocation.command.sections:
             # Also where everything turns out to be complete, for then nothing else would tell of the mistake.
             import_module("psol_ray.distributed.address").find_address(invocation.config.cluster)
         context = import_module("psol_ray.pipeline.context").Context
-        given.append(context(invocation.config, invocation.overwrite, invocation.skip, gaps=gaps))
+        given.append(context(invocation.config, invocation.overwrite, invocation.skip, gaps=gaps, emptied=emptied))
     if invocation.argument is not None:
         given.append(invocation.argument)
     getattr(import_module(f"psol_ray.pipeline.{module}"), function)(*given)

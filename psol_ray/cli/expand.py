@@ -1,4 +1,7 @@
-"""`~` and variables in settings, from wherever: a shell expands them on its line, and nobody in a YAML file."""
+"""`~` and variables in settings, from wherever: a shell expands them on its line, and nobody in a YAML file.
+
+A dollar is `$$`, or one that no name follows.
+"""
 
 import os
 import re
@@ -9,7 +12,7 @@ from psol_ray.errors import UserError
 
 __all__ = ["expand"]
 
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+_VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)\}|([A-Za-z_]\w*))")
 
 
 def expand(value: Any, path: str = "") -> Any:
@@ -20,7 +23,7 @@ def expand(value: Any, path: str = "") -> Any:
         path: the setting's name, for messages.
 
     Raises:
-        UserError: a variable is not set.
+        UserError: a variable is not set, or there is no such user.
     """
     if is_dataclass(value) and not isinstance(value, type):
         prefix = f"{path}." if path else ""
@@ -31,13 +34,19 @@ def expand(value: Any, path: str = "") -> Any:
 
 
 def _expand_text(text: str, path: str) -> str:
-    for braced, plain in _VARIABLE.findall(text):
-        if (name := braced or plain) not in os.environ:
+    def value(found: re.Match[str]) -> str:
+        name = found[2] or found[3]
+        if not found[1] and name not in os.environ:
             raise UserError(
-                f"{path}: found {text!r}, and no variable {name} in the environment; set it, or do without it"
+                f"{path}: found {text!r}, and no variable {name} in the environment; set it, or write $$ for a dollar"
             )
+        return found[1] or os.environ[name]
+
     # BACKBONE=WEIGHTS, too
     head, equals, tail = text.rpartition("=")
     if not re.fullmatch(r"[\w.]*", head):
         head, equals, tail = "", "", text
-    return os.path.expandvars(f"{head}{equals}{os.path.expanduser(tail)}")
+    home = os.path.expanduser(tail)
+    if re.match(r"~[\w.-]", home):
+        raise UserError(f"{path}: found {text!r}, and no user of that name here; write ./~ for a file's name")
+    return head + equals + _VARIABLE.sub(value, home)

@@ -46,9 +46,9 @@ class Interrupts:
     the main thread, which alone has handlers, it does nothing.
     """
 
-    def __init__(self, message: str, abandon: Callable[[], None]) -> None:
+    def __init__(self, message: Callable[[], str], abandon: Callable[[], None]) -> None:
         """Args:
-        message: what `tell` prints, once.
+        message: makes what `tell` prints, once.
         abandon: called in another thread before the process is ended without the exception.
         """
         self._message, self._abandon = message, abandon
@@ -93,7 +93,7 @@ class Interrupts:
         if self._told.acquire(blocking=False):
             self._told_at = time.monotonic()
             with suppress(OSError, ValueError):
-                print(self._message, file=sys.stderr, flush=True)
+                print(self._message(), file=sys.stderr, flush=True)
 
     def _raise(self, _number: int, _frame: FrameType | None) -> None:
         if not self._has_raised:  # a second one would come in the midst of what the first makes end

@@ -17,6 +17,11 @@ class Address:
     setting: str
 
     @property
+    def is_head(self) -> bool:
+        """Whether it is the HOST:PORT of a head, and neither a word nor that of a client server."""
+        return ":" in self.value and "://" not in self.value
+
+    @property
     def host_and_port(self) -> tuple[str, int]:
         """Of one that names them."""
         host, _, port = self.value.rpartition("://")[2].rpartition(":")

@@ -22,6 +22,7 @@ import ray
 from ray.util import client
 from ray.util.placement_group import placement_group, remove_placement_group
 
+from psol_ray.distributed.waiting import Teller
 from psol_ray.errors import UserError
 
 __all__ = ["Demand", "bring_node", "has_autoscaler"]
@@ -29,12 +30,11 @@ __all__ = ["Demand", "bring_node", "has_autoscaler"]
 _REPORT_KEY = "__autoscaling_status"
 _NO_TYPE = re.compile(r"node_[0-9a-f]{56}")
 _POLL_SECONDS = 0.5
-_PATIENCE_SECONDS = 10
+_REPLY_SECONDS = 10
 # The first report may be older than the demand, and the second may have been made while the demand arrived.
 _REPORTS = 4
 # A monitor that is silent for so long has died. It also is while it starts nodes, one after the other.
 _SILENCE_SECONDS = 300.0
-_TELL_SECONDS = 60.0
 
 # Clusters, by address, whose autoscaler had no nodes with a GPU: asking costs some 15 s.
 _without_gpus: set[str] = set()
@@ -76,7 +76,7 @@ def _ask_ray() -> _Report:
         return _parse_first_version(json.loads(text))
     if client.ray.is_connected():  # where the GCS cannot be reached
         return _Report()
-    status = GcsClient(address=ray.get_runtime_context().gcs_address).get_cluster_status(timeout_s=_PATIENCE_SECONDS)
+    status = GcsClient(address=ray.get_runtime_context().gcs_address).get_cluster_status(timeout_s=_REPLY_SECONDS)
     return _parse_second_version(GetClusterStatusReply.FromString(status))
 
 
@@ -148,7 +148,8 @@ def bring_node(resource: str, is_there: Callable[[], bool]) -> bool:
 
 def _wait(resource: str, bundle: Mapping[str, float], is_there: Callable[[], bool]) -> bool:
     reports, seen, is_announced = 0, _read_report(), False
-    started = seen_at = told_at = time.monotonic()
+    teller = Teller()
+    started = seen_at = time.monotonic()
     while not is_there():
         report = _read_report()
         if report.number != seen.number:
@@ -165,13 +166,11 @@ def _wait(resource: str, bundle: Mapping[str, float], is_there: Callable[[], boo
                     " see `ray status` for its errors, and run the same command again"
                 )
             return False
-        if time.monotonic() - told_at > _TELL_SECONDS:
-            told_at = time.monotonic()
-            does = "is starting one" if is_announced else "has not said whether it starts one"
-            print(
-                f"Waiting for a machine with a {resource} for {told_at - started:.0f} s: the autoscaler {does};"
-                " `ray status` shows its errors, and Ctrl-C ends the waiting ...",
-                file=sys.stderr,
-            )
+        does = "is starting one" if is_announced else "has not said whether it starts one"
+        teller.tell(
+            f"A machine with a {resource} has not come",
+            time.monotonic() - started,
+            f"the autoscaler {does}; `ray status` shows its errors, and Ctrl-C ends the waiting",
+        )
         time.sleep(_POLL_SECONDS)
     return True

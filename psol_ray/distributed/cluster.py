@@ -87,8 +87,10 @@ def plan_workers(config: ClusterConfig, fit: Callable[[list[Node]], list[Node]] 
         UserError: more workers are asked for than the cluster can hold, and it cannot grow.
     """
     can_grow = has_autoscaler()
-    has_gpus = _has_gpus() or (can_grow and bring_node("GPU", _has_gpus))
+    if can_grow and not _has_gpus():
+        bring_node("GPU", _has_gpus)
     nodes = check_nodes() if fit is None else fit(check_nodes())
+    has_gpus = any(node.num_gpus for node in nodes)  # those that may be used
     if has_gpus:
         shares = divide_gpus(nodes)
         there, kind = sum(share.num_workers for share in shares), "GPUs"

@@ -9,7 +9,8 @@ import ray
 
 from psol_ray.distributed import local_ray
 from psol_ray.distributed.address import Address, find_address
-from psol_ray.distributed.ray_init import NO_RAY_HERE, init, wants_token
+from psol_ray.distributed.auth_token import is_refused, wants_token
+from psol_ray.distributed.ray_init import NO_RAY_HERE, init
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.errors import UserError, first_line
 
@@ -31,7 +32,7 @@ PROCESS_ENVIRONMENT = {
 _RAY = {
     # Ray Train's controller takes checkpoints in when it polls its workers, each 2 s, and every worker waits for it.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    # Ray announces a change of default in every run; we take the new one.
+    # The new default, whose coming Ray 2.55 announces in every run; 2.60 has it.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 # Where Ray puts what a submitted job was given.
@@ -88,6 +89,8 @@ def _join(address: Address) -> None:
         if address.value != "auto":
             # Ray itself tries for more than a minute.
             socket.create_connection(address.host_and_port, timeout=_KNOCK_SECONDS).close()
+        if address.is_head and is_refused(address.value):
+            raise UserError(f"{address.setting}: {_advice_on_token(address.value)}")
         init(address=address.value, runtime_env={"env_vars": _environment_of_workers()})
     except UserError:
         raise
@@ -105,10 +108,7 @@ def _environment_of_workers() -> dict[str, str]:
 def _explain(address: str, error: Exception) -> str:
     """What keeps this process from joining, and what to do."""
     if wants_token(error):
-        return (
-            f"the Ray cluster at {address!r} wants a token; set RAY_AUTH_MODE=token, and put the cluster's token into"
-            " ~/.ray/auth_token"
-        )
+        return _advice_on_token(address)
     if NO_RAY_HERE in str(error):
         return f"found {address!r}, and no Ray runs on this machine; leave it out, and psol starts one"
     reason = first_line(error, 120)
@@ -119,3 +119,10 @@ def _explain(address: str, error: Exception) -> str:
         )
     # All of it in one line: which versions of Ray and Python there are stands in the last.
     return f"cannot join the Ray cluster at {address!r} ({' '.join(str(error).split())[:300]})"
+
+
+def _advice_on_token(address: str) -> str:
+    return (
+        f"the Ray cluster at {address!r} wants a token, and this process has none or another; set RAY_AUTH_MODE=token,"
+        " and put the cluster's token into ~/.ray/auth_token"
+    )

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import ray
 from ray.actor import ActorHandle
 
-from psol_ray.distributed.patience import FROZEN_SECONDS, Teller
 from psol_ray.distributed.pool_stats import PoolStats
 from psol_ray.distributed.pool_worker import PoolWorker, where
 from psol_ray.distributed.queue import MAX_DEATHS
 from psol_ray.distributed.slots import Slots
+from psol_ray.distributed.waiting import FROZEN_SECONDS, Teller
 from psol_ray.errors import UserError
 from psol_ray.work.jobs import Job, Resources
 
@@ -19,6 +19,11 @@ __all__ = ["START_SECONDS", "Crew"]
 
 # An actor loads weights and builds a decoder; beyond this it hangs, or waits for resources that others hold.
 START_SECONDS = 600.0
+# One that starts may be on a node that sees images which the others do not. Weights and a decoder take seconds; what
+# takes longer waits for what others use, perhaps for hours, and images that are away are not to wait for it.
+_HOPE_SECONDS = 120.0
+# Where one that starts will be nobody knows, so what dies shortly after a node has left is taken to have been there.
+_LOSS_SECONDS = 30.0
 
 
 @dataclass
@@ -65,8 +70,10 @@ class Crew:
         return {job for worker in self.workers for job in worker.jobs.values()}
 
     def nodes(self) -> set[str]:
-        """Where workers are; of one that starts nobody knows."""
-        return {worker.node for worker in self.workers}
+        """Where workers are; "" stands for where one will be that has begun to start a short while ago."""
+        return {
+            worker.node for worker in self.workers if worker.starting is None or worker.pulse.silent_s < _HOPE_SECONDS
+        }
 
     def check_somebody_works(self, num_jobs: int) -> None:
         """Say how long nobody has; raise a UserError after ten minutes."""
@@ -104,9 +111,9 @@ class Crew:
         ray.kill(worker.actor)  # ActorUnavailableError leaves it alive, perhaps
         self.workers.remove(worker)
         self.stats.lost_at.append(time.time())
-        has_lost_node = self.slots.refresh()
-        # Workers that start on a node that leaves say nothing of the others.
-        if worker.starting is not None and not has_lost_node:
+        self.slots.refresh()
+        # Workers that start on a node that leaves, of which there may be many, say nothing of the others.
+        if worker.starting is not None and self.slots.seconds_since_loss() > _LOSS_SECONDS:
             self._failed_starts += 1
             if self._failed_starts >= MAX_DEATHS:
                 raise UserError(

@@ -147,10 +147,18 @@ def _adopt_orphans() -> None:
 
 
 def _kill_children(parent: int) -> None:
+    for child in _children(parent):
+        with suppress(OSError):  # that one has ended meanwhile; its siblings may not have
+            command = Path(f"/proc/{child}/cmdline").read_bytes()
+            _kill_children(child)
+            if command.startswith(b"ray::") or b"/ray/" in command:
+                os.kill(child, signal.SIGKILL)
+
+
+def _children(parent: int) -> list[int]:
+    """Those of all its threads."""
+    children: list[int] = []
     for tasks in Path(f"/proc/{parent}/task").glob("*/children"):
         with suppress(OSError):
-            for child in map(int, tasks.read_text().split()):
-                command = Path(f"/proc/{child}/cmdline").read_bytes()
-                _kill_children(child)
-                if command.startswith(b"ray::") or b"/ray/" in command:
-                    os.kill(child, signal.SIGKILL)
+            children += map(int, tasks.read_text().split())
+    return children

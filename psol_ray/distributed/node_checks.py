@@ -2,7 +2,8 @@
 
 The driver puts a file of random bytes into the stage's folder, and every machine has to read it there. One that has a
 folder of the same name on its own disk would otherwise write parts that nobody reads, and one without the images' mount
-would find no image. A machine that fails is named with its reason, and gets no work; the others go on.
+would find no image. A machine that fails is named with its reason, and gets no work; the others go on. Every few
+minutes it is asked again: a mount may come seconds after Ray.
 """
 
 import os
@@ -20,16 +21,21 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from psol_ray.distributed.shares import Node
+from psol_ray.distributed.waiting import Teller
 from psol_ray.errors import UserError, abbreviate, first_line
 from psol_ray.tables import StageDir
 
-__all__ = ["NodeChecks", "Probe", "checked_nodes", "exclude", "visible"]
+__all__ = ["NodeChecks", "Probe", "UnfitNode", "checked_nodes", "exclude", "visible"]
 
 # A network file system may show a file late that another machine has written.
 _SIGHT_SECONDS = 5.0
-# A busy machine needs a while to start a process.
-_PATIENCE_SECONDS = 60.0
+# A busy machine needs a while to start a process; after that the others begin without it.
+_LATE_SECONDS = 60.0
+# Where there is no other.
 _LIMIT_SECONDS = 600.0
+_ASK_AGAIN_SECONDS = 180.0
+# Eight GPUs whose driver is not kept loaded take half a minute.
+_DRIVER_SECONDS = 120.0
 # As the CUDA runtime begins, in a process of its own: this one may be given to an actor that is to see one GPU alone.
 _CUDA = "import ctypes, sys; sys.exit(ctypes.CDLL('libcuda.so.1').cuInit(0) and 100)"
 
@@ -80,10 +86,30 @@ class Probe:
 
 
 def _fault_of_cuda() -> str | None:
-    loaded = subprocess.run([sys.executable, "-I", "-S", "-c", _CUDA], capture_output=True, check=False)
-    if loaded.returncode:
-        return "Ray lends GPUs of it, and NVIDIA's driver does not work there; see `nvidia-smi` on it"
-    return None
+    # A task of no GPU is shown none by some versions of Ray, and by whoever has set their variable for it.
+    environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    nowhere = subprocess.DEVNULL
+    begun = subprocess.Popen([sys.executable, "-I", "-S", "-c", _CUDA], env=environment, stdout=nowhere, stderr=nowhere)
+    try:
+        fails = begun.wait(_DRIVER_SECONDS)
+    except subprocess.TimeoutExpired:
+        begun.kill()  # and not waited for: it may hang in the kernel
+        return (
+            f"Ray lends GPUs of it, and NVIDIA's driver there has not answered for {_DRIVER_SECONDS:.0f} s; see"
+            " `nvidia-smi` on it, and restart the machine if that hangs, too"
+        )
+    return "Ray lends GPUs of it, and NVIDIA's driver does not work there; see `nvidia-smi` on it" if fails else None
+
+
+class UnfitNode(Exception):
+    """A node on which something was started that cannot work on the run."""
+
+    def __init__(self, node_id: str, host: str, fault: str) -> None:
+        super().__init__(node_id, host, fault)  # all, because it travels by pickle
+        self.node_id, self.host, self.fault = node_id, host, fault
+
+    def __str__(self) -> str:
+        return f"a worker was started on {self.host}, which cannot work on this run: {self.fault}"
 
 
 def _find_fault(probe: Probe, gpu: bool) -> str | None:
@@ -92,7 +118,8 @@ def _find_fault(probe: Probe, gpu: bool) -> str | None:
 
 @dataclass
 class NodeChecks:
-    """Which nodes may work on a run: those that have proven that they see what `probe` says. Others are told of once.
+    """Which nodes may work on a run: those that have proven that they see what `probe` says. Others are told of, once
+    for each reason, and asked again after a while.
 
     With `gpu` only nodes with GPUs count, and these have to be in working order.
     """
@@ -101,6 +128,7 @@ class NodeChecks:
     gpu: bool = False
     faults: dict[str, str] = field(default_factory=dict)
     """Why nodes must not work on the run, by their identity."""
+    _failed_at: dict[str, float] = field(default_factory=dict)
     _fit: set[str] = field(default_factory=set)
     _asked: dict[Any, Node] = field(default_factory=dict)
 
@@ -117,24 +145,23 @@ class NodeChecks:
         Raises:
             UserError: none of them can work on the run, or none answers.
         """
-        started = told = time.monotonic()
+        started, teller = time.monotonic(), Teller(_LATE_SECONDS)
         nodes = self._ask(nodes)
         while self._asked:
             self._take_in(seconds=1)
-            now = time.monotonic()
-            if self._fit and now - started > _PATIENCE_SECONDS:
+            seconds = time.monotonic() - started
+            if self._fit and seconds > _LATE_SECONDS:
                 break
-            if now - started > _LIMIT_SECONDS:
+            if seconds > _LIMIT_SECONDS:
                 raise UserError(
                     f"{self._late()} did not answer within {_LIMIT_SECONDS:.0f} s whether run_dir and data.root are"
                     " there; see `ray status`, and whether their mounts hang"
                 )
-            if self._asked and now - told > _PATIENCE_SECONDS:
-                told = now
-                print(
-                    f"Waiting for {self._late()} to say whether run_dir and data.root are there, for"
-                    f" {now - started:.0f} s; a mount that hangs would be a reason ...",
-                    file=sys.stderr,
+            if self._asked:
+                teller.tell(
+                    "Machines have not said whether run_dir and data.root are there",
+                    seconds,
+                    f"still waiting for {self._late()}, where a mount may hang",
                 )
         fit = [node for node in nodes if node.node_id in self._fit]
         if not fit:
@@ -142,13 +169,28 @@ class NodeChecks:
             raise UserError(f"no machine of the Ray cluster can work on this run ({'; '.join(faults[:3])})")
         return fit
 
+    def note_fault(self, node_id: str, fault: str) -> None:
+        """The node must not work on the run until it is found to be fit; told where that is news."""
+        self._fit.discard(node_id)
+        self._failed_at[node_id] = time.monotonic()
+        if self.faults.get(node_id) != fault:
+            self.faults[node_id] = fault
+            print(f"{_name(node_id)} gets no work: {fault}", file=sys.stderr)
+
+    def _note_fit(self, node_id: str) -> None:
+        self._fit.add(node_id)
+        if self.faults.pop(node_id, None):
+            print(f"{_name(node_id)} gets work from now on: what it lacked is there", file=sys.stderr)
+
     def label_selector(self) -> dict[str, str]:
         """What keeps Ray from starting anything on a node that has failed."""
         return exclude(self.faults)
 
     def _ask(self, nodes: Sequence[Node]) -> list[Node]:
-        """Ask those that have not been asked; returns those that count."""
-        asked = {node.node_id for node in self._asked.values()} | self._fit | self.faults.keys()
+        """Ask those that have not been asked, or have failed a while ago; returns those that count."""
+        now = time.monotonic()
+        failed = {node_id for node_id, at in self._failed_at.items() if now - at < _ASK_AGAIN_SECONDS}
+        asked = {node.node_id for node in self._asked.values()} | self._fit | failed
         nodes = [node for node in nodes if node.num_gpus or not self.gpu]
         for node in nodes:
             if node.node_id not in asked:
@@ -169,10 +211,9 @@ class NodeChecks:
                 cause = getattr(error, "cause", None) or error
                 fault = f"it cannot say whether it sees run_dir and data.root ({first_line(cause)})"
             if fault is None:
-                self._fit.add(node.node_id)
+                self._note_fit(node.node_id)
             else:
-                self.faults[node.node_id] = fault
-                print(f"{_name(node.node_id)} gets no work: {fault}", file=sys.stderr)
+                self.note_fault(node.node_id, fault)
 
     def _late(self) -> str:
         return abbreviate([_name(node.node_id) for node in self._asked.values()])

@@ -62,7 +62,7 @@ def run_pool(
 ) -> Sequence[str]:
     """Run all jobs, the most costly first, and those that follow from them.
 
-    A job whose actor dies is done again, after the others. One under which actors die three times is quarantined; the
+    A job whose actor dies is done again, after the others. One under which actors die three times is set aside; the
     rest is completed.
 
     Args:
@@ -82,7 +82,7 @@ def run_pool(
         the other machines that have done jobs, by their names.
 
     Raises:
-        UserError: jobs were quarantined and the others are done; no worker starts; a job raised one; images are away;
+        UserError: jobs were set aside and the others are done; no worker starts; a job raised one; images are away;
             or Ray failed.
     """
     left_out = left_out or LeftOut()
@@ -93,7 +93,7 @@ def run_pool(
             pool.step()
     finally:
         crew.close()
-    if lost := pool.queue.quarantined():
+    if lost := pool.queue.set_aside():
         raise UserError(
             f"{len(lost)} parts were set aside because their worker died {MAX_DEATHS} times"
             f" ({abbreviate(lost, 5)}); everything else is done: {left_out.set_aside_file} says of what they died and"
@@ -114,7 +114,7 @@ class _Pool:
     looked_at: float = float("-inf")
     given_back: Counter[Job] = field(default_factory=Counter)
     hosts: set[str] = field(default_factory=set)  # that have done a job
-    blind: set[str] = field(default_factory=set)  # nodes of which it was said that they cannot open images
+    nodes_without_images: set[str] = field(default_factory=set)  # of which it was said that they cannot open some
 
     def is_busy(self) -> bool:
         return bool(self.queue.waiting) or any(self._is_unfinished(job) for job in self.crew.held())
@@ -128,7 +128,7 @@ class _Pool:
         if time.monotonic() - self.looked_at > _LOOK_SECONDS:
             self.crew.slots.refresh()
             self.looked_at = time.monotonic()
-            self._start_workers()
+            self.crew.start(len(self.queue.waiting))
             self._hand_out()
             self._look_after_silent()
         self._hand_out()
@@ -142,9 +142,6 @@ class _Pool:
             self._take_in(awaited[answered], answered)
         stats.steps += 1
         stats.seconds += time.perf_counter() - started
-
-    def _start_workers(self) -> None:
-        self.crew.start(len(self.queue.waiting))
 
     def _hand_out(self) -> None:
         workers = self.crew.workers
@@ -191,7 +188,7 @@ class _Pool:
         if worker.starting is not None:
             worker.starting = None
             worker.node, worker.host = value
-            self._start_workers()
+            self.crew.start(len(self.queue.waiting))
             return
         job = worker.jobs.pop(answer)
         if isinstance(value, ImagesAway):
@@ -206,7 +203,7 @@ class _Pool:
     def _take_back(self, worker: PoolWorker, job: Job, away: ImagesAway) -> None:
         """The job's images, or those of its neighbour, are away there: have it done elsewhere, or without them."""
         if away.paths:
-            self.queue.note_away(job, worker.node)
+            self.queue.note_away(job, worker.node, away)
         if not self._is_unfinished(job) or job in self.crew.held():
             return
         self.queue.give_back(job)
@@ -215,14 +212,15 @@ class _Pool:
             if self.given_back[job] > _MAX_GIVEN_BACK:
                 raise UserError(f"{job.part or job.name}: {away}; run the same command when the storage is well again")
             return
-        self._start_workers()
+        self.crew.start(len(self.queue.waiting))
         if self.queue.belongs_elsewhere(job, worker.node, self.crew.nodes()):
-            if worker.node not in self.blind:
-                self.blind.add(worker.node)
+            if worker.node not in self.nodes_without_images:
+                self.nodes_without_images.add(worker.node)
                 print(f"On {worker.host} {away}; what cannot be opened there is done elsewhere", file=sys.stderr)
             return
         tried = self.queue.away_on(job)
-        self.left_out.add_away(away, {other.host for other in self.crew.workers if other.node in tried})
+        hosts = {other.host for other in self.crew.workers if other.node in tried}
+        self.left_out.add_away(self.queue.away_everywhere(job, self.crew.nodes()), hosts)
         self.queue.look_again(job)
 
     def _look_after_silent(self) -> None:
@@ -248,7 +246,7 @@ class _Pool:
                     job, record_of(job, deaths)
                 ):
                     self.queue.revive(job)
-        self._start_workers()
+        self.crew.start(len(self.queue.waiting))
 
 
 def _wait(answers: list[Any]) -> Any | None:

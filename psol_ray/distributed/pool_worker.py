@@ -9,8 +9,8 @@ import ray
 from ray.actor import ActorHandle
 
 from psol_ray.distributed.packed import pack
-from psol_ray.distributed.patience import Pulse
 from psol_ray.distributed.shares import Share
+from psol_ray.distributed.waiting import Pulse
 from psol_ray.work.jobs import Job
 
 __all__ = ["PoolWorker", "where"]

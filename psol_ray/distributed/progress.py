@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from psol_ray.work.progress import ProgressTracker, Snapshot, draw_progress
 
 __all__ = ["RemoteTracker", "tracked"]
 
-_PATIENCE_SECONDS = 5
+_ANSWER_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,18 @@ class RemoteTracker:
 
     def snapshot(self) -> Snapshot | None:
         """See `ProgressTracker.snapshot`; None from an actor that died or is late."""
-        try:
-            return ray.get(self.actor.snapshot.remote(), timeout=_PATIENCE_SECONDS)
-        except (RayError, GetTimeoutError):
-            return None
+        return _ask(self.actor.snapshot)
 
     def images_done(self) -> Mapping[str, int] | None:
         """See `ProgressTracker.images_done`; None from an actor that died or is late."""
-        try:
-            return ray.get(self.actor.images_done.remote(), timeout=_PATIENCE_SECONDS)
-        except (RayError, GetTimeoutError):
-            return None
+        return _ask(self.actor.images_done)
+
+
+def _ask(method: Any) -> Any:
+    try:
+        return ray.get(method.remote(), timeout=_ANSWER_SECONDS)
+    except RayError:  # GetTimeoutError among them
+        return None
 
 
 @contextmanager

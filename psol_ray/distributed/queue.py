@@ -1,9 +1,10 @@
 """The jobs that wait, and who should do what next. Knows no actors, only their names and those of their nodes."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from psol_ray.errors import ImagesAway
 from psol_ray.work.jobs import Job
 
 __all__ = ["MAX_DEATHS", "Death", "JobQueue"]
@@ -29,7 +30,7 @@ class JobQueue:
     """Jobs that wait, the most costly first; and what became of the others.
 
     A job whose actor died is done again after the others and alone, so that of two jobs in one process the one that
-    kills it is told from its neighbour. One that has seen `MAX_DEATHS` is quarantined.
+    kills it is told from its neighbour. One that has seen `MAX_DEATHS` is set aside.
 
     A job that found its images away is done next by somebody on another node, as long as there is one.
     """
@@ -38,7 +39,7 @@ class JobQueue:
     done: set[Job] = field(default_factory=set)
     _done_by: dict[Job, Any] = field(default_factory=dict)
     _deaths: dict[Job, list[Death]] = field(default_factory=dict)
-    _away_on: dict[Job, set[str]] = field(default_factory=dict)
+    _away_on: dict[Job, dict[str, ImagesAway]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.waiting.sort(key=lambda job: (-job.cost, job.name))
@@ -72,8 +73,8 @@ class JobQueue:
 
     def belongs_elsewhere(self, job: Job, node: str, nodes: Collection[str]) -> bool:
         """Whether the job's images were away on this node, and have not been looked for on another of these."""
-        tried = self._away_on.get(job, set())
-        return node in tried and not tried.issuperset(nodes)
+        tried = self.away_on(job)
+        return node in tried and not tried >= set(nodes)
 
     def finish(self, job: Job, worker: Any, answer: Any) -> None:
         """Take in a job's answer; what follows from it comes before all others."""
@@ -94,17 +95,28 @@ class JobQueue:
         return self._deaths.get(job, [])
 
     def revive(self, job: Job) -> None:
-        """Do a quarantined job once more, because something of it has changed."""
+        """Do a job that was set aside once more, because something of it has changed."""
         self._deaths[job] = []
         self.waiting.append(job)
 
-    def note_away(self, job: Job, node: str) -> None:
-        """The job's images are away on that node."""
-        self._away_on.setdefault(job, set()).add(node)
+    def note_away(self, job: Job, node: str, away: ImagesAway) -> None:
+        """These of the job's images are away on that node."""
+        self._away_on.setdefault(job, {})[node] = away
 
-    def away_on(self, job: Job) -> Collection[str]:
-        """The nodes on which the job's images were away."""
-        return self._away_on.get(job, set())
+    def away_on(self, job: Job) -> Set[str]:
+        """The nodes on which some of the job's images were away."""
+        return self._away_on.get(job, {}).keys()
+
+    def away_everywhere(self, job: Job, nodes: Collection[str]) -> ImagesAway:
+        """Those of the job's images that were away on all of these nodes that have tried.
+
+        Where there is none of that kind, because each sees what another does not, those that the node with the fewest
+        lacks: a job is done as a whole.
+        """
+        found = [away for node, away in self._away_on[job].items() if node in nodes]
+        fewest = min(found, key=lambda away: len(away.paths))
+        nowhere = set(fewest.paths).intersection(*(away.paths for away in found))
+        return ImagesAway([path for path in fewest.paths if path in nowhere], fewest.reason) if nowhere else fewest
 
     def give_back(self, job: Job) -> None:
         """Nobody is doing the job any more, by no fault of its own: it is next."""
@@ -114,6 +126,6 @@ class JobQueue:
         """The images that were away are no longer wanted: any node will do."""
         self._away_on.pop(job, None)
 
-    def quarantined(self) -> list[str]:
-        """Parts that were given up, sorted."""
+    def set_aside(self) -> list[str]:
+        """Parts that were, sorted."""
         return sorted({job.part or job.name for job, deaths in self._deaths.items() if len(deaths) >= MAX_DEATHS})

@@ -11,9 +11,10 @@ from typing import Any
 
 import ray
 
+from psol_ray.distributed.auth_token import wants_token
 from psol_ray.errors import first_line
 
-__all__ = ["NO_RAY_HERE", "init", "keep_handlers", "wants_token"]
+__all__ = ["NO_RAY_HERE", "init", "keep_handlers"]
 
 NO_RAY_HERE = "Could not find any running Ray instance"
 """How Ray says that there is none for the address `auto`."""
@@ -47,11 +48,6 @@ def _is_lasting(error: Exception) -> bool:
     if isinstance(error, (ValueError, OSError)) and not isinstance(error, ConnectionError):
         return True
     return wants_token(error) or any(reason in str(error) for reason in ("Version mismatch", NO_RAY_HERE))
-
-
-def wants_token(error: BaseException) -> bool:
-    """Whether Ray failed for want of a token, or of the right one."""
-    return "AuthToken" in repr(error.__cause__)
 
 
 @contextmanager

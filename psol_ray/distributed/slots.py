@@ -1,5 +1,6 @@
 """Where a pool's next worker may be started, on a cluster whose nodes come and go."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,10 +28,11 @@ class Slots:
         self._plan, self._fit = plan, fit
         self._shares = {share.node_id: share for share in plan.shares}
         self._demand = Demand({"CPU": 1, "GPU": 1} if plan.num_gpus else {"CPU": 1})
+        self._lost_at = float("-inf")
         self.refresh()
 
-    def refresh(self) -> bool:
-        """Look which nodes there are; returns whether one has left."""
+    def refresh(self) -> None:
+        """Look which nodes there are."""
         found = find_nodes()
         nodes = {node.node_id: node for node in (found if self._fit is None else self._fit(found))}
         left = self._shares.keys() - nodes.keys()
@@ -39,7 +41,12 @@ class Slots:
         joined = [node for node_id, node in nodes.items() if node_id not in self._shares]
         missing = (self._plan.max_workers or 0) - self._num_slots
         self._shares |= {share.node_id: share for share in self._plan.divide(joined, max(missing, 0))}
-        return bool(left)
+        if left:
+            self._lost_at = time.monotonic()
+
+    def seconds_since_loss(self) -> float:
+        """Since it was noticed that a node has left."""
+        return time.monotonic() - self._lost_at
 
     @property
     def _num_slots(self) -> int:

@@ -18,11 +18,11 @@ from ray.train.torch import TorchTrainer
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.groups import group_ids, remove_groups_since
 from psol_ray.distributed.node_checks import NodeChecks
-from psol_ray.distributed.patience import Pulse, Teller
 from psol_ray.distributed.progress import RemoteTracker
 from psol_ray.distributed.ray_init import keep_handlers
-from psol_ray.distributed.train_errors import is_late, raise_hopeless, raise_lost_checkpoint, raise_mistake
+from psol_ray.distributed.train_errors import is_late, raise_hopeless, raise_lost_checkpoint, raise_mistake, unfit_nodes
 from psol_ray.distributed.train_worker import train_worker
+from psol_ray.distributed.waiting import Pulse, Teller
 from psol_ray.errors import UserError
 from psol_ray.training.setup import TrainingSetup
 
@@ -76,6 +76,7 @@ def train(
                 _tell_or_give_up(plan, time.monotonic() - waiting_since)
                 continue
             waiting_since = None
+            _leave_out_unfit(error, checks)
             failures += 1
             if failures > max_failures:
                 raise UserError(
@@ -83,6 +84,13 @@ def train(
                     f" end by {_last_line(error)}; fix that, and the same command goes on from the last checkpoint"
                 ) from error
             print(f"training failed ({_last_line(error)}); going on from the last checkpoint", file=sys.stderr)
+
+
+def _leave_out_unfit(error: TrainingFailedError, checks: NodeChecks | None) -> None:
+    """Keep the next attempt off nodes that cannot work on the run: Ray Train also takes those that nobody has asked."""
+    if checks is not None:
+        for unfit in unfit_nodes(error):
+            checks.note_fault(unfit.node_id, unfit.fault)
 
 
 @contextmanager

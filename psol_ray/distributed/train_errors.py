@@ -1,7 +1,8 @@
 """Which of Ray Train's errors another attempt may mend.
 
 TrainingFailedError
-├── WorkerGroupError            workers raised, or died: a UserError and a defect would come again, the rest may not
+├── WorkerGroupError            workers raised, or died: a UserError and a defect would come again, the rest may not;
+│                               an UnfitNode does not once its node is left out
 └── ControllerError             of what it holds
     ├── WorkerGroupStartupTimeoutError   there is no room for the group: others use it, or a machine is gone
     └── others                           of the machine (no driver for its GPU) or of the storage
@@ -10,9 +11,10 @@ TrainingFailedError
 from ray.exceptions import ActorDiedError
 from ray.train import TrainingFailedError
 
+from psol_ray.distributed.node_checks import UnfitNode
 from psol_ray.errors import UserError
 
-__all__ = ["is_late", "raise_hopeless", "raise_lost_checkpoint", "raise_mistake"]
+__all__ = ["is_late", "raise_hopeless", "raise_lost_checkpoint", "raise_mistake", "unfit_nodes"]
 
 # Whoever raises these has a defect, or lacks a package.
 _DEFECTS = (ImportError, NameError, AttributeError, TypeError, NotImplementedError)
@@ -43,6 +45,12 @@ def raise_mistake(error: TrainingFailedError) -> None:
     for failure in getattr(error, "worker_failures", {}).values():
         if isinstance(failure, UserError):
             raise failure from None
+
+
+def unfit_nodes(error: TrainingFailedError) -> list[UnfitNode]:
+    """The nodes of those workers that have found that theirs cannot work on the run."""
+    failures = getattr(error, "worker_failures", {}).values()
+    return [failure for failure in failures if isinstance(failure, UnfitNode)]
 
 
 def raise_lost_checkpoint(error: ActorDiedError, stage: str) -> None:

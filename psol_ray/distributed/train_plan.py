@@ -34,7 +34,9 @@ class TrainingPlans:
             self._first = plan_workers(self.config, self.checks.require)
             return self._first
         if self._first.min_workers:
-            # Ray Train itself starts as many as there is room for, and grows again.
+            # Ray Train itself starts as many as there is room for, and grows again, on any node that is not known to be
+            # unfit: those that have joined are asked, and not waited for.
+            self.checks.fit(find_nodes())
             return self._first
         try:
             plan = plan_workers(self.config, self.checks.require)

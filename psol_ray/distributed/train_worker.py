@@ -12,7 +12,7 @@ import ray.train
 import ray.train.torch
 from ray.train import Checkpoint
 
-from psol_ray.errors import UserError
+from psol_ray.distributed.node_checks import UnfitNode
 from psol_ray.training.loop import train
 from psol_ray.training.setup import Rank
 
@@ -49,10 +49,10 @@ def train_worker(loop_config: dict[str, Any]) -> None:
     `probe`, a `Probe` or None.
 
     Raises:
-        UserError: this machine, which may have joined late, does not see the run's directory or its images.
+        UnfitNode: this machine, which may have joined late, does not see the run's directory or its images.
     """
     if (probe := loop_config["probe"]) and (fault := probe.find_fault()):
-        raise UserError(f"a worker was started on {socket.gethostname()}, which cannot work on this run: {fault}")
+        raise UnfitNode(ray.get_runtime_context().get_node_id(), socket.gethostname(), fault)
     context = ray.train.get_context()
     # Not `cuda:0`: unlike an actor, a worker of Ray Train sees all GPUs that its machine lends to the run.
     device = ray.train.torch.get_device()

@@ -1,6 +1,8 @@
 """Batches of the images of catalog rows, decoded ahead of whoever works on them."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -11,9 +13,14 @@ from psol_ray.errors import ImagesAway
 from psol_ray.images.batch import DecodedBatch, Decoder
 from psol_ray.images.prefetch import prefetch
 
-__all__ = ["decode_ahead", "decode_what_is_here", "has_size"]
+__all__ = ["Absences", "decode_ahead", "decode_what_is_here", "has_size"]
 
 T = TypeVar("T")
+
+# Half a minute in all: a file server that starts anew takes some twenty seconds.
+_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0)
+# After pauses that were in vain. A hundred files that are gone for good would otherwise cost an hour of them.
+_NO_PAUSE_SECONDS = 600.0
 
 
 def decode_ahead(
@@ -25,13 +32,59 @@ def decode_ahead(
     yield from prefetch((these, decode(paths[these])) for these in rows)
 
 
+@dataclass
+class Absences:
+    """The files that are away, as far as somebody who decodes batch after batch knows, and whether to wait for more.
+
+    What is away for the first time is waited for half a minute, in the hope that it passes; what was waited for in vain
+    is not waited for again, and for ten minutes nothing else is, so that a folder that is away is known to be within a
+    minute.
+    """
+
+    known: set[str] = field(default_factory=set)
+    _in_vain_at: float = float("-inf")
+
+    def pauses(self) -> Sequence[float]:
+        """Seconds to wait before each further look."""
+        return _PAUSES_SECONDS if time.monotonic() - self._in_vain_at > _NO_PAUSE_SECONDS else ()
+
+    def note_look(self, away: set[str]) -> None:
+        """After a pause these were away."""
+        self._in_vain_at = float("-inf") if away <= self.known else time.monotonic()
+
+    def note(self, paths: Sequence[str], away: set[str]) -> None:
+        """It is believed that of these files those are away."""
+        self.known = self.known.difference(paths) | away
+
+
 def decode_what_is_here(
     decoder: Decoder,
     paths: Sequence[str],
+    absences: Absences,
     regions_N4: NDArray[np.integer] | None = None,
     flips_N: NDArray[np.bool_] | None = None,
 ) -> tuple[DecodedBatch, set[str]]:
-    """What `decoder` makes of these files, and which of them are away; those are not ok."""
+    """What `decoder` makes of these files, and which of them are away; those are not ok.
+
+    `absences` is the same for all batches of whoever wants them.
+    """
+    decoded, away = _decode_now(decoder, paths, regions_N4, flips_N)
+    for seconds in absences.pauses():
+        if away <= absences.known:
+            break
+        time.sleep(seconds)
+        decoded, away = _decode_now(decoder, paths, regions_N4, flips_N)
+        absences.note_look(away)
+    absences.note(paths, away)
+    return decoded, away
+
+
+def _decode_now(
+    decoder: Decoder,
+    paths: Sequence[str],
+    regions_N4: NDArray[np.integer] | None,
+    flips_N: NDArray[np.bool_] | None,
+) -> tuple[DecodedBatch, set[str]]:
     away: set[str] = set()
     while True:
         try:

@@ -95,6 +95,7 @@ def _provenances(context: Context, generator: Generator) -> tuple[Provenance, di
         "method": method,
         "paper_row": generator.paper_row(config),
         "tables": {name: made_by.fingerprint for name, made_by in others.items()},
+        **({"command": "import"} if method == "imported" else {}),
     }
     return Provenance("boxes", config, inputs, details=details), others
 

@@ -14,9 +14,11 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
+from psol_ray.catalog.source import find_other_samples
 from psol_ray.config import Config
 from psol_ray.errors import UserError, abbreviate, without_secrets
 from psol_ray.tables import CATALOG, Provenance, RunDir, StageDir
+from psol_ray.tables.files import absolute
 from psol_ray.tables.lease import hold
 from psol_ray.work.executor import Executor
 
@@ -48,6 +50,8 @@ class Context:
     console: Console = field(default_factory=Console)
     gaps: list[str] = field(default_factory=list)
     """What is done, but not whole, a sentence each: the command tells them, and ends with exit code 3."""
+    emptied: set[str] = field(default_factory=set)
+    """Stages that `overwrite` has emptied so far: without it, the same command goes on with these."""
 
     @property
     def run_dir(self) -> RunDir:
@@ -64,10 +68,22 @@ class Context:
 
     @property
     def data_root(self) -> str:
-        """Absolute, because workers need not share the driver's working directory."""
-        root = os.path.abspath(self.config.data.root)
+        """Absolute, because workers need not share the driver's working directory.
+
+        Raises:
+            UserError: it is not there, or its images are not those that the catalog was made from.
+        """
+        data, made_by = self.config.data, self.stage("catalog").made_by()
+        root = absolute(data.root)
         if not os.path.isdir(root):
             raise UserError(f"data.root: no folder {root}; expected the folder that `psol index` read")
+        samples = {} if made_by is None else made_by.details.get("samples", {})
+        if len(others := find_other_samples(root, samples)) > data.max_unreadable * len(samples):
+            raise UserError(
+                f"data.root {root}: found other images than those that the catalog was made from"
+                f" ({abbreviate(others)}); set data.root to the folder that `psol index` read, or run it again, which"
+                " says what has changed"
+            )
         return root
 
     @cached_property
@@ -101,8 +117,12 @@ class Context:
         return True
 
     @contextmanager
-    def making(self, made_by: Provenance) -> Iterator[Work]:
+    def making(self, made_by: Provenance, since: float | None = None) -> Iterator[Work]:
         """Claim a stage for the block, and complete it after.
+
+        Args:
+            made_by: what makes it.
+            since: when it was begun, by `time.monotonic`, if that was before.
 
         Raises:
             UserError: another configuration has claimed it, and `--overwrite` is not given; or another run is making
@@ -114,9 +134,12 @@ class Context:
                 print(
                     f"{stage.address}: made again: {abbreviate(damaged)}, missing or of another size", file=sys.stderr
                 )
-            stage.begin(made_by, overwrite=self.overwrite)
+            if stage.begin(made_by, overwrite=self.overwrite):
+                raise UserError(f"{stage.address}: has just been completed by another run; run the same command again")
+            if self.overwrite:
+                self.emptied.add(stage.name)
             self.run_dir.write_text("config.yaml", _to_yaml(self.config))
-            started = time.monotonic()
+            started = time.monotonic() if since is None else since
             work = Work(stage, made_by)
             yield work
             work.summary["seconds"] = round(time.monotonic() - started, 1)
@@ -132,10 +155,21 @@ class Context:
 def _to_yaml(config: Config) -> str:
     """The configuration as it can be given again, in any folder; credentials are left to the environment."""
     data = config.data
-    metadata = data.metadata and os.path.abspath(data.metadata)
-    run_dir = config.run_dir if "://" in config.run_dir else os.path.abspath(config.run_dir)
-    resolved = replace(config, run_dir=run_dir, data=replace(data, root=os.path.abspath(data.root), metadata=metadata))
-    return without_secrets(yaml.safe_dump(asdict(resolved), sort_keys=False))
+    metadata = data.metadata and absolute(data.metadata)
+    run_dir = config.run_dir if "://" in config.run_dir else absolute(config.run_dir)
+    resolved = replace(config, run_dir=run_dir, data=replace(data, root=absolute(data.root), metadata=metadata))
+    return yaml.safe_dump(_as_given(asdict(resolved)), sort_keys=False)
+
+
+def _as_given(value: Any) -> Any:
+    """Settings that mean the same when they are read, dollars and all; those that are URIs without credentials."""
+    if isinstance(value, dict):
+        return {name: _as_given(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_given(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return (without_secrets(value) if "://" in value else value).replace("$", "$$")
 
 
 def describe(summary: dict[str, Any]) -> str:

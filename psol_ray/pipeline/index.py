@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from psol_ray.errors import ImagesAway, UserError, abbreviate
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import CATALOG, Provenance, StageDir
 from psol_ray.tables.boxes_table import image_sizes
+from psol_ray.tables.files import absolute
 
 __all__ = ["check", "index", "provenance"]
 
@@ -41,7 +43,7 @@ def index(context: Context) -> None:
     made_before = None if context.overwrite else stage.made_by()
     if made_before is not None:
         _check_settings(stage, made_before, data)
-    root = os.path.abspath(data.root)
+    root = absolute(data.root)
     listing, source = _look(context, root)
     if made_before is not None and stage.parts():
         _check_unchanged(root, listing, source, stage, made_before)
@@ -95,7 +97,7 @@ def _look(context: Context, root: str) -> tuple[Listing, Source]:
     if layout == "demo":
         _make_demo(context, root)
         layout = "folder"
-    metadata = None if data.metadata is None else os.path.abspath(data.metadata)
+    metadata = None if data.metadata is None else absolute(data.metadata)
     # Minutes on a network file system that has not been asked for a while; nobody knows how many there are.
     with context.console.status(escape(f"Listing what is in {root}")):
         listing = list_data(layout, root, metadata)
@@ -118,21 +120,20 @@ def _make(context: Context, made_by: Provenance, root: str, listing: Listing, so
     sized = "width" in images.column_names
     if not sized:
         _check_away(data, root, images.filter(pc.less(files["bytes"], 0)), len(images))
-    with context.making(made_by) as work:
-        table, files = _known_sizes(data, images, files) if sized else _read_sizes(context, root, images, files)
-        table, listing = settle_boxes(table, listing, "folder" if data.layout == "demo" else data.layout, data)
-        for name in FILES.names:
-            table = table.append_column(FILES.field(name), files.column(name))
+    started = time.monotonic()
+    # Before anything is claimed, so that what cannot be made costs nobody what there is.
+    table, files = _known_sizes(data, images, files) if sized else _read_sizes(context, root, images, files)
+    table, listing = settle_boxes(table, listing, "folder" if data.layout == "demo" else data.layout, data)
+    for name in FILES.names:
+        table = table.append_column(FILES.field(name), files.column(name))
+    with context.making(made_by, started) as work:
         work.stage.write_part("part-00000", table, work.made_by)
-        no_size, known = pc.equal(table.column("width"), 0), pc.greater_equal(table.column("bytes"), 0)
-        counts = {
-            "away": pc.sum(pc.and_not(no_size, known)).as_py(),
-            "passed_over": sum(listing.passed_over.values()),
-        }
+        away, unreadable = _without_size(table)
+        counts = {"away": len(away), "passed_over": sum(listing.passed_over.values())}
         work.summary.update(
             images=len(table),
             classes=len(table.column("class_name").unique()),
-            unreadable=pc.sum(pc.and_(no_size, known)).as_py() or 0,
+            unreadable=len(unreadable),
             **{name: count for name, count in counts.items() if count},
         )
     _tell_rest(context, listing)
@@ -192,11 +193,7 @@ def _tell_rest(context: Context, listing: Listing) -> None:
 
 def _gaps(catalog: pa.Table, data: DataConfig) -> list[str]:
     """What is not whole of a catalog, whether it was made now or before."""
-    no_size, known = pc.equal(catalog.column("width"), 0), pc.greater_equal(catalog.column("bytes"), 0)
-    away, unreadable = (
-        catalog.filter(rows).column("image_id").to_pylist()
-        for rows in (pc.and_not(no_size, known), pc.and_(no_size, known))
-    )
+    away, unreadable = _without_size(catalog)
     gaps = []
     if away:
         gaps.append(
@@ -210,6 +207,14 @@ def _gaps(catalog: pa.Table, data: DataConfig) -> list[str]:
             " them, and make it anew with --overwrite"
         )
     return gaps
+
+
+def _without_size(catalog: pa.Table) -> tuple[list[str], list[str]]:
+    """Images that could not be opened, and those that were read and are none."""
+    rows = catalog.filter(pc.field("width") == 0)
+    known = pc.greater_equal(rows.column("bytes"), 0)
+    image_ids = rows.column("image_id")
+    return image_ids.filter(pc.invert(known)).to_pylist(), image_ids.filter(known).to_pylist()
 
 
 def _make_demo(context: Context, root: str) -> None:

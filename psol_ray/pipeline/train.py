@@ -96,7 +96,7 @@ def _gaps(name: str, rows: list[dict[str, float]], num_training: int, num_test: 
         if unreadable > max_share * total:
             gaps.append(
                 f"{name}: up to {unreadable:,} of {total:,} {what} images could be read and not be decoded in an epoch,"
-                f" more than data.max_unreadable ({max_share:g}) lets pass; put whole files in their place and {anew}"
+                f" more than data.max_unreadable ({max_share:g}) allows; put whole files in their place and {anew}"
             )
     return gaps
 

@@ -74,6 +74,6 @@ def unreadable_gaps(
     names = image_ids.filter(pa.array(unreadable_N)).to_pylist()
     return [
         f"{stage}: {len(names):,} of {len(unreadable_N):,} images could be read and not be decoded"
-        f" ({abbreviate(names)}), more than data.max_unreadable ({max_share:g}) lets pass; put whole files in their"
+        f" ({abbreviate(names)}), more than data.max_unreadable ({max_share:g}) allows; put whole files in their"
         f" place and run `psol {STAGES[stage].command} --overwrite`"
     ]

@@ -1,13 +1,14 @@
 """One file, or the place of many, on any pyarrow filesystem."""
 
 import os
+from pathlib import Path
 
 import pyarrow.fs as pafs
 
 from psol_ray.errors import without_secrets
 from psol_ray.tables.patience import patiently, sentence
 
-__all__ = ["open_uri", "read_file"]
+__all__ = ["absolute", "open_uri", "read_file"]
 
 
 def open_uri(setting: str, uri: str) -> tuple[pafs.FileSystem, str]:
@@ -23,8 +24,15 @@ def open_uri(setting: str, uri: str) -> tuple[pafs.FileSystem, str]:
     if "://" in uri:
         with sentence(f"{setting}: {without_secrets(uri)!r} cannot be opened", "give a local path or an s3:// URI"):
             return pafs.FileSystem.from_uri(uri)
-    # Absolute, because workers need not share the driver's working directory.
-    return pafs.LocalFileSystem(), os.path.abspath(uri)
+    return pafs.LocalFileSystem(), absolute(uri)
+
+
+def absolute(path: str) -> str:
+    """A local path as others can use it, who need not share this process's working directory.
+
+    With `..` it is the real one: behind a link that is another than the one before it, which `abspath` would name.
+    """
+    return os.path.realpath(path) if ".." in Path(path).parts else os.path.abspath(path)
 
 
 def read_file(setting: str, uri: str) -> bytes | None:

@@ -7,6 +7,7 @@ on this machine, and else of the beats. Clocks are not compared: machines differ
 import getpass
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -115,6 +116,15 @@ class Lease:
             with suppress(UserError):
                 if self._is_ours():
                     replace(self._holder, beat=beat).write(self._folder)
+                elif not self._end.is_set():
+                    self._end_work()
+                    return
+
+    def _end_work(self) -> None:
+        """Two must not write at once, for hours perhaps: end this run as Ctrl-C does."""
+        print(self._loss(), file=sys.stderr, flush=True)
+        is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        os.kill(os.getpid(), signal.SIGTERM if is_ignored else signal.SIGINT)
 
     def _is_ours(self) -> bool:
         holder = _Holder.read(self._folder)
@@ -123,11 +133,14 @@ class Lease:
     def check(self) -> None:
         """Raise a UserError where another run has taken the lease: this one was stopped for a while, say."""
         if not self._is_ours():
-            other = _Holder.read(self._folder) or "nobody"
-            raise UserError(
-                f"{self._folder.address}: was taken over by {other} while this run did not show signs of life;"
-                " look at what that one makes, and run the same command again"
-            )
+            raise UserError(self._loss())
+
+    def _loss(self) -> str:
+        other = _Holder.read(self._folder) or "nobody"
+        return (
+            f"{self._folder.address}: was taken over by {other} while this run did not show signs of life; look at what"
+            " that one makes, and run the same command again"
+        )
 
     def release(self) -> None:
         """Give it back."""

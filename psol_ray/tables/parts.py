@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, first_line
 from psol_ray.tables.provenance import Provenance
 
 __all__ = ["is_made_by", "is_of_another", "read_part", "to_parquet"]
@@ -22,7 +22,7 @@ def is_made_by(data: bytes | None, claimed: Provenance | None) -> bool:
     """Whether a file is a whole part, and not one of another configuration; somebody else's does not say."""
     try:
         made_by = None if data is None else _made_by(pq.read_schema(pa.BufferReader(data)))
-    except pa.ArrowException:
+    except (pa.ArrowException, OSError):
         return False
     return data is not None and not is_of_another(made_by, claimed)
 
@@ -57,5 +57,6 @@ def read_part(where: str, data: bytes, wanted: pa.Schema) -> tuple[pa.Table, Pro
                 raise UserError(f"{where}: columns {missing} are missing; found {schema.names}")
             table = file.read(wanted.names)
         return table.select(wanted.names).replace_schema_metadata(None).cast(wanted), _made_by(schema)
-    except pa.ArrowException as error:
-        raise UserError(f"{where}: found no table of {', '.join(map(str, wanted))} ({error})") from None
+    except (pa.ArrowException, OSError) as error:  # the latter where pages are damaged
+        names = ", ".join(f"{field.name}: {field.type}" for field in wanted)
+        raise UserError(f"{where}: found no table of {names} ({first_line(error)})") from None

@@ -38,10 +38,14 @@ class Provenance:
         return json.dumps({**fields, **extra}, indent=1).encode()
 
     @classmethod
-    def from_json(cls, text: str) -> "Provenance":
-        """Inverse of `to_json`."""
-        # Of other programs (Spark, say) `_SUCCESS` is empty.
-        found = json.loads(text or "{}")
+    def from_json(cls, text: str) -> "Provenance | None":
+        """Inverse of `to_json`; None of what it did not write, or what a machine that crashed has left of that."""
+        try:
+            found = json.loads(text)
+        except ValueError:
+            return None
+        if not isinstance(found, dict):
+            return None
         return cls(
             found.get("stage", "?"),
             found.get("config", {}),

@@ -106,7 +106,10 @@ class StageDir(Folder):
             where = f"{self.address}/{name}.parquet"
             if data is None:
                 raise UserError(f"{where}: has just been deleted; run `psol {self._command}` again")
-            table, made_by = read_part(where, data, wanted)
+            try:
+                table, made_by = read_part(where, data, wanted)
+            except UserError as error:
+                raise UserError(f"{error}; delete this file, and run `psol {self._command}` again") from None
             if is_of_another(made_by, claimed):
                 raise UserError(
                     f"{where}: made by another configuration than the rest of the stage; delete this file, and run"
@@ -120,7 +123,9 @@ class StageDir(Folder):
 
     @property
     def _command(self) -> str:
-        return STAGES[self.name].command if self.name in STAGES else self.name
+        claimed = self._claimed()
+        usual = STAGES[self.name].command if self.name in STAGES else self.name
+        return usual if claimed is None else claimed.details.get("command", usual)
 
     def require(self) -> Provenance:
         """What made this complete stage.
@@ -135,12 +140,17 @@ class StageDir(Folder):
         return made_by
 
     def made_by(self) -> Provenance | None:
-        """What made the complete stage; None while it is not complete, or where some of its results are gone."""
-        return None if self.damaged() else self._provenance(_SUCCESS)
+        """What made the complete stage; None while it is not complete or emptied, or some of its results are gone."""
+        entries = self.entries()
+        is_emptied = any(info.base_name == _EMPTYING for info in entries)
+        return None if is_emptied or self._damaged(entries) else self._provenance(_SUCCESS)
 
     def damaged(self) -> list[str]:
         """Files that the stage had when it was completed and has no more, or not whole, sorted."""
-        sizes = {info.base_name: info.size for info in self.entries()}
+        return self._damaged(self.entries())
+
+    def _damaged(self, entries: Iterable[pafs.FileInfo]) -> list[str]:
+        sizes = {info.base_name: info.size for info in entries}
         listed = self._success().get("files", {}) if _SUCCESS in sizes else {}
         return sorted(name for name, size in listed.items() if sizes.get(name) != size)
 
@@ -175,18 +185,18 @@ class StageDir(Folder):
         names = {info.base_name for info in self.entries()}
         if not overwrite and _EMPTYING not in names:
             if claimed is not None and claimed.fingerprint == wanted.fingerprint:
-                return self._go_on(is_complete=_SUCCESS in names)
+                return self._go_on()
             # A claim with nothing behind it is a run that failed before it made anything.
             if any(name not in (_STARTED, LEASE_FILE) and not name.startswith(".") for name in names):
                 raise UserError(f"{self.address}: {_explain(claimed, wanted)}")
         self._empty(wanted)
         return False
 
-    def _go_on(self, *, is_complete: bool) -> bool:
+    def _go_on(self) -> bool:
         """Take the stage as it is, without what is damaged; returns whether it is complete."""
+        if self.made_by() is not None:
+            return True
         damaged = set(self.damaged())
-        if not damaged:
-            return is_complete
         # `_SUCCESS` last: cut short here, the rest is found damaged again.
         for info in sorted(self.entries(), key=lambda info: info.base_name == _SUCCESS):
             if info.base_name in damaged or info.base_name == _SUCCESS:
@@ -213,7 +223,10 @@ class StageDir(Folder):
                 self.delete(info)
 
     def _success(self) -> dict[str, Any]:
-        return json.loads(self.read_text(_SUCCESS) or "{}")
+        try:
+            return json.loads(self.read_text(_SUCCESS) or "{}")
+        except ValueError:  # a machine that crashed may leave zeros
+            return {}
 
     def summary(self) -> dict[str, Any]:
         """What `complete` was given."""

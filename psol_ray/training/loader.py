@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from psol_ray.geometry.crops import box_in_crop, draw_crop
 from psol_ray.images.batch import Decoder
-from psol_ray.images.batches import decode_what_is_here
+from psol_ray.images.batches import Absences, decode_what_is_here
 from psol_ray.images.prefetch import prefetch
 from psol_ray.training.training_set import TrainingSet
 from psol_ray.training.unusable import Unusable
@@ -46,8 +46,7 @@ class TrainingLoader:
     Which images a step has, and their crops, depend on the seed and the step alone: not on the number of workers, nor
     on how often the run was interrupted.
 
-    `away` holds the ids of this rank's images that could not be opened when they were last wanted; batches are made
-    ahead, and so is this.
+    Images that are away are waited for, but not for each anew (`Absences`).
     """
 
     def __init__(
@@ -77,12 +76,18 @@ class TrainingLoader:
         self._batch_size, self._min_crop_area, self._seed = batch_size, min_crop_area, seed
         self._rank, self._world_size = rank, world_size
         self._micro_batch_size = micro_batch_size or batch_size
-        self.away: set[str] = set()
+        self._absences = Absences()
 
     @property
     def steps(self) -> int:
         """Steps an epoch."""
         return -(-len(self._training_set) // self._batch_size)
+
+    @property
+    def away(self) -> set[str]:
+        """Ids of this rank's images that could not be opened when they were last wanted; batches are made ahead, and so
+        is this."""
+        return {os.path.relpath(path, self._root) for path in self._absences.known}
 
     def order(self, epoch: int) -> NDArray[np.intp]:
         """Every image once in a random order, and images from its start again to fill the last step.
@@ -121,9 +126,7 @@ class TrainingLoader:
                 boxes.append(box_in_crop(box, regions[-1], flips[-1]))
         image_ids = self._training_set.image_ids[rows]
         paths = [os.path.join(self._root, image_id) for image_id in image_ids]
-        decoded, away = decode_what_is_here(self._decoder, paths, np.array(regions), np.array(flips))
-        gone = {image_id for image_id, path in zip(image_ids, paths, strict=True) if path in away}
-        self.away = self.away.difference(image_ids) | gone
+        decoded, away = decode_what_is_here(self._decoder, paths, self._absences, np.array(regions), np.array(flips))
         num_away = sum(path in away for path in paths)
         device = decoded.images_NHWC.device
         batch = TrainingBatch(

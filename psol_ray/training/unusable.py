@@ -53,9 +53,9 @@ def check_away(
     where = f" on {abbreviate(hosts)}" if hosts else ""
     which = f" ({abbreviate(found)})" if found else ""
     raise UserError(
-        f"{num_away:,} of {num_images:,} {what} cannot be opened{where}{which}, and data.max_unreadable lets training"
-        f" go on without a share of {max_share:.2g}; mount their folder there or put them back, and the same command"
-        " goes on from the last checkpoint"
+        f"{num_away:,} of {num_images:,} {what} cannot be opened{where}{which}, more than data.max_unreadable"
+        f" ({max_share:.2g}) allows; mount their folder there or put them back, and the same command goes on from the"
+        " last checkpoint"
     )
 
 

@@ -14,7 +14,7 @@ from psol_ray.evaluation.ground_truth import GroundTruth
 from psol_ray.evaluation.scoring import ScoringProtocol
 from psol_ray.geometry.boxes import fractions_to_xyxy
 from psol_ray.images.batch import DecodedBatch, Decoder
-from psol_ray.images.batches import decode_ahead, decode_what_is_here, has_size
+from psol_ray.images.batches import Absences, decode_ahead, decode_what_is_here, has_size
 from psol_ray.models.networks import Outputs
 from psol_ray.tables.schemas import TEST
 from psol_ray.training.losses import boxes_of_class
@@ -53,6 +53,7 @@ class Validator:
         """
         self._images = images.take(pa.array(range(rank, len(images), world_size), pa.int64()))
         self._decoder, self._root, self._batch_size = decoder, data_root, batch_size
+        self._absences = Absences()
 
     @torch.inference_mode()
     def scores(
@@ -104,7 +105,7 @@ class Validator:
         }
 
     def _decode(self, paths: Sequence[str]) -> tuple[DecodedBatch, set[str]]:
-        return decode_what_is_here(self._decoder, paths)
+        return decode_what_is_here(self._decoder, paths, self._absences)
 
 
 def _boxes(outputs: Outputs, images: pa.Table, decoded: DecodedBatch) -> tuple[int, int]:

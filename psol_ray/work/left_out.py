@@ -41,7 +41,10 @@ class LeftOut:
     skip: bool = False
     away: dict[str, str] = field(default_factory=dict)
     set_aside: set[str] = field(default_factory=set)
-    _parts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    # What earlier runs have written down, for the next one: this one may end before it has looked again.
+    _earlier_away: Mapping[str, str] = field(default_factory=dict)
+    _earlier_set_aside: Collection[str] = ()
+    _records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def resume(
@@ -60,8 +63,11 @@ class LeftOut:
             that, and which parts are to be made.
         """
         found = json.loads(stage.read_text(_FILE) or "{}")
-        left_out = cls(stage, sum(map(len, parts.values())), max_share, skip)
         away, aside = found.get("away", {}), found.get("set_aside", [])
+        total = sum(map(len, parts.values()))
+        left_out = cls(stage, total, max_share, skip, _earlier_away=away, _earlier_set_aside=aside)
+        records = json.loads(stage.read_text(_SET_ASIDE_FILE) or "[]")
+        left_out._records = {record["job"]: record for record in records if "job" in record}
         again = {*away, *(() if skip else aside)}
         todo = [
             name
@@ -95,9 +101,8 @@ class LeftOut:
         if len(self.away) > self.max_share * self.total:
             raise UserError(
                 f"{self._name}: {len(self.away):,} of {self.total:,} images cannot be opened{where}"
-                f" ({abbreviate(self.away)}: {error.reason}), and data.max_unreadable lets it go on without a share of"
-                f" {self.max_share:g}; mount their folder there or put them back, and the same command goes on from"
-                " here"
+                f" ({abbreviate(self.away)}: {error.reason}), more than data.max_unreadable ({self.max_share:g})"
+                " allows; mount their folder there or put them back, and the same command goes on from here"
             )
         self._write()
 
@@ -108,9 +113,9 @@ class LeftOut:
             job: which.
             record: what is known of its workers' deaths.
         """
-        self._parts[job.name] = record
+        self._records[job.name] = {"job": job.name, **record}
         if self.stage is not None:
-            self.stage.write_bytes(_SET_ASIDE_FILE, json.dumps(list(self._parts.values()), indent=1).encode())
+            self.stage.write_bytes(_SET_ASIDE_FILE, json.dumps(list(self._records.values()), indent=1).encode())
         image_ids = job.images.column("image_id").to_pylist()
         is_new = not self.set_aside.issuperset(image_ids)
         self.set_aside.update(image_ids)
@@ -119,7 +124,8 @@ class LeftOut:
 
     def _write(self) -> None:
         if self.stage is not None:
-            content = {"away": self.away, "set_aside": sorted(self.set_aside)}
+            aside = self.set_aside.union(self._earlier_set_aside)
+            content = {"away": {**self._earlier_away, **self.away}, "set_aside": sorted(aside)}
             self.stage.write_bytes(_FILE, json.dumps(content, indent=1).encode())
 
     @property

@@ -42,6 +42,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("resnet50=~/w.pth", "resnet50=/home/ann/w.pth"),
         ("s3://bucket/a?x=~/b", "s3://bucket/a?x=~/b"),
         ("cost 5$", "cost 5$"),
+        ("/a/$$SCRATCH/$$", "/a/$SCRATCH/$"),
+        ("./~ann", "./~ann"),
         ("", ""),
     ],
 )
@@ -56,6 +58,11 @@ def test_a_section_with_lists_and_others() -> None:
 def test_a_variable_that_is_not_set_is_named_with_the_setting() -> None:
     with pytest.raises(UserError, match=r"^inner\.root: found '\$NOWHERE/x', and no variable NOWHERE"):
         expand(Outer(Inner("$NOWHERE/x")))
+
+
+def test_a_home_of_nobody_is_no_folder_of_that_name() -> None:
+    with pytest.raises(UserError, match=r"^inner\.root: found '~nobody.here/x', and no user of that name here"):
+        expand(Outer(Inner("~nobody.here/x")))
 
 
 def test_yaml_and_flags_are_alike(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def unwind_slowly():
         print("unwinding", flush=True)
         time.sleep(600)
 
-cli._call = lambda _: globals()[sys.argv[1]]()
+cli._call = lambda *_: globals()[sys.argv[1]]()
 sys.exit(cli.main(["index", "--run_dir", "run", "--data.root", "images"]))
 """
 

@@ -1,5 +1,7 @@
 """Bad input through the command line: exit code 2, one line, no traceback."""
 
+import errno
+import os
 import socket
 import time
 from pathlib import Path
@@ -129,6 +131,15 @@ class TestAfterIndex:
         assert all(int(fingerprint, 16) for fingerprint in (found, expected))
         assert psol("index", *other, *IN_PROCESS, "--overwrite") == 0
 
+    def test_an_error_of_the_machine_that_nobody_has_foreseen(
+        self, psol: Psol, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/data/x")
+
+        monkeypatch.setattr("psol_ray.pipeline.boxes.boxes", fail)
+        assert psol.complaint("boxes") == "psol boxes: /data/x: Too many open files; fix that, and run it again"
+
     @pytest.mark.usefixtures("cluster")
     def test_more_workers_than_the_machine_has(self, psol: Psol) -> None:
         complaint = psol.complaint("boxes", "--cluster.workers", "3")
@@ -145,12 +156,31 @@ class TestAfterIndex:
         assert time.monotonic() - started < 15
 
 
+@pytest.mark.parametrize(
+    ("command", "flags", "emptied", "told"),
+    [
+        ("boxes", (), set(), "the same command goes on"),
+        ("boxes", ("--overwrite",), set(), "the same command goes on"),
+        # Else it would begin anew what it has just begun.
+        ("boxes", ("--overwrite",), {"boxes"}, "the same command without --overwrite goes on"),
+        # Else old boxes, which are complete, would stay.
+        ("run", ("--overwrite",), {"catalog"}, "the same command goes on"),
+        ("run", ("--overwrite",), {"catalog", "boxes", "predictions"}, "the same command without --overwrite goes on"),
+    ],
+)
 def test_an_interrupt_says_how_to_go_on(
-    psol: Psol, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    flags: tuple[str, ...],
+    emptied: set[str],
+    told: str,
+    psol: Psol,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupt(_: object) -> None:
+    def interrupt(_: object, so_far: set[str]) -> None:
+        so_far |= emptied
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_call", interrupt)
-    assert psol("boxes") == 130
-    assert capsys.readouterr().err == "psol boxes: interrupted; the same command goes on from here\n"
+    assert psol(command, *flags) == 130
+    assert capsys.readouterr().err == f"psol {command}: interrupted; {told} from here\n"

@@ -32,3 +32,11 @@ def test_no_cluster_at_all_is_a_setting_and_no_address_of_rays(monkeypatch: pyte
 )
 def test_takes_host_and_port_apart(value: str, host_and_port: tuple[str, int]) -> None:
     assert find_address(ClusterConfig(address=value)).host_and_port == host_and_port
+
+
+@pytest.mark.parametrize(
+    ("value", "is_head"),
+    [("10.0.0.1:6379", True), ("[::1]:6379", True), ("ray://10.0.0.1:10001", False), ("auto", False), ("local", False)],
+)
+def test_a_head_is_told_from_a_client_server_and_from_words(value: str, is_head: bool) -> None:
+    assert find_address(ClusterConfig(address=value)).is_head == is_head

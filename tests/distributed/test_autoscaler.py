@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
 
-from psol_ray.distributed import autoscaler
+from psol_ray.distributed import autoscaler, waiting
 from psol_ray.distributed.autoscaler import Demand, bring_node, has_autoscaler
 from psol_ray.errors import UserError
 
@@ -109,13 +109,15 @@ def test_a_node_that_is_being_started_is_waited_for(
 def test_as_long_as_it_waits_it_says_for_what(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(autoscaler, "_TELL_SECONDS", 0)
+    monkeypatch.setattr(waiting, "_QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(autoscaler, "Teller", lambda: waiting.Teller(0.0))
     write_reports(monkeypatch, [NOTHING, NOTHING, *[GPU] * 20])
     calls = iter(range(30))
     assert bring_node("GPU", lambda: next(calls) == 5)
     told = capsys.readouterr().err
-    assert "Waiting for a machine with a GPU for 0 s: the autoscaler has not said whether it starts one; `ray" in told
-    assert "Waiting for a machine with a GPU for 0 s: the autoscaler is starting one; `ray status` shows" in told
+    what = "A machine with a GPU has not come for 0 s; the autoscaler"
+    assert f"{what} has not said whether it starts one; `ray status` shows" in told
+    assert f"{what} is starting one; `ray status` shows" in told
 
 
 @needs_ray

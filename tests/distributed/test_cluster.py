@@ -63,6 +63,13 @@ def test_each_node_has_its_own_share(lend: Callable[[list[Node]], None]) -> None
     assert plan.resources() == {"CPU": 4, "GPU": 1}
 
 
+def test_gpus_of_a_node_that_is_unfit_are_none(lend: Callable[[list[Node]], None]) -> None:
+    """As of one that has joined a cluster of CPUs, and has no driver."""
+    lend([{"CPU": 8}, {"CPU": 4, "GPU": 2}])
+    plan = plan_workers(ClusterConfig(), lambda nodes: nodes[:1])
+    assert (plan.num_workers, plan.num_cpus, plan.num_gpus) == (1, 8, 0)
+
+
 @pytest.mark.parametrize(
     ("nodes", "workers", "memory"),
     [

@@ -1,7 +1,10 @@
 """Joining a cluster, or starting Ray here."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -132,3 +135,16 @@ def test_variables_of_the_job_win_over_ours(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(submitted))
     connect(ClusterConfig(address="auto"))
     assert asked["runtime_env"]["env_vars"].keys() == PROCESS_ENVIRONMENT.keys() - {"OPENBLAS_NUM_THREADS"}
+
+
+def test_the_state_of_a_node_that_is_lost_is_not_printed_and_that_it_is_lost_is() -> None:
+    """By the knob that Ray reads while it is imported."""
+    script = (
+        "import psol_ray.distributed.connection; from ray._private.worker import print_to_stdstream as tell;"
+        "[tell({'lines': [line], 'pid': 'raylet', 'is_err': False}, ignore_prefix=False) for line in"
+        " ('The node a8 has been marked dead', 'Raylet is terminated. Last 20 lines:\\n [state-dump] nothing')]"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_DEDUP_LOGS_SKIP_REGEX"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
+    assert "The node a8 has been marked dead" in done.stdout
+    assert "state-dump" not in done.stdout

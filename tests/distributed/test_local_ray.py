@@ -1,6 +1,7 @@
 """Ray on this machine: where its files are."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,25 @@ def test_no_folder_at_all_is_told_with_the_reason_of_each(monkeypatch: pytest.Mo
     assert told.startswith("Ray has no folder for its files (/tmp/ray: ")
     assert f"; /tmp/ray-{os.getuid()}: " in told
     assert "set RAY_TMPDIR" in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_children_are_ended_though_one_of_them_has_just_vanished(monkeypatch: pytest.MonkeyPatch) -> None:
+    vanished, list_children = 2**22 + 1, module._children  # more than Linux's highest number of a process
+    script = "sleep 60 & sleep 60 & echo; wait"
+    with subprocess.Popen(["sh", "-c", script, "/ray/parent"], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        sleepers = list_children(parent.pid)
+        assert len(sleepers) == 2
+        listed = {os.getpid(): [vanished, parent.pid], parent.pid: [vanished, *sleepers]}
+        monkeypatch.setattr(module, "_children", lambda pid: listed.get(pid, []))
+        read_bytes = Path.read_bytes
+        # `sleep` has nothing of Ray's in its command.
+        monkeypatch.setattr(Path, "read_bytes", lambda path: read_bytes(path).replace(b"sleep", b"ray::sleep"))
+        module.kill()
+        assert parent.wait(10) == -signal.SIGKILL
+        assert parent.stdout.read() == b""  # which the sleepers hold open while they live
 
 
 def test_a_real_start_with_a_long_temporary_folder_leaves_no_token_in_the_home(tmp_path: Path) -> None:

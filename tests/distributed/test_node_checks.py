@@ -4,20 +4,27 @@ Paths below `/proc/self/cwd` are other folders in other processes, as those of a
 """
 
 import os
+import pickle
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
+import ray
 
 from psol_ray.distributed import node_checks as module
 from psol_ray.distributed.cluster import find_nodes
-from psol_ray.distributed.node_checks import NodeChecks, Probe, checked_nodes, exclude
+from psol_ray.distributed.node_checks import NodeChecks, Probe, UnfitNode, checked_nodes, exclude
 from psol_ray.distributed.shares import Node
 from psol_ray.distributed.train_worker import train_worker
 from psol_ray.errors import UserError
 from psol_ray.tables import StageDir
+
+# Workers cannot import tests.
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 IMAGES = ["train/cat/1.jpg", "train/cat/2.jpg"]
 
@@ -78,6 +85,24 @@ def test_gpus_without_a_driver(checks: NodeChecks) -> None:
     )
 
 
+def test_the_driver_is_asked_for_all_gpus_also_where_ray_shows_none(
+    checks: NodeChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As cuInit does, which finds none with this variable empty."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(module, "_CUDA", "import os, sys; sys.exit('CUDA_VISIBLE_DEVICES' in os.environ and 100)")
+    assert checks.probe.find_fault(gpu=True) is None
+
+
+def test_a_driver_that_hangs_is_a_fault(checks: NodeChecks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CUDA", "import time; time.sleep(60)")
+    monkeypatch.setattr(module, "_DRIVER_SECONDS", 1.0)
+    fault = checks.probe.find_fault(gpu=True) or ""
+    assert fault.startswith(
+        "Ray lends GPUs of it, and NVIDIA's driver there has not answered for 1 s; see `nvidia-smi`"
+    )
+
+
 def test_nothing_of_it_stays_in_the_run_directory(here: Path) -> None:
     with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False):
         (file,) = (here / "run" / "boxes").iterdir()
@@ -85,11 +110,6 @@ def test_nothing_of_it_stays_in_the_run_directory(here: Path) -> None:
         assert file.name.startswith(".")
         assert file.name.endswith(".tmp")
     assert not list((here / "run" / "boxes").iterdir())
-
-
-def test_a_training_worker_looks_for_itself(here: Path) -> None:
-    with pytest.raises(UserError, match=r"started on \S+, which cannot work on this run: data.root \S+ is no folder"):
-        train_worker({"probe": Probe(str(here / "nowhere"))})
 
 
 @pytest.mark.usefixtures("cluster")
@@ -126,6 +146,56 @@ class TestNodes:
         (line,) = capsys.readouterr().err.splitlines()
         assert " gets no work: " in line
         assert reason in line
+
+    def test_one_that_was_unfit_is_asked_again_and_gets_work_once_it_is_fit(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(module, "_ASK_AGAIN_SECONDS", 0.0)
+        nodes = find_nodes()
+        with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False) as checks:
+            (here / "images").rename(here / "not mounted yet")
+            with pytest.raises(UserError, match="is no folder there"):
+                checks.require(nodes)
+            with pytest.raises(UserError, match="is no folder there"):
+                checks.require(nodes)
+            (here / "images").mkdir()
+            with pytest.raises(UserError, match="lacks images"):
+                checks.require(nodes)
+            (here / "images").rmdir()
+            (here / "not mounted yet").rename(here / "images")
+            assert checks.require(nodes) == nodes
+            assert checks.label_selector() == {}
+        told = [line.partition(") gets ")[2] for line in capsys.readouterr().err.splitlines()]
+        assert [line.partition(":")[0] for line in told] == ["no work", "no work", "work from now on"]
+
+    def test_where_none_answers_it_is_told_and_given_up(
+        self, checks: NodeChecks, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(module, "_LATE_SECONDS", 0.5)
+        monkeypatch.setattr(module, "_LIMIT_SECONDS", 1.5)
+        monkeypatch.setattr(module, "_find_fault", lambda *_: time.sleep(60))
+        with pytest.raises(UserError, match=r"did not answer within 2 s whether run_dir and data.root are there"):
+            checks.require(find_nodes())
+        for answer in checks._asked:
+            ray.cancel(answer, force=True)
+        told = "Machines have not said whether run_dir and data.root are there for 1 s; still waiting for "
+        assert capsys.readouterr().err.count(told) == 1
+
+    def test_one_that_was_unfit_is_not_asked_all_the_time(self, here: Path) -> None:
+        with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False) as checks:
+            for node in find_nodes():
+                checks.note_fault(node.node_id, "no mount")
+            with pytest.raises(UserError, match="no mount"):
+                checks.require(find_nodes())
+
+    def test_a_training_worker_looks_for_itself(self, here: Path) -> None:
+        with pytest.raises(
+            UnfitNode, match=r"started on \S+, which cannot work on this run: data.root \S+ is no fol"
+        ) as raised:
+            train_worker({"probe": Probe(str(here / "nowhere"))})
+        travelled = pickle.loads(pickle.dumps(raised.value))
+        assert [travelled.node_id] == [node.node_id for node in find_nodes()]
+        assert travelled.fault == f"data.root {here}/nowhere is no folder there; mount the images on it"
 
     def test_where_gpus_are_wanted_a_node_without_one_does_not_count(self, here: Path) -> None:
         with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=True) as checks:

@@ -152,7 +152,7 @@ def test_a_job_whose_actor_was_killed_is_done_again(tmp_path: Path) -> None:
     ("behaviour", "num_actors", "times"),
     [(die_on_b, 1, 3), (die_on_b_seen_to_die, 2, 3), (die_on_b_begun_twice, 2, 4)],
 )
-def test_a_job_that_kills_its_actors_is_quarantined_and_no_other(
+def test_a_job_that_kills_its_actors_is_set_aside_and_no_other(
     tmp_path: Path, behaviour: Behaviour, num_actors: int, times: int
 ) -> None:
     """Two actors that have begun it before either's death is known count as one death."""
@@ -251,7 +251,7 @@ def test_an_actor_holds_as_many_jobs_as_it_is_allowed(tmp_path: Path) -> None:
     assert done(tmp_path) == {"a", "b"}
 
 
-def test_of_two_jobs_in_one_actor_the_one_that_kills_it_is_quarantined(tmp_path: Path) -> None:
+def test_of_two_jobs_in_one_actor_the_one_that_kills_it_is_set_aside(tmp_path: Path) -> None:
     def die_on_b_slowly(folder: Path, name: str) -> None:
         time.sleep(0.2)  # its neighbour is there by now
         die_on_b(folder, name)
@@ -385,7 +385,7 @@ def test_a_job_whose_images_are_away_is_done_on_another_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Each actor takes itself for a node of its own.
-    monkeypatch.setattr(pool, "where", lambda _: (str(os.getpid()), f"host-{os.getpid()}"))
+    monkeypatch.setattr(crew, "where", lambda _: (str(os.getpid()), f"host-{os.getpid()}"))
     hosts = run_pool(actor_factory(tmp_path, away_on_first_node), plan(2), jobs("a", "b", "c", "d"))
     assert done(tmp_path) == {"a", "b", "c", "d"}
     blind = (tmp_path / "first").read_text()
@@ -406,6 +406,45 @@ def test_a_job_whose_images_are_away_on_every_node_is_done_without_them_or_ends_
     assert (tmp_path / "b.without").read_text() == "b"
 
 
+def test_an_image_that_one_node_sees_is_not_left_out_because_another_tried_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def see_some(folder: Path, _: str) -> Any:
+        with suppress(FileExistsError):
+            (folder / "first").touch(exist_ok=False)
+            (folder / f"{os.getpid()}.first").touch()
+        is_first = (folder / f"{os.getpid()}.first").exists()
+        return ImagesAway(["x"] if is_first else ["x", "y"], "No such file or directory")
+
+    monkeypatch.setattr(crew, "where", lambda _: (str(os.getpid()), f"host-{os.getpid()}"))
+    both, left_out = Job("a", catalog_of(image("x"), image("y"))), LeftOut(None, 9, 1.0)
+    run_pool(actor_factory(tmp_path, see_some), plan(2), [both], left_out=left_out)
+    assert set(left_out.away) == {"x"}
+
+
+def test_images_that_are_away_do_not_wait_long_for_a_worker_that_cannot_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that waits for a GPU that others use."""
+    monkeypatch.setattr(crew, "_HOPE_SECONDS", 1.0)
+    monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.2)
+
+    def hang_unless_first() -> None:
+        try:
+            (tmp_path / "first").touch(exist_ok=False)
+        except FileExistsError:
+            time.sleep(60)
+
+    def away(_: Path, name: str) -> Any:
+        return ImagesAway([name], "No such file or directory") if name == "b" else None
+
+    started = time.monotonic()
+    make = actor_factory(tmp_path, away, hang_unless_first)
+    run_pool(make, plan(2), jobs("a", "b", "c"), left_out=LeftOut(None, 9, 0.2))
+    assert (tmp_path / "b.without").read_text() == "b"
+    assert time.monotonic() - started < 30
+
+
 def test_a_job_that_only_meets_images_of_others_that_are_away_is_done_again(tmp_path: Path) -> None:
     def meet_once(folder: Path, name: str) -> Any:
         meets = name == "b" and begun(folder).count("b") < 3
@@ -424,7 +463,7 @@ def test_what_a_frozen_actor_alone_may_do_is_done_by_another(
             (folder / "frozen").touch()
             os.kill(os.getpid(), signal.SIGSTOP)
 
-    monkeypatch.setattr(pool, "FROZEN_SECONDS", 1.0)
+    monkeypatch.setattr(crew, "FROZEN_SECONDS", 1.0)
     monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.2)
     piece = job("a", 9, then=lambda _: [])  # not given twice
     run_pool(actor_factory(tmp_path, freeze_once), plan(2), [piece, job("b")], images_done=lambda: {"a": 5})

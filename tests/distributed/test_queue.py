@@ -4,9 +4,11 @@ import pyarrow as pa
 import pytest
 
 from psol_ray.distributed.queue import MAX_DEATHS, Death, JobQueue
+from psol_ray.errors import ImagesAway
 from psol_ray.work.jobs import Job
 
 DEATH = Death(1e9, "host", "Ray killed it")
+AWAY = ImagesAway(["1.jpg"], "No such file or directory")
 
 
 def job(name: str, cost: int = 1, **more: object) -> Job:
@@ -59,7 +61,7 @@ def test_a_suspect_waits_for_an_actor_of_its_own() -> None:
     assert queue.take("w", ["w"], is_idle=True) is suspect
 
 
-def test_a_part_is_quarantined_after_a_cap_and_named_once() -> None:
+def test_a_part_is_set_aside_after_a_cap_and_named_once() -> None:
     pieces = [job("x 1/2", part="x"), job("x 2/2", part="x")]
     queue = JobQueue(list(pieces))
     queue.waiting.clear()
@@ -67,10 +69,10 @@ def test_a_part_is_quarantined_after_a_cap_and_named_once() -> None:
         for piece in pieces:
             queue.requeue(piece, DEATH)
         assert len(queue.waiting) == (2 * death if death < MAX_DEATHS else 2 * (MAX_DEATHS - 1))
-    assert queue.quarantined() == ["x"]
+    assert queue.set_aside() == ["x"]
 
 
-def test_a_quarantined_job_that_is_revived_is_done_alone_and_may_die_as_often_again() -> None:
+def test_a_job_that_was_set_aside_and_is_revived_is_done_alone_and_may_die_as_often_again() -> None:
     killer = job("killer")
     queue = JobQueue([killer])
     queue.waiting.clear()
@@ -79,12 +81,12 @@ def test_a_quarantined_job_that_is_revived_is_done_alone_and_may_die_as_often_ag
     assert queue.deaths(killer) == [DEATH] * MAX_DEATHS
     queue.waiting.clear()
     queue.revive(killer)
-    assert queue.quarantined() == []
+    assert queue.set_aside() == []
     assert queue.take("w", ["w"], is_idle=False) is None
     assert queue.take("w", ["w"], is_idle=True) is killer
     for _ in range(MAX_DEATHS):
         queue.requeue(killer, DEATH)
-    assert queue.quarantined() == ["killer"]
+    assert queue.set_aside() == ["killer"]
 
 
 def take_on(queue: JobQueue, node: str, *nodes: str) -> str | None:
@@ -97,7 +99,7 @@ def test_a_job_whose_images_are_away_goes_to_another_node_and_first() -> None:
     first, second = job("first", 9), job("second")
     queue = JobQueue([first, second])
     assert take_on(queue, "blind", "blind", "other") == "first"
-    queue.note_away(first, "blind")
+    queue.note_away(first, "blind", AWAY)
     queue.give_back(first)
     assert queue.belongs_elsewhere(first, "blind", ["blind", "other"])
     assert take_on(queue, "blind", "blind", "other") == "second"
@@ -110,7 +112,7 @@ def test_a_job_whose_images_are_away_everywhere_belongs_nowhere_else(nodes: list
     queue = JobQueue([wanted := job("wanted")])
     queue.waiting.clear()
     for node in nodes:
-        queue.note_away(wanted, node)
+        queue.note_away(wanted, node, AWAY)
         queue.give_back(wanted)
         assert queue.belongs_elsewhere(wanted, node, nodes) == (node != nodes[-1])
         queue.waiting.clear()
@@ -120,9 +122,27 @@ def test_a_job_whose_images_are_away_everywhere_belongs_nowhere_else(nodes: list
     assert take_on(queue, "blind", *nodes) == "wanted"
 
 
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        pytest.param({"a": "xz", "b": "xyz"}, "xz", id="b lacks more"),
+        pytest.param({"a": "xyz", "b": "zx"}, "zx", id="a lacks more"),
+        pytest.param({"a": "xz", "b": "yz"}, "z", id="one nowhere"),
+        pytest.param({"a": "xy", "b": "z"}, "z", id="each is seen somewhere and no node sees all"),
+        pytest.param({"a": "x", "gone": ""}, "x", id="a node that has left helps no more"),
+    ],
+)
+def test_an_image_that_one_node_sees_is_not_left_out_for_another(lists: dict[str, str], expected: str) -> None:
+    queue = JobQueue([wanted := job("wanted")])
+    for node, paths in lists.items():
+        queue.note_away(wanted, node, ImagesAway(list(paths), node))
+    away = queue.away_everywhere(wanted, {"a", "b"})
+    assert "".join(away.paths) == expected
+
+
 def test_a_job_whose_images_are_away_waits_for_a_worker_that_starts_somewhere() -> None:
     queue = JobQueue([wanted := job("wanted")])
-    queue.note_away(wanted, "blind")
+    queue.note_away(wanted, "blind", AWAY)
     assert take_on(queue, "blind", "blind", "") is None
     assert take_on(queue, "blind", "blind") == "wanted"  # the other one is gone
 
@@ -134,5 +154,5 @@ def test_what_follows_leaves_its_keeper_where_images_are_away() -> None:
     queue.finish(first, "keeper", None)
     (second,) = queue.waiting
     assert take_on(queue, "other", "keeper", "other") is None
-    queue.note_away(second, "keeper")
+    queue.note_away(second, "keeper", AWAY)
     assert take_on(queue, "other", "keeper", "other") == "second"

@@ -52,8 +52,9 @@ def test_a_node_that_joins_is_taken_in_up_to_the_workers_asked_for(change: Chang
     unlimited, limited = Slots(gpu_plan([LARGE])), Slots(gpu_plan([LARGE], 6))
     assert len(fill(unlimited)) == len(fill(limited)) == 4
     change([LARGE, SMALL])
-    assert not unlimited.refresh()
-    assert not limited.refresh()
+    for slots in (unlimited, limited):
+        slots.refresh()
+        assert slots.seconds_since_loss() == float("inf")
     assert len(fill(unlimited)) == 12
     assert len(fill(limited)) == 6
 
@@ -62,11 +63,11 @@ def test_a_node_that_leaves_takes_its_slots_along(change: Change) -> None:
     change([SMALL, LARGE])
     slots = Slots(gpu_plan([SMALL, LARGE]))
     change([SMALL])
-    assert slots.refresh()
-    assert not slots.refresh()
+    slots.refresh()
+    assert 0 <= slots.seconds_since_loss() < 60
     assert len(fill(slots)) == 8
     change([])
-    assert slots.refresh()
+    slots.refresh()
     assert fill(slots) == []
 
 

@@ -12,6 +12,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from psol_ray.distributed import train as module
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.groups import group_ids, remove_groups_since
+from psol_ray.distributed.node_checks import NodeChecks, Probe, UnfitNode, exclude
 from psol_ray.errors import UserError
 from psol_ray.work.progress import ProgressTracker
 
@@ -34,7 +35,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     Returns the workers of each attempt.
     """
 
-    def run(outcomes: list[Exception | None], max_failures: int, workers: list[int] | None = None) -> list[int]:
+    def run(
+        outcomes: list[Exception | None],
+        max_failures: int,
+        workers: list[int] | None = None,
+        checks: NodeChecks | None = None,
+    ) -> list[int]:
         attempts: list[int] = []
 
         def make_plan() -> WorkerPlan:
@@ -53,7 +59,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(module, "_make_trainer", lambda _, plan, *__: Attempt(plan))
         monkeypatch.setattr(module, "group_ids", set)
         monkeypatch.setattr(module, "remove_groups_since", lambda _: None)
-        module.train(SETUP, make_plan, ProgressTracker(), max_failures)  # type: ignore[arg-type]
+        module.train(SETUP, make_plan, ProgressTracker(), max_failures, checks)  # type: ignore[arg-type]
         return attempts
 
     return run
@@ -118,6 +124,20 @@ def test_what_only_the_user_can_fix_is_not_tried_again(run: Any, capsys: pytest.
     with pytest.raises(UserError, match="lower the rate"):
         run([Fails(UserError("lower the rate"))] * 9, 3)
     assert "going on" not in capsys.readouterr().err
+
+
+def test_a_node_that_turns_out_to_be_unfit_is_left_out_of_the_next_attempt(
+    run: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ray, "nodes", list)
+    checks = NodeChecks(Probe("/data"))
+    unfit = UnfitNode("a" * 56, "late", "data.root /data is no folder there")
+    assert len(run([Fails(unfit), None], 1, checks=checks)) == 2
+    assert checks.label_selector() == exclude(["a" * 56])
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "node aaaaaaaa gets no work: data.root /data is no folder there"
+    assert "a worker was started on late, which cannot work on this run" in told[1]
+    assert told[1].endswith("going on from the last checkpoint")
 
 
 @pytest.mark.parametrize(("least", "size"), [(None, 4), (1, (1, 4)), (4, (4, 4))])

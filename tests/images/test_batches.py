@@ -11,8 +11,9 @@ from synthetic.photographs import save_bad, save_kind
 from synthetic.tables import catalog_of, image
 
 from psol_ray.errors import ImagesAway
+from psol_ray.images import batches as module
 from psol_ray.images.batch import DecodedBatch
-from psol_ray.images.batches import decode_ahead, decode_what_is_here, has_size
+from psol_ray.images.batches import Absences, decode_ahead, decode_what_is_here, has_size
 from psol_ray.images.pillow import PillowDecoder
 
 
@@ -68,19 +69,30 @@ def test_an_image_whose_header_could_not_be_read_has_no_size() -> None:
     assert has_size(catalog.slice(1, 1)).tolist() == [False]
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were waited for files that are away, by a clock of their own."""
+    slept: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", slept.append)
+    monkeypatch.setattr(module.time, "monotonic", lambda: sum(slept))
+    return slept
+
+
+@pytest.mark.usefixtures("pauses")
 def test_the_files_that_are_here_are_decoded_and_the_others_named(tmp_path: Path) -> None:
     good, text = save_kind("plain.png", tmp_path), save_bad("text.jpg", tmp_path)
     gone = [str(tmp_path / "gone"), str(tmp_path / "gone too")]
     decoder, regions_N4 = PillowDecoder(8), np.array([[0, 0, 9, 9]] * 4)
-    decoded, away = decode_what_is_here(decoder, [gone[0], good, text, gone[1]], regions_N4)
+    decoded, away = decode_what_is_here(decoder, [gone[0], good, text, gone[1]], Absences(), regions_N4)
     assert away == set(gone)
     assert decoded.ok_N.tolist() == [False, True, False, False]
     assert decoded.images_NHWC[1].equal(decoder.decode([good], regions_N4[:1]).images_NHWC[0])
-    decoded, away = decode_what_is_here(decoder, [good])
+    decoded, away = decode_what_is_here(decoder, [good], Absences())
     assert decoded.ok_N.all()
     assert not away
 
 
+@pytest.mark.usefixtures("pauses")
 def test_a_file_that_goes_while_others_are_decoded_is_away_too() -> None:
     class Vanishing:
         """One file fewer at each look."""
@@ -91,6 +103,52 @@ def test_a_file_that_goes_while_others_are_decoded_is_away_too() -> None:
                 raise ImagesAway([here[0]], "gone")
             return DecodedBatch(torch.zeros(len(paths), 1, 1, 3), np.array([bool(path) for path in paths]))
 
-    decoded, away = decode_what_is_here(Vanishing(), ["a", "b", "c"])
+    decoded, away = decode_what_is_here(Vanishing(), ["a", "b", "c"], Absences())
     assert away == {"a", "b"}
     assert decoded.ok_N.tolist() == [False, False, True]
+
+
+class Storage:
+    """A decoder of files that are away until their second; `None` is for ever."""
+
+    def __init__(self, clock: list[float], back_at: dict[str, float | None]) -> None:
+        self.clock, self.back_at = clock, back_at
+
+    def decode(self, paths: Sequence[str], *_: object) -> DecodedBatch:
+        back_at = {path: self.back_at.get(path, 0.0) for path in paths if path}
+        if away := [path for path, second in back_at.items() if second is None or second > sum(self.clock)]:
+            raise ImagesAway(away, "No such file or directory")
+        return DecodedBatch(torch.zeros(len(paths), 1, 1, 3), np.array([bool(path) for path in paths]))
+
+
+def test_a_server_that_starts_anew_is_waited_for_each_time(pauses: list[float]) -> None:
+    storage, absences = Storage(pauses, dict.fromkeys("ab", 20.0)), Absences()
+    decoded, away = decode_what_is_here(storage, ["a", "b"], absences)
+    assert decoded.ok_N.all()
+    assert not away
+    assert 20 <= sum(pauses) <= 30
+    storage.back_at = {"c": 40.0}
+    assert decode_what_is_here(storage, ["c"], absences)[1] == set()
+
+
+def test_a_folder_that_is_away_is_believed_to_be_within_a_minute(pauses: list[float]) -> None:
+    names = [f"{i}.jpg" for i in range(90)]
+    storage, absences = Storage(pauses, dict.fromkeys(names)), Absences()
+    for start in range(0, 90, 10):
+        assert len(decode_what_is_here(storage, names[start : start + 10], absences)[1]) == 10
+    assert sum(pauses) == 30
+    assert absences.known == set(names)
+
+
+def test_a_file_that_is_gone_is_not_waited_for_again_and_does_not_keep_others_from_being(pauses: list[float]) -> None:
+    storage, absences = Storage(pauses, {"gone": None}), Absences()
+    assert decode_what_is_here(storage, ["gone"], absences)[1] == {"gone"}
+    pauses.append(7200.0)
+    assert decode_what_is_here(storage, ["gone", "a"], absences)[1] == {"gone"}
+    assert sum(pauses) == 7230
+    storage.back_at["a"] = sum(pauses) + 20
+    assert decode_what_is_here(storage, ["gone", "a"], absences)[1] == {"gone"}
+    assert sum(pauses) > 7250
+    storage.back_at["gone"] = 0.0
+    assert decode_what_is_here(storage, ["gone"], absences)[1] == set()
+    assert absences.known == set()

@@ -96,7 +96,7 @@ def test_many_files_that_are_no_images_are_a_gap(copy: Run, capsys: pytest.Captu
         assert copy.psol("boxes", "--data.max_unreadable", "0.1") == 3
         assert last_line(capsys, "boxes") == (
             "psol boxes: done, but not whole: boxes: 2 of 18 images could be read and not be decoded (val/blue/2.jpg,"
-            " train/red/1.jpg), more than data.max_unreadable (0.1) lets pass; put whole files in their place and run"
+            " train/red/1.jpg), more than data.max_unreadable (0.1) allows; put whole files in their place and run"
             " `psol boxes --overwrite`"
         )
         assert copy.psol("predict", "--data.max_unreadable", "0.1") == 3

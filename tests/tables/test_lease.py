@@ -118,6 +118,36 @@ class TestOtherMachines:
             pass
 
 
+_LOSE = """
+import sys, time
+import pyarrow.fs as pafs
+from psol_ray.tables import lease
+from psol_ray.tables.folder import Folder
+
+lease._BEAT_SECONDS = 0.1
+folder = Folder(pafs.LocalFileSystem(), sys.argv[1])
+try:
+    with lease.hold(folder):
+        lease._Holder("other", "ann", "far", "elsewhere", 1, "1", "yesterday").write(folder)
+        time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_a_run_that_lost_its_lease_ends_before_long(folder: Folder) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LOSE, folder.path],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+    assert done.returncode == 130
+    assert f"{folder.path}: was taken over by ann on far (process 1) since yesterday while this run" in done.stderr
+    assert json.loads(folder.read_text(LEASE_FILE) or "")["user"] == "ann"
+
+
 def test_a_run_that_lost_its_lease_is_told_so(folder: Folder) -> None:
     with hold(folder) as held:
         replace(_Holder.this_process(), user="ann", host="far").write(folder)

@@ -45,8 +45,9 @@ def test_json_there_and_back() -> None:
     assert json.loads(odd.to_json(summary={"images": 3}))["summary"] == {"images": 3}
 
 
-def test_empty_success_file_of_another_program_is_of_unknown_provenance() -> None:
-    assert Provenance.from_json("") == Provenance("?", {}, {}, "?")
+@pytest.mark.parametrize("text", ["", '{"stage": "box', "\0\0\0\0", "[]"])
+def test_a_file_of_another_program_or_of_a_crash_says_nothing(text: str) -> None:
+    assert Provenance.from_json(text) is None
 
 
 @pytest.mark.parametrize(

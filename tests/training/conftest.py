@@ -12,3 +12,9 @@ __all__ = ["one_thread"]
 def _pillow() -> Iterator[None]:
     with pillow_alone():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is away here does not come back by itself."""
+    monkeypatch.setattr("psol_ray.images.batches._PAUSES_SECONDS", ())

@@ -32,9 +32,9 @@ def test_a_few_images_are_gone_without_and_more_stop_the_stage_with_a_sentence(s
     with pytest.raises(UserError) as raised:
         left_out.add_away(away("h"), {"host-2", "host-1"})
     assert str(raised.value) == (
-        "boxes: 3 of 8 images cannot be opened on host-1, host-2 (c.jpg, a.jpg, h.jpg: No such file or directory), and"
-        " data.max_unreadable lets it go on without a share of 0.25; mount their folder there or put them back, and"
-        " the same command goes on from here"
+        "boxes: 3 of 8 images cannot be opened on host-1, host-2 (c.jpg, a.jpg, h.jpg: No such file or directory),"
+        " more than data.max_unreadable (0.25) allows; mount their folder there or put them back, and the same command"
+        " goes on from here"
     )
 
 
@@ -57,6 +57,19 @@ def test_a_run_that_goes_on_makes_parts_anew_that_lack_images(stage: StageDir) -
     assert left_out.of(IMAGES) == []
 
 
+def test_a_run_that_ends_before_it_has_looked_again_forgets_nothing(stage: StageDir) -> None:
+    parts = {name: IMAGES.slice(4 * i, 4) for i, name in enumerate(["part-ad", "part-eh"])}
+    made = LeftOut(stage, 8, max_share=0.5)
+    made.add_away(away("a"))
+    made.add_set_aside(Job("part-eh", parts["part-eh"]), {"part": "part-eh"})
+    first, _ = LeftOut.resume(stage, parts, [], 0.5, skip=False)
+    first.add_away(away("h"))  # and is interrupted, before it comes to part-ad
+    second, todo = LeftOut.resume(stage, parts, [], 0.5, skip=False)
+    assert todo == ["part-ad", "part-eh"]
+    second.add_set_aside(Job("part-ad", parts["part-ad"]), {"part": "part-ad"})
+    assert [record["part"] for record in json.loads(stage.read_text("set_aside.json") or "")] == ["part-eh", "part-ad"]
+
+
 def test_the_sentence_counts_those_whose_rows_say_nothing(stage: StageDir) -> None:
     left_out = LeftOut(stage, 1000, max_share=0.5)
     assert left_out.gaps([]) == []
@@ -73,7 +86,7 @@ def test_a_part_that_was_set_aside_is_written_down_and_left_out_where_it_is_to_b
     left_out = LeftOut(stage, 8)
     assert not left_out.add_set_aside(job, record)
     assert left_out.of(IMAGES) == []
-    assert json.loads(stage.read_text("set_aside.json") or "") == [record]
+    assert json.loads(stage.read_text("set_aside.json") or "") == [{"job": "part-x 1/2", **record}]
     # The next run does not have it die first.
     left_out, todo = LeftOut.resume(stage, {"part-x": IMAGES}, ["part-x"], 0, skip=True)
     assert todo == ["part-x"]

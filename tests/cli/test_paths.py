@@ -1,4 +1,4 @@
-"""Paths of a job that was submitted to a Ray cluster."""
+"""What is no path, and paths of a job that was submitted to a Ray cluster."""
 
 from pathlib import Path
 
@@ -7,6 +7,43 @@ import pytest
 from psol_ray.cli import main
 
 NETWORK = ("--boxes.backbone", "test_resnet", "--boxes.weights", "random")
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--run_dir", "", "--data.root", "d"), "run_dir: found nothing, expected a path"),
+        (("--run_dir", "r", "--data.root", ""), "data.root: found nothing, expected a path"),
+        (
+            ("--run_dir", "s3:/b/r", "--data.root", "d"),
+            "run_dir: found 's3:/b/r', expected a path or a URI; write s3://",
+        ),
+        (
+            ("--run_dir", "r", "--data.root", "file:/d"),
+            "data.root: found 'file:/d', expected a path or a URI; write file:",
+        ),
+        (
+            ("--run_dir", "r", "--data.root", "s3://b/d"),
+            "data.root: found 's3://b/d', expected a folder that every mach",
+        ),
+    ],
+)
+def test_what_is_no_path_is_told(
+    flags: tuple[str, ...],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["index", *flags]) == 2
+    assert capsys.readouterr().err.startswith(f"psol index: {told}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_commands_without_images_want_no_folder_of_theirs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "--run_dir", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith("run `psol predict` first\n")
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 
-from psol_ray.distributed import patience as module
-from psol_ray.distributed.patience import Pulse, Teller
+from psol_ray.distributed import waiting as module
+from psol_ray.distributed.waiting import Pulse, Teller
 
 
 @pytest.fixture

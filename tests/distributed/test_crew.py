@@ -1,0 +1,67 @@
+"""Workers that start, without a cluster. With real actors in test_pool."""
+
+from typing import Any
+
+import pytest
+
+from psol_ray.distributed import crew as module
+from psol_ray.distributed import slots as slots_module
+from psol_ray.distributed.cluster import WorkerPlan
+from psol_ray.distributed.crew import Crew
+from psol_ray.distributed.pool_stats import PoolStats
+from psol_ray.distributed.shares import Node, divide_gpus
+from psol_ray.distributed.slots import Slots
+from psol_ray.errors import UserError
+
+NODES = [Node("a" * 56, 8, 4), Node("b" * 56, 8, 4)]
+
+
+class Actor:
+    """Never answers."""
+
+    @property
+    def __ray_call__(self) -> Any:
+        return self
+
+    def remote(self, *_: Any) -> object:
+        return object()
+
+
+@pytest.fixture
+def crew(monkeypatch: pytest.MonkeyPatch) -> Crew:
+    """Of two nodes of four GPUs, all of whose workers start."""
+    monkeypatch.setattr(slots_module, "find_nodes", lambda: NODES)
+    monkeypatch.setattr(module.ray, "kill", lambda _: None)
+    slots = Slots(WorkerPlan(8, 2, 1, shares=divide_gpus(NODES)))
+    crew = Crew(lambda *_: Actor(), slots, PoolStats())  # type: ignore[arg-type,return-value]
+    crew.start(num_jobs=9)
+    assert len(crew.workers) == 8
+    return crew
+
+
+@pytest.mark.parametrize("noticed_before", [False, True])
+def test_workers_that_start_on_a_node_that_leaves_say_nothing_of_the_others(
+    noticed_before: bool, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots_module, "find_nodes", lambda: NODES[:1])
+    if noticed_before:  # as the pool looks for nodes every few seconds
+        crew.slots.refresh()
+    for worker in crew.workers[4:]:
+        crew.dismiss(worker, "its node has died")
+    assert len(crew.workers) == 4
+
+
+def test_workers_that_die_while_they_start_end_the_run(crew: Crew) -> None:
+    first, second, third, *_ = crew.workers
+    crew.dismiss(first, "it was killed")
+    crew.dismiss(second, "it was killed")
+    with pytest.raises(UserError, match=r"^3 workers died while they started \(it was killed\)"):
+        crew.dismiss(third, "it was killed")
+
+
+def test_one_that_starts_may_be_on_any_node_for_a_while(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_ = crew.workers
+    first.starting, first.node = None, "a"
+    assert crew.nodes() == {"a", ""}
+    monkeypatch.setattr(module, "_HOPE_SECONDS", 0.0)
+    assert crew.nodes() == {"a"}
