@@ -117,12 +117,8 @@ class Context:
         return True
 
     @contextmanager
-    def making(self, made_by: Provenance, since: float | None = None) -> Iterator[Work]:
+    def making(self, made_by: Provenance) -> Iterator[Work]:
         """Claim a stage for the block, and complete it after.
-
-        Args:
-            made_by: what makes it.
-            since: when it was begun, by `time.monotonic`, if that was before.
 
         Raises:
             UserError: another configuration has claimed it, and `--overwrite` is not given; or another run is making
@@ -139,7 +135,7 @@ class Context:
             if self.overwrite:
                 self.emptied.add(stage.name)
             self.run_dir.write_text("config.yaml", _to_yaml(self.config))
-            started = time.monotonic() if since is None else since
+            started = time.monotonic()
             work = Work(stage, made_by)
             yield work
             work.summary["seconds"] = round(time.monotonic() - started, 1)

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -120,13 +119,11 @@ def _make(context: Context, made_by: Provenance, root: str, listing: Listing, so
     sized = "width" in images.column_names
     if not sized:
         _check_away(data, root, images.filter(pc.less(files["bytes"], 0)), len(images))
-    started = time.monotonic()
-    # Before anything is claimed, so that what cannot be made costs nobody what there is.
-    table, files = _known_sizes(data, images, files) if sized else _read_sizes(context, root, images, files)
-    table, listing = settle_boxes(table, listing, "folder" if data.layout == "demo" else data.layout, data)
-    for name in FILES.names:
-        table = table.append_column(FILES.field(name), files.column(name))
-    with context.making(made_by, started) as work:
+    with context.making(made_by) as work:
+        table, files = _known_sizes(data, images, files) if sized else _read_sizes(context, root, images, files)
+        table, listing = settle_boxes(table, listing, "folder" if data.layout == "demo" else data.layout, data)
+        for name in FILES.names:
+            table = table.append_column(FILES.field(name), files.column(name))
         work.stage.write_part("part-00000", table, work.made_by)
         away, unreadable = _without_size(table)
         counts = {"away": len(away), "passed_over": sum(listing.passed_over.values())}

@@ -4,6 +4,7 @@ Arguments: a folder, and the one with the shared data, without which what needs 
 """
 
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -39,9 +40,11 @@ def main(folder: Path, shared: str = "") -> None:
 
 
 def call(name: str, *arguments: str) -> None:
+    started = time.perf_counter()
     module = import_module(name)
     sys.argv = [str(module.__file__), *arguments]
     module.main()
+    print(f"{name} took {time.perf_counter() - started:.1f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,9 @@ def start(behaviour: str, prepare: Callable[[], None] | None = None) -> subproce
     """`psol index` that does `behaviour` instead, until it has begun."""
 
     def restore() -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of some shells
+        # Both may be ignored: in the background of some shells, and below `nohup`.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         if prepare is not None:
             prepare()
 
