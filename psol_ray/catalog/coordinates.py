@@ -29,8 +29,11 @@ _CUB = "cub"  # x y width height; all others have corners in pixels
 _SPLIT_FILES = (_IMAGENET, "wsol")  # whose splits have files of their own, so that one may be right and one wrong
 
 
-def settle_boxes(catalog: pa.Table, listing: Listing, layout: str, data: DataConfig) -> tuple[pa.Table, Listing]:
-    """The catalog with `gt_boxes` that are boxes of its images, in pixels, and the listing with remarks on them.
+def settle_boxes(
+    catalog: pa.Table, listing: Listing, layout: str, data: DataConfig
+) -> tuple[pa.Table, Listing, list[str]]:
+    """The catalog with `gt_boxes` that are boxes of its images, in pixels, the listing with remarks on them, and in
+    what they are not whole.
 
     Args:
         catalog: schema `CATALOG`; boxes are four numbers each, as the layout's reader found them.
@@ -40,14 +43,16 @@ def settle_boxes(catalog: pa.Table, listing: Listing, layout: str, data: DataCon
 
     Raises:
         UserError: boxes are of images of other sizes; taken together, they cannot be what they are said to be; or
-            single ones are inside out or outside their images, of ImageNet's more than a few.
+            single ones are inside out or outside their images. ImageNet's are left out.
     """
     listing = check_annotated_sizes(catalog, listing)
     catalog = boxes_in_pixels(catalog, layout, data)
     if layout != _IMAGENET:
-        return catalog, listing
-    catalog, remark = leave_out_odd(catalog, str(Path(data.root) / "annotations"))
-    return catalog, replace(listing, remarks=[*listing.remarks, remark]) if remark else listing
+        return catalog, listing, []
+    catalog, remark, are_many = leave_out_odd(catalog)
+    if are_many:
+        return catalog, listing, [f"catalog: {remark}; mend the annotations, and run `psol index --overwrite`"]
+    return catalog, replace(listing, remarks=[*listing.remarks, remark]) if remark else listing, []
 
 
 def boxes_in_pixels(catalog: pa.Table, layout: str, data: DataConfig) -> pa.Table:

@@ -121,7 +121,8 @@ def _make(context: Context, made_by: Provenance, root: str, listing: Listing, so
         _check_away(data, root, images.filter(pc.less(files["bytes"], 0)), len(images))
     with context.making(made_by) as work:
         table, files = _known_sizes(data, images, files) if sized else _read_sizes(context, root, images, files)
-        table, listing = settle_boxes(table, listing, "folder" if data.layout == "demo" else data.layout, data)
+        layout = "folder" if data.layout == "demo" else data.layout
+        table, listing, work.gaps = settle_boxes(table, listing, layout, data)
         for name in FILES.names:
             table = table.append_column(FILES.field(name), files.column(name))
         work.stage.write_part("part-00000", table, work.made_by)
