@@ -5,8 +5,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,80 +12,18 @@ from typing import Any
 import pytest
 import ray
 from ray.exceptions import ActorDiedError, RayTaskError, UnserializableException
-from synthetic.tables import catalog_of, image
 
 from psol_ray.distributed import crew, pool
-from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.pool import PoolStats, run_pool
-from psol_ray.distributed.shares import Share
-from psol_ray.errors import ImagesAway, UserError
-from psol_ray.work.jobs import Job, Resources
-from psol_ray.work.left_out import LeftOut
+from psol_ray.errors import UserError
+from psol_ray.work.jobs import Job
+
+from .pool_actors import Behaviour, actor_factory, begun, behave, done, hang_unless_first, job, jobs, plan
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
 # Workers cannot import tests.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-
-Behaviour = Callable[[Path, str], Any]
-
-
-def actor_factory(
-    folder: Path,
-    behaviour: Behaviour,
-    starting: Callable[[], None] = lambda: None,
-    jobs_at_once: int = 1,
-    **options: Any,
-) -> Callable[[Resources, str | None], Any]:
-    """Makes actors that note each job they begin, behave, write the job's file, and answer with their process."""
-
-    class Scribe:
-        def __init__(self) -> None:
-            starting()
-
-        # Without annotations, which would have to be imported where this is unpickled.
-        def run(self, method, name, packed, left_out=(), careful=False):  # type: ignore[no-untyped-def]
-            assert method == "process"
-            assert packed
-            with open(folder / "begun", "a") as log:
-                log.write(name + "\n")
-            if careful:
-                (folder / f"{name}.careful").touch()
-            if left_out:
-                (folder / f"{name}.without").write_text(" ".join(left_out))
-            elif (answer := behaviour(folder, name)) is not None:
-                return answer
-            (folder / f"{name}.done").touch()
-            return os.getpid()
-
-    actor = ray.remote(Scribe).options(num_cpus=0, max_concurrency=jobs_at_once, **options)
-    return lambda _, __: actor.remote()
-
-
-def plan(num_workers: int) -> WorkerPlan:
-    """Room for so many workers on the one node there is."""
-    share = Share(ray.get_runtime_context().get_node_id(), num_workers, Resources(1))
-    return WorkerPlan(num_workers, 1, 0, shares=(share,), max_workers=num_workers)
-
-
-def job(name: str, cost: int = 1, **more: Any) -> Job:
-    return Job(name, catalog_of(*[image(name)] * cost), **more)
-
-
-def jobs(*names: str) -> list[Job]:
-    return [job(name, cost) for cost, name in enumerate(reversed(names))][::-1]
-
-
-def done(folder: Path) -> set[str]:
-    return {path.stem for path in folder.glob("*.done")}
-
-
-def begun(folder: Path) -> list[str]:
-    return (folder / "begun").read_text().split()
-
-
-def behave(_: Path, __: str) -> None:
-    pass
 
 
 def die_on_b(_: Path, name: str) -> None:
@@ -205,14 +141,8 @@ def test_a_constructor_that_hangs_ends_the_run(tmp_path: Path, monkeypatch: pyte
 
 
 def test_one_actor_that_starts_is_enough(tmp_path: Path) -> None:
-    def hang_unless_first() -> None:
-        try:
-            (tmp_path / "first").touch(exist_ok=False)
-        except FileExistsError:
-            time.sleep(60)
-
     started = time.monotonic()
-    run_pool(actor_factory(tmp_path, behave, hang_unless_first), plan(2), jobs("a", "b", "c", "d"))
+    run_pool(actor_factory(tmp_path, behave, hang_unless_first(tmp_path)), plan(2), jobs("a", "b", "c", "d"))
     assert done(tmp_path) == {"a", "b", "c", "d"}
     assert time.monotonic() - started < 50
 
@@ -369,90 +299,6 @@ def test_an_environment_that_cannot_be_made_is_no_death(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Ray failed, and would fail again \(RuntimeEnvSetupError") as raised:
         run_pool(make, plan(1), jobs("a"))
     assert "\n" not in str(raised.value)
-
-
-def away_on_first_node(folder: Path, _: str) -> Any:
-    """Every image is away on the node of the first actor that there was."""
-    first = folder / "first"
-    with suppress(FileExistsError), first.open("x") as file:
-        file.write(str(os.getpid()))
-    while not (owner := first.read_text()):
-        time.sleep(0.01)
-    return ImagesAway(["a.jpg"], "No such file or directory") if owner == str(os.getpid()) else None
-
-
-def test_a_job_whose_images_are_away_is_done_on_another_node(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # Each actor takes itself for a node of its own.
-    monkeypatch.setattr(crew, "where", lambda _: (str(os.getpid()), f"host-{os.getpid()}"))
-    hosts = run_pool(actor_factory(tmp_path, away_on_first_node), plan(2), jobs("a", "b", "c", "d"))
-    assert done(tmp_path) == {"a", "b", "c", "d"}
-    blind = (tmp_path / "first").read_text()
-    assert f"host-{blind}" not in hosts
-    assert len(hosts) == 1
-    told = capsys.readouterr().err
-    assert told.count(f"On host-{blind} 1 images cannot be opened (a.jpg: No such file or directory)") == 1
-
-
-def test_a_job_whose_images_are_away_on_every_node_is_done_without_them_or_ends_the_run(tmp_path: Path) -> None:
-    def away(_: Path, name: str) -> Any:
-        return ImagesAway([name], "No such file or directory") if name == "b" else None
-
-    with pytest.raises(UserError, match=rf"1 of 9 images cannot be opened on {socket.gethostname()} \(b: No such"):
-        run_pool(actor_factory(tmp_path, away), plan(2), jobs("a", "b", "c"), left_out=LeftOut(None, 9, 0.1))
-    run_pool(actor_factory(tmp_path, away), plan(2), jobs("a", "b", "c"), left_out=LeftOut(None, 9, 0.2))
-    assert done(tmp_path) == {"a", "b", "c"}
-    assert (tmp_path / "b.without").read_text() == "b"
-
-
-def test_an_image_that_one_node_sees_is_not_left_out_because_another_tried_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def see_some(folder: Path, _: str) -> Any:
-        with suppress(FileExistsError):
-            (folder / "first").touch(exist_ok=False)
-            (folder / f"{os.getpid()}.first").touch()
-        is_first = (folder / f"{os.getpid()}.first").exists()
-        return ImagesAway(["x"] if is_first else ["x", "y"], "No such file or directory")
-
-    monkeypatch.setattr(crew, "where", lambda _: (str(os.getpid()), f"host-{os.getpid()}"))
-    both, left_out = Job("a", catalog_of(image("x"), image("y"))), LeftOut(None, 9, 1.0)
-    run_pool(actor_factory(tmp_path, see_some), plan(2), [both], left_out=left_out)
-    assert set(left_out.away) == {"x"}
-
-
-def test_images_that_are_away_do_not_wait_long_for_a_worker_that_cannot_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As one that waits for a GPU that others use."""
-    monkeypatch.setattr(crew, "_HOPE_SECONDS", 1.0)
-    monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.2)
-
-    def hang_unless_first() -> None:
-        try:
-            (tmp_path / "first").touch(exist_ok=False)
-        except FileExistsError:
-            time.sleep(60)
-
-    def away(_: Path, name: str) -> Any:
-        return ImagesAway([name], "No such file or directory") if name == "b" else None
-
-    started = time.monotonic()
-    make = actor_factory(tmp_path, away, hang_unless_first)
-    run_pool(make, plan(2), jobs("a", "b", "c"), left_out=LeftOut(None, 9, 0.2))
-    assert (tmp_path / "b.without").read_text() == "b"
-    assert time.monotonic() - started < 30
-
-
-def test_a_job_that_only_meets_images_of_others_that_are_away_is_done_again(tmp_path: Path) -> None:
-    def meet_once(folder: Path, name: str) -> Any:
-        meets = name == "b" and begun(folder).count("b") < 3
-        return ImagesAway([], "No such file or directory") if meets else None
-
-    run_pool(actor_factory(tmp_path, meet_once), plan(1), jobs("a", "b", "c"))
-    assert done(tmp_path) == {"a", "b", "c"}
-    assert not list(tmp_path.glob("*.without"))
 
 
 def test_what_a_frozen_actor_alone_may_do_is_done_by_another(

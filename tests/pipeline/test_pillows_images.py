@@ -1,13 +1,17 @@
 """All images that Pillow tests itself with, every format and every way to be broken, go through `index` and `boxes`.
 
-They are in the folder `Tests/images` of Pillow's source; `PSOL_PILLOW_IMAGES` says where.
+They are in the folder `Tests/images` of the installed Pillow's source, which pip fetches once: 47 MB.
 """
 
-import os
+import subprocess
+import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import PIL
 import pytest
 from synthetic.configs import write_config
 from synthetic.photographs import levels_apart
@@ -20,19 +24,37 @@ from psol_ray.report.thumbnails import make_thumbnail
 from psol_ray.tables import BOXES, CATALOG, RunDir
 from psol_ray.tables.schemas import UNREADABLE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pillow")]  # the fixtures are dear
 
 SIDE, BATCH = 96, 8
+PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--retries", "1", "--timeout", "10")
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(pytestconfig: pytest.Config) -> Path:
+    """The folder with the images."""
+    assert pytestconfig.cache is not None
+    kept = pytestconfig.cache.mkdir(f"pillow-{PIL.__version__}")
+    images = kept / "images"
+    if not images.is_dir():
+        with TemporaryDirectory(dir=kept) as folder:
+            wanted = ("--no-deps", "--no-binary", "pillow", f"pillow=={PIL.__version__}", "--dest", folder)
+            done = subprocess.run([*PIP, *wanted], capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"pip cannot fetch Pillow's source: {done.stderr.strip().splitlines()[-1]}")
+            (file,) = Path(folder).glob("*.tar.gz")
+            with tarfile.open(file) as archive:
+                members = [member for member in archive if "/Tests/images/" in member.name]
+                archive.extractall(folder, members, filter="data")
+            next(Path(folder).glob("*/Tests/images")).rename(images)
+    return images
+
+
+@pytest.fixture(scope="module")
+def root(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A class for each suffix; all files are named as images, whatever they are."""
-    source = os.environ.get("PSOL_PILLOW_IMAGES")
-    if not source:
-        pytest.skip("PSOL_PILLOW_IMAGES is not set: no folder with the images of Pillow's own tests")
     root = tmp_path_factory.mktemp("pillow")
-    files = [path for path in sorted(Path(source).rglob("*")) if path.is_file()]
+    files = [path for path in sorted(source.rglob("*")) if path.is_file()]
     assert len(files) > 300
     for i, path in enumerate(files):
         folder = root / "train" / (path.suffix.lower().strip(".") or "none")
