@@ -116,7 +116,7 @@ class Lease:
             with suppress(UserError):
                 if self._is_ours():
                     replace(self._holder, beat=beat).write(self._folder)
-                elif not self._end.is_set():
+                elif self._is_anothers() and not self._end.is_set():
                     self._end_work()
                     return
 
@@ -129,6 +129,11 @@ class Lease:
     def _is_ours(self) -> bool:
         holder = _Holder.read(self._folder)
         return holder is not None and holder.token == self._holder.token
+
+    def _is_anothers(self) -> bool:
+        """Not where it is gone, as on a mount that is away for a while."""
+        holder = _Holder.read(self._folder)
+        return holder is not None and holder.token != self._holder.token
 
     def check(self) -> None:
         """Raise a UserError where another run has taken the lease: this one was stopped for a while, say."""

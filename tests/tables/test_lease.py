@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -146,6 +147,15 @@ def test_a_run_that_lost_its_lease_ends_before_long(folder: Folder) -> None:
     assert done.returncode == 130
     assert f"{folder.path}: was taken over by ann on far (process 1) since yesterday while this run" in done.stderr
     assert json.loads(folder.read_text(LEASE_FILE) or "")["user"] == "ann"
+
+
+@pytest.mark.usefixtures("_quick")
+def test_a_lease_that_is_gone_ends_nothing_before_the_end(folder: Folder) -> None:
+    with hold(folder) as held:
+        folder.discard(LEASE_FILE)
+        time.sleep(0.5)  # several beats, of which each would interrupt this process
+        with pytest.raises(UserError, match="was taken over by nobody"):
+            held.check()
 
 
 def test_a_run_that_lost_its_lease_is_told_so(folder: Folder) -> None:
