@@ -24,8 +24,8 @@ from psol_ray.generators.ddt.worker import DdtWorker
 from psol_ray.generators.settings import InferenceSettings
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.weights import load_state
+from psol_ray.storage.addresses import image_addresses
 from psol_ray.work.jobs import Resources, Task
-from psol_ray.work.perform import image_paths
 
 SIZES, SMOKE_SIZES = (100, 1300, 20_000), (64, 128)
 WARM_UP = 64  # images
@@ -85,7 +85,7 @@ def one_class(params: Json) -> Json:
     from throughput_parts import CORES, GPU
 
     images = _class_of(params)
-    paths = image_paths(params["images"], images)
+    paths = image_addresses(params["images"], images)
     worker = _worker(params, Resources(CORES, GPU))
     features: list[torch.Tensor] = []
     worker.stream.read(paths[:1], lambda _, map_Nhwc, __: features.append(map_Nhwc.clone()))

@@ -29,9 +29,10 @@ from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.in_process import InProcess
 from psol_ray.pipeline.boxes import boxes
 from psol_ray.pipeline.context import Context
+from psol_ray.storage.addresses import image_addresses
 from psol_ray.work.executor import Executor, PartRun
 from psol_ray.work.jobs import Job, Resources, Task, WorkerFactory
-from psol_ray.work.perform import image_paths, perform
+from psol_ray.work.perform import perform
 
 __all__ = ["MeasuredWorker", "Threads", "engine", "engine_in_process"]
 
@@ -89,7 +90,7 @@ class Threads(InProcess):
         worker: Any = run.make_worker(Resources(CORES, GPU, memory))
 
         def do(job: Job) -> None:
-            task = Task(job.name, job.images, image_paths(run.data_root, job.images), _ignore)
+            task = Task(job.name, job.images, image_addresses(run.data_root, job.images), _ignore)
             perform(worker, job.method, task, job.arguments, run.writer)
 
         with ThreadPoolExecutor(run.concurrency) as threads:

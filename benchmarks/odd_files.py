@@ -19,7 +19,7 @@ from result import Json, print_table, write_result
 from throughput_parts import CORES, GPU
 
 from psol_ray.images.decoder import make_decoder
-from psol_ray.work.perform import image_paths
+from psol_ray.storage.addresses import image_addresses
 
 ONE_IN = 8
 
@@ -38,7 +38,8 @@ def main() -> None:
     if arguments.smoke:
         arguments.num_images, arguments.rounds = 16, 2
     find_images(arguments)
-    files = image_paths(arguments.images, read_catalog(arguments).slice(0, arguments.num_images))
+    images = read_catalog(arguments).slice(0, arguments.num_images)
+    files = list(map(str, image_addresses(arguments.images, images)))
     with tempfile.TemporaryDirectory() as folder:
         kinds = list(_measure(arguments, files, _write_odd(files[0], Path(folder))))
     metrics = {"one_in": ONE_IN, "kinds": kinds, "least_share": min(kind["share_of_sound"] for kind in kinds)}

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from psol_ray.work.perform import image_paths
+from psol_ray.storage.addresses import image_addresses
 
 __all__ = ["incremental_pca", "plain_loop", "ray_data"]
 
@@ -96,7 +96,10 @@ def incremental_pca(params: Json) -> Json:
 def _class_files(params: Json) -> Iterator[tuple[list[str], np.ndarray]]:
     """Files of each class, and which of them train."""
     for images in classes(params):
-        yield image_paths(params["images"], images), np.array(images["split"].to_pylist()) == "train"
+        yield (
+            list(map(str, image_addresses(params["images"], images))),
+            np.array(images["split"].to_pylist()) == "train",
+        )
 
 
 @torch.no_grad()

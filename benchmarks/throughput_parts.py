@@ -22,8 +22,8 @@ from psol_ray.models.backbones import find_backbone
 from psol_ray.models.device import autocast
 from psol_ray.models.features import FeatureExtractor
 from psol_ray.models.weights import load_state
+from psol_ray.storage.addresses import image_addresses
 from psol_ray.tables import CATALOG, RunDir
-from psol_ray.work.perform import image_paths
 
 __all__ = ["CORES", "DEVICE", "GPU", "Clock", "batches_of", "classes", "decode", "forward", "matmul_tflops"]
 
@@ -41,7 +41,7 @@ def classes(params: Json) -> list[pa.Table]:
 
 def batches_of(params: Json) -> list[list[str]]:
     """Files of all classes."""
-    paths = [path for images in classes(params) for path in image_paths(params["images"], images)]
+    paths = [path for images in classes(params) for path in map(str, image_addresses(params["images"], images))]
     size = params["batch_size"]
     return [paths[start : start + size] for start in range(0, len(paths), size)]
 

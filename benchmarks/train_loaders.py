@@ -107,7 +107,7 @@ class Crops(Dataset):
         return len(self.training_set)
 
     def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor, int]:
-        image = Image.open(Path(self.root) / self.training_set.image_ids[row]).convert("RGB")
+        image = Image.open(Path(self.root) / self.training_set.images.column("image_id")[row].as_py()).convert("RGB")
         assert self.training_set.boxes_N4 is not None
         box = self.training_set.boxes_N4[row]
         region = draw_crop(self.rng, *image.size, 0.2, box)

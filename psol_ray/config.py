@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse.typing import NonNegativeInt
 
-from psol_ray.catalog.settings import DataConfig
+from psol_ray.catalog.settings import DataConfig, PackConfig
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.evaluation.settings import EvaluateConfig
 from psol_ray.formats.settings import ExportConfig
@@ -71,5 +71,7 @@ class Config:
     """How boxes are scored."""
     export: ExportConfig = field(default_factory=ExportConfig)
     """Boxes for other projects."""
+    pack: PackConfig = field(default_factory=PackConfig)
+    """Images in shards."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     """Where the work is done."""

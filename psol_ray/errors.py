@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from itertools import islice
+from typing import Any
 
 __all__ = ["ImagesAway", "UserError", "abbreviate", "cannot_read", "first_line", "without_secrets"]
 
@@ -21,21 +22,22 @@ class ImagesAway(Exception):
     `unreadable` wherever it is tried.
     """
 
-    def __init__(self, paths: Collection[str], reason: str) -> None:
+    def __init__(self, paths: Collection[object], reason: str) -> None:
         """Args:
-        paths: the files, as they were given.
+        paths: the files or addresses, as they were given; or ids of images.
         reason: of the first, as the operating system words it.
         """
         super().__init__(tuple(paths), reason)  # both, because it travels by pickle
-        self.paths, self.reason = tuple(paths), reason
+        self.paths: tuple[Any, ...] = tuple(paths)
+        self.reason = reason
 
     def __str__(self) -> str:
         return f"{len(self.paths)} images cannot be opened ({abbreviate(self.paths)}: {self.reason})"
 
 
-def abbreviate(names: Collection[str], shown: int = 3) -> str:
+def abbreviate(names: Collection[object], shown: int = 3) -> str:
     """`cat, dog` or, where there are more than `shown`, `cat, dog, eel and 97 more`."""
-    head = ", ".join(islice(names, shown))
+    head = ", ".join(map(str, islice(names, shown)))
     return f"{head} and {len(names) - shown} more" if len(names) > shown else head
 
 

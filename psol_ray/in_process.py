@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from psol_ray.catalog.headers import read_sizes
 from psol_ray.errors import ImagesAway
 from psol_ray.images.limits import MAX_PIXELS
+from psol_ray.storage.addresses import image_addresses
 from psol_ray.tables import StageDir
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Job, Resources, Task
-from psol_ray.work.perform import image_paths, perform, throttled
+from psol_ray.work.perform import perform, throttled
 from psol_ray.work.progress import ProgressTracker, draw_progress
 
 __all__ = ["InProcess"]
@@ -54,7 +55,7 @@ class InProcess:
         while waiting:
             job = waiting.popleft()
             left_out = run.left_out.of(job.images)
-            paths = image_paths(run.data_root, job.images, left_out)
+            paths = image_addresses(run.data_root, job.images, left_out)
             task = Task(job.name, job.images, paths, _progress(tracker, job))
             try:
                 result = perform(worker, job.method, task, job.arguments, run.writer, left_out)

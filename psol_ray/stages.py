@@ -76,6 +76,12 @@ _ALL = (
         overwrites=True,
     ),
     Command(
+        "pack",
+        "Write the images of the catalog into tar shards (WebDataset's), for object stores and other training code.",
+        "pack:pack",
+        ("data", "pack"),
+    ),
+    Command(
         "boxes",
         "Draw a pseudo box on every image, by Deep Descriptor Transformation or another generator.",
         "boxes:boxes",

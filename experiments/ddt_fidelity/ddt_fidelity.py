@@ -37,10 +37,10 @@ from psol_ray.generators.settings import InferenceSettings
 from psol_ray.geometry.boxes import iou
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.weights import load_state
+from psol_ray.storage.addresses import image_addresses
 from psol_ray.tables import BOXES, CATALOG, RunDir
 from psol_ray.tables.schemas import boxes_array
 from psol_ray.work.jobs import Resources, Task
-from psol_ray.work.perform import image_paths
 from tests.generators.ddt.reference import reference_boxes
 
 Boxes = Callable[[pa.Table], NDArray[np.float64]]
@@ -94,7 +94,7 @@ def _of_worker(arguments: argparse.Namespace, weights: str) -> tuple[pa.Table, B
     worker = DdtWorker(settings, inference, state, Resources(CORES, GPU))
 
     def draw(rows: pa.Table) -> NDArray[np.float64]:
-        task = Task("class", rows, image_paths(arguments.images, rows), lambda _: None)
+        task = Task("class", rows, image_addresses(arguments.images, rows), lambda _: None)
         return boxes_array(worker.process(task)["boxes"])
 
     catalog = whole_classes(read_catalog(arguments), arguments.num_images)
@@ -103,7 +103,7 @@ def _of_worker(arguments: argparse.Namespace, weights: str) -> tuple[pa.Table, B
 
 def _transcription(arguments: argparse.Namespace, weights: str) -> Boxes:
     def draw(rows: pa.Table) -> NDArray[np.float64]:
-        paths = map(Path, image_paths(arguments.images, rows))
+        paths = map(Path, map(str, image_addresses(arguments.images, rows)))
         is_train = (split == "train" for split in rows["split"].to_pylist())
         return reference_boxes(Path(weights), list(zip(paths, is_train, strict=True)))
 

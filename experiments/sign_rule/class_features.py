@@ -25,7 +25,7 @@ from psol_ray.models.backbones import find_backbone
 from psol_ray.models.device import autocast
 from psol_ray.models.features import FeatureExtractor
 from psol_ray.models.weights import load_state
-from psol_ray.work.perform import image_paths
+from psol_ray.storage.addresses import image_addresses
 
 __all__ = ["INPUT_SIZE", "ClassFeatures", "iterate_classes", "make_extractor", "pooled", "synthetic_images"]
 
@@ -114,7 +114,7 @@ def _cached(cache: Path | None, file_name: str, rows: pa.Table, root: Path, extr
         if saved["image_id"] != image_ids:
             raise SystemExit(f"{path} holds other images than the data set; remove it")
         return saved["map"]
-    map_Nhwc = extract(_decode(image_paths(str(root), rows)))
+    map_Nhwc = extract(_decode(list(map(str, image_addresses(str(root), rows)))))
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save({"map": map_Nhwc, "image_id": image_ids}, path)

@@ -5,7 +5,6 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from psol_ray.catalog.csv_columns import CORNERS, check_columns
 from psol_ray.catalog.unicode_forms import composed
 from psol_ray.errors import UserError
+from psol_ray.storage.tree import DataPath
 from psol_ray.tables.schemas import CATALOG
 
 __all__ = ["Annotations", "box_lists", "numbers_of", "read_boxes_csv", "read_solution_csv"]
@@ -64,7 +64,7 @@ def box_lists(image_keys: pa.Array, annotations: Annotations) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), boxes, type=list_type)
 
 
-def read_boxes_csv(path: Path) -> Annotations:
+def read_boxes_csv(path: DataPath) -> Annotations:
     """Read `image_id,x0,y0,x1,y1`: a box a row, several rows an image allowed, columns in any order.
 
     What the numbers mean, and whether they are boxes, is asked once images have sizes (`catalog.coordinates`).
@@ -78,7 +78,7 @@ def read_boxes_csv(path: Path) -> Annotations:
     return boxes
 
 
-def read_solution_csv(path: Path) -> Annotations:
+def read_solution_csv(path: DataPath) -> Annotations:
     """Read Kaggle's `ImageId,PredictionString`, where the latter repeats `wnid x0 y0 x1 y1`.
 
     Keys are image ids without folder and suffix, as in the file. Corners are taken as they are, as in the
@@ -100,7 +100,7 @@ def read_solution_csv(path: Path) -> Annotations:
     return boxes
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+def _rows(path: DataPath, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Where each row of a CSV file is, for errors, and its values in these columns."""
     # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
     with path.open(encoding="utf-8-sig", newline="") as file:

@@ -1,12 +1,11 @@
 """What to do where there are no training images: what lies there instead says what the user may have meant."""
 
-import os
 from itertools import islice
-from pathlib import Path
 
 from psol_ray.catalog.passed_over import PassedOver, Reason, describe
 from psol_ray.catalog.scan import Folder, scan_folder
 from psol_ray.errors import abbreviate
+from psol_ray.storage.tree import DataPath, name_of, parents_of
 
 __all__ = ["without_classes", "without_training"]
 
@@ -17,7 +16,7 @@ _IMAGENET_FOLDERS = (_KAGGLE, "Data/CLS-LOC")
 _MOST = 100  # folders that are looked into
 
 
-def without_training(root: Path, layout: str) -> str:
+def without_training(root: DataPath, layout: str) -> str:
     """What to do about a root without a training folder.
 
     Args:
@@ -34,7 +33,7 @@ def without_training(root: Path, layout: str) -> str:
     )
 
 
-def _other_layout(root: Path, layout: str) -> str:
+def _other_layout(root: DataPath, layout: str) -> str:
     if layout != "cub":
         for folder in (root, root / "CUB_200_2011"):
             if all((folder / file).is_file() for file in _CUB_FILES):
@@ -45,11 +44,11 @@ def _other_layout(root: Path, layout: str) -> str:
     return ""
 
 
-def _other_root(root: Path, top: Folder, layout: str) -> str:
-    above = Path(os.path.abspath(root)).parents
+def _other_root(root: DataPath, top: Folder, layout: str) -> str:
+    above = parents_of(root)
     if layout == "imagenet" and (kaggle := next((path for path in above if (path / _KAGGLE / "train").is_dir()), None)):
         return f"this looks like a part of Kaggle's tree: set data.root to {kaggle}"
-    if os.path.basename(os.path.abspath(root)).lower() in _TRAINING:
+    if name_of(root).lower() in _TRAINING:
         return "this looks like that folder itself: set data.root to its parent"
     deeper = (name for name in islice(top.folders, _MOST) for train in _TRAINING if (root / name / train).is_dir())
     return next((f"there is one in {name}: set data.root to {root / name}" for name in deeper), "")
@@ -60,7 +59,7 @@ def _unpack(passed_over: PassedOver) -> str:
     return f"found {len(archives)} archives ({abbreviate(archives)}): unpack them" if archives else ""
 
 
-def _move(root: Path, top: Folder) -> str:
+def _move(root: DataPath, top: Folder) -> str:
     classes = [name for name in islice(top.folders, _MOST) if scan_folder(root / name).images]
     if classes:
         return f"found the folders {abbreviate(classes)} with images: move them into {root / 'train'}"
@@ -69,7 +68,7 @@ def _move(root: Path, top: Folder) -> str:
     return ""
 
 
-def without_classes(where: Path, found: Folder) -> str:
+def without_classes(where: DataPath, found: Folder) -> str:
     """What to do about a folder in which there should be class folders and is none."""
     if (where / "image_ids.txt").is_file():
         return "this looks like wsolevaluation's metadata: set --data.layout wsol"

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psol_ray.catalog.headers import AWAY, read_sizes
-from psol_ray.catalog.source import FILES, FOLDER, Source
+from psol_ray.catalog.listing import FILES
+from psol_ray.catalog.source import FOLDER, Source
 from psol_ray.errors import abbreviate
 
 __all__ = ["find_changes"]

@@ -2,11 +2,10 @@
 
 import os
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +15,7 @@ from psol_ray.catalog.passed_over import PassedOver, Reason, describe
 from psol_ray.catalog.scan import Folder, cannot_list, scan_folder
 from psol_ray.catalog.unicode_forms import check_one_form
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.storage.tree import DataPath, StorePath
 
 __all__ = ["ClassFolders", "read_class_folders", "string_array"]
 
@@ -32,7 +32,7 @@ class ClassFolders:
     passed_over: PassedOver
 
 
-def read_class_folders(root: Path, folder: str) -> ClassFolders:
+def read_class_folders(root: DataPath, folder: str) -> ClassFolders:
     """Images below `root/folder/CLASS/`, at any depth.
 
     Raises:
@@ -53,7 +53,7 @@ def read_class_folders(root: Path, folder: str) -> ClassFolders:
     return ClassFolders(image_ids, class_names.take(pa.array(class_index_N)), passed_over)
 
 
-def _check_class_folders(where: Path, found: Folder) -> None:
+def _check_class_folders(where: DataPath, found: Folder) -> None:
     if found.images:
         raise UserError(
             f"{where}: found {len(found.images)} images outside class folders ({abbreviate(found.images)}),"
@@ -69,7 +69,7 @@ def _check_class_folders(where: Path, found: Folder) -> None:
         raise UserError(f"{where}: found no class folders, expected one a class; {without_classes(where, found)}")
 
 
-def _check_empty(where: Path, names: list[str], counts: list[int], passed_over: list[PassedOver]) -> None:
+def _check_empty(where: DataPath, names: list[str], counts: list[int], passed_over: list[PassedOver]) -> None:
     empty = [i for i, count in enumerate(counts) if not count]
     if empty:
         over = describe(sum((passed_over[i] for i in empty), Counter()))
@@ -80,14 +80,14 @@ def _check_empty(where: Path, names: list[str], counts: list[int], passed_over: 
         )
 
 
-def _read_class(root: Path, folder: str, class_name: str) -> tuple[pa.Array, PassedOver]:
+def _read_class(root: DataPath, folder: str, class_name: str) -> tuple[pa.Array, PassedOver]:
     # An Arrow array a class: never are all 1.28 million names Python objects at once.
     path = f"{folder}/{class_name}"
-    names, passed_over = _images_below(f"{root}/{path}")
+    names, passed_over = _images_below(root / path)
     return string_array([f"{path}/{name}" for name in sorted(names)], f"{root}/{path}"), passed_over
 
 
-def _images_below(path: str) -> tuple[list[str], PassedOver]:
+def _images_below(path: DataPath) -> tuple[list[str], PassedOver]:
     """Paths below `path`, each folder read once however many links lead to it, and by its own path where it has one."""
     names: list[str] = []
     passed_over: PassedOver = Counter()
@@ -95,12 +95,12 @@ def _images_below(path: str) -> tuple[list[str], PassedOver]:
     read = set()
     while folders or links:
         below = folders.popleft() if folders else links.popleft()
-        folder = _identity(path + below)
+        folder = _identity(path / below[1:])
         if folder in read:
             passed_over[Reason.TWICE, os.path.basename(below)] += 1
             continue
         read.add(folder)
-        found = scan_folder(path + below)
+        found = scan_folder(path / below[1:])
         names.extend(f"{below}/{name}"[1:] for name in found.images)
         for name in found.folders:
             (links if name in found.links else folders).append(f"{below}/{name}")
@@ -108,8 +108,10 @@ def _images_below(path: str) -> tuple[list[str], PassedOver]:
     return names, passed_over
 
 
-def _identity(path: str) -> tuple[int, int]:
+def _identity(path: DataPath) -> Hashable:
     """What a folder is, whatever links lead there."""
+    if isinstance(path, StorePath):
+        return path.path  # a store has no links
     try:
         found = os.stat(path)
     except OSError as error:
@@ -117,7 +119,7 @@ def _identity(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def string_array(names: Sequence[str], where: str | Path) -> pa.Array:
+def string_array(names: Sequence[str], where: str | DataPath) -> pa.Array:
     """File names as an Arrow array.
 
     Raises:

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.storage.tree import DataPath
 
 __all__ = ["CORNERS", "VOC_CORNERS", "check_columns"]
 
@@ -28,7 +28,7 @@ _NUM_SHOWN, _LENGTH = 20, 100  # names, and characters of one: a file that is no
 _NUM_NUMBERS = 4  # of a box, by which a line is none of names
 
 
-def check_columns(path: Path, found: Sequence[str], expected: Sequence[str], setting: str) -> None:
+def check_columns(path: DataPath, found: Sequence[str], expected: Sequence[str], setting: str) -> None:
     """Raise a UserError where a column is missing, or is there twice.
 
     Args:

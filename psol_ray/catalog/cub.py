@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from psol_ray.catalog.annotations import Annotations, box_lists
 from psol_ray.catalog.listing import TEST, TRAIN, Listing, join_splits, split_table
 from psol_ray.catalog.unicode_forms import check_one_form
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.storage.tree import DataPath
 from psol_ray.tables.image_ids import check_listed_ids
 
 __all__ = ["list_cub"]
@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 _FILES = ("images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt", "bounding_boxes.txt")
 
 
-def list_cub(root: Path) -> Listing:
+def list_cub(root: DataPath) -> Listing:
     """List this tree, whose text files hold an image id, a space and a value a line::
 
         images/CLASS/*.jpg
@@ -66,7 +66,7 @@ def _part(listed: pa.Table, split: str, mask_N: NDArray[np.bool_]) -> pa.Table:
     return split_table(split, part["image_id"], part["class_name"], part["gt_boxes"])
 
 
-def _class_names(path: Path, class_ids: dict[int, int]) -> list[str]:
+def _class_names(path: DataPath, class_ids: dict[int, int]) -> list[str]:
     names = _read(path, str, "a class id and a name")
     twice = sorted(name for name, count in Counter(names.values()).items() if count > 1)
     if twice:
@@ -84,7 +84,7 @@ def _class_names(path: Path, class_ids: dict[int, int]) -> list[str]:
     return [names[class_id] for class_id in class_ids.values()]
 
 
-def _read_for(paths: dict[int, str], path: Path, parse: Callable[[str], Value], expected: str) -> dict[int, Value]:
+def _read_for(paths: dict[int, str], path: DataPath, parse: Callable[[str], Value], expected: str) -> dict[int, Value]:
     """A file that must speak of the same images as `images.txt`, in the latter's order."""
     values = _read(path, parse, expected)
     for found, odd in (("no line", paths.keys() - values.keys()), ("a line", values.keys() - paths.keys())):
@@ -97,7 +97,7 @@ def _read_for(paths: dict[int, str], path: Path, parse: Callable[[str], Value], 
     return {i: values[i] for i in paths}
 
 
-def _read(path: Path, parse: Callable[[str], Value], expected: str) -> dict[int, Value]:
+def _read(path: DataPath, parse: Callable[[str], Value], expected: str) -> dict[int, Value]:
     """A text file of `ID VALUE` lines."""
     if not path.is_file():
         raise UserError(f"{path} does not exist, expected a file of CUB-200-2011; set data.root to its CUB_200_2011")

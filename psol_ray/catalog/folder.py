@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, islice
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from psol_ray.catalog.listing import TEST, TRAIN, Listing, join_splits, split_ta
 from psol_ray.catalog.passed_over import PassedOver, Reason
 from psol_ray.catalog.scan import Folder, scan_folder
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.storage.tree import DataPath
 
 __all__ = ["list_folder"]
 
@@ -25,7 +25,7 @@ _TRAINING = ("train", "training")
 _HELD_OUT = (("val", "valid", "validation"), ("test", "testing"))
 
 
-def list_folder(root: Path) -> Listing:
+def list_folder(root: DataPath) -> Listing:
     """List this tree::
 
         train/CLASS/...     or training; images, at any depth below the class folder
@@ -62,7 +62,7 @@ def list_folder(root: Path) -> Listing:
     )
 
 
-def _check_lost(root: Path, top: Folder) -> None:
+def _check_lost(root: DataPath, top: Folder) -> None:
     """Raise a UserError where what would be read is a link that leads nowhere."""
     read = {_BOXES_FILE, *_TRAINING, *chain(*_HELD_OUT)}
     lost = [name for reason, name in top.passed_over if reason is Reason.BROKEN_LINK and name.lower() in read]
@@ -70,7 +70,7 @@ def _check_lost(root: Path, top: Folder) -> None:
         raise UserError(f"{root / lost[0]}: found a link that leads nowhere; mend or remove it")
 
 
-def _split_folders(root: Path, top: Folder) -> list[str]:
+def _split_folders(root: DataPath, top: Folder) -> list[str]:
     """The folder of the training images, and that of the test images where there is one."""
     train = _only_one(root, top, _TRAINING)
     if train is None:
@@ -80,7 +80,7 @@ def _split_folders(root: Path, top: Folder) -> list[str]:
     return [train, *islice(held_out, 1)]
 
 
-def _only_one(root: Path, top: Folder, names: Sequence[str]) -> str | None:
+def _only_one(root: DataPath, top: Folder, names: Sequence[str]) -> str | None:
     there = [folder for folder in top.folders if folder.lower() in names]
     if len(there) > 1:
         raise UserError(f"{root}: found the folders {' and '.join(there)}, expected one of them; move one elsewhere")
@@ -93,7 +93,7 @@ def _remarks(top: Folder, folders: Sequence[str]) -> list[str]:
     return [f"{folders[1]} is the test split"] if held_out and held_out not in (["val"], ["test"]) else []
 
 
-def _beside(top: Folder, folders: Sequence[str], csv: Path) -> PassedOver:
+def _beside(top: Folder, folders: Sequence[str], csv: DataPath) -> PassedOver:
     """What lies in the root and is not read."""
     passed_over = top.passed_over.copy()
     if csv.is_file():
@@ -103,7 +103,7 @@ def _beside(top: Folder, folders: Sequence[str], csv: Path) -> PassedOver:
     return +passed_over
 
 
-def _check_unknown_images(root: Path, boxes: Annotations, image_ids: pa.Array, beside: PassedOver) -> PassedOver:
+def _check_unknown_images(root: DataPath, boxes: Annotations, image_ids: pa.Array, beside: PassedOver) -> PassedOver:
     """Refuse boxes of images that are not there; those in folders that are not read are passed over as well."""
     not_read = {name for reason, name in beside if reason is Reason.FOLDER}
     unknown = [boxes.image_keys[i] for i in np.flatnonzero(boxes.rows(image_ids) < 0)]

@@ -4,16 +4,22 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from itertools import repeat
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
-from psol_ray.images.files import open_image_file
+from psol_ray.images.files import Source, open_image_file
 from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.stored import open_stored, stored_size
+from psol_ray.storage.addresses import Span, file_address, is_uri
+from psol_ray.storage.reader import NUM_CONNECTIONS, open_span
 
-__all__ = ["AWAY", "read_sizes"]
+__all__ = ["AWAY", "read_sizes", "size_of"]
 
 AWAY = (-1, -1)
 """The size of an image whose file cannot be opened or read here."""
@@ -39,21 +45,35 @@ def read_sizes(root: str, image_ids: Sequence[str], max_pixels: int = MAX_PIXELS
         UserError: `root` is not a folder on this machine. Otherwise a node that lacks a mount would declare all
             its images away, one by one.
     """
-    if not os.path.isdir(root):
+    addresses = [file_address(root, image_id) for image_id in image_ids]
+    if is_uri(root):
+        # Waiting for the store, and not work.
+        with ThreadPoolExecutor(NUM_CONNECTIONS) as threads:
+            sizes = list(threads.map(_stored_size, addresses, repeat(max_pixels)))
+    elif os.path.isdir(root):
+        sizes = [_stored_size(address, max_pixels) for address in addresses]
+    else:
         host = socket.gethostname()
         raise UserError(f"data.root {root!r} is not a folder on {host}, expected the images; mount it there")
-    sizes_N2 = np.zeros((len(image_ids), 2), np.int32)
-    for i, image_id in enumerate(image_ids):
-        sizes_N2[i] = _stored_size(os.path.join(root, image_id), max_pixels)
-    return sizes_N2
+    return np.array(sizes, np.int32).reshape(-1, 2)
 
 
-def _stored_size(path: str, max_pixels: int) -> tuple[int, int]:
+def size_of(source: Source, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Width and height of one image that was read already, or as `read_sizes` has them."""
+    return _stored_size(source, max_pixels)
+
+
+def _stored_size(source: Source, max_pixels: int) -> tuple[int, int]:
     try:
-        with open_image_file(path) as file, open_stored(file, max_pixels) as image:
+        with _open(source) as file, open_stored(file, max_pixels) as image:
             return stored_size(image)
     except OSError as error:
         return _NO_IMAGE if error.errno in _OF_CONTENT else AWAY
     # Pillow's plugins raise whatever their parser trips over, SyntaxError and struct.error among them.
     except Exception:
         return _NO_IMAGE
+
+
+def _open(source: Source) -> AbstractContextManager[IO[bytes]]:
+    # Of an object the beginning is read, and of a file what Pillow asks for.
+    return open_span(source) if isinstance(source, Span) else open_image_file(source)

@@ -1,8 +1,5 @@
 """ImageNet-1k (ILSVRC 2012 CLS-LOC): Kaggle's tree, image-net.org's, or either with val in class folders."""
 
-import os
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,11 +12,12 @@ from psol_ray.catalog.passed_over import PassedOver, Reason
 from psol_ray.catalog.scan import scan_folder
 from psol_ray.catalog.unicode_forms import composed
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.storage.tree import DataPath, relative_name
 
 __all__ = ["list_imagenet"]
 
 
-def list_imagenet(root: Path) -> Listing:
+def list_imagenet(root: DataPath) -> Listing:
     """List one of these trees::
 
         ILSVRC/Data/CLS-LOC/{train/WNID,val}/*.JPEG     Kaggle; root may also be ILSVRC itself
@@ -70,7 +68,7 @@ def _is_empty(split: pa.Table) -> bool:
 
 
 def _no_truth(tree: ImageNetTree) -> str:
-    folders = ", ".join(os.path.relpath(folder, tree.root) for folder in tree.validation_xml_folders())
+    folders = ", ".join(relative_name(folder, tree.root) for folder in tree.validation_xml_folders())
     hint = tree.hint_above("val")
     return f"test images have no boxes: found neither LOC_val_solution.csv nor XML directly in {folders}{hint}"
 
@@ -99,7 +97,7 @@ def _validation(tree: ImageNetTree) -> tuple[pa.Table, Truth, PassedOver]:
     return split_table(TEST, image_ids, class_names, truth.gt_boxes), truth, passed_over
 
 
-def _stems(where: Path, image_ids: pa.Array) -> pa.Array:
+def _stems(where: DataPath, image_ids: pa.Array) -> pa.Array:
     """File names without folder and suffix, by which annotations name images."""
     stems = composed(pc.replace_substring_regex(image_ids, pattern=r"^.*/|\.[^./]*$", replacement=""))
     if len(pc.unique(stems)) < len(stems):

@@ -4,12 +4,12 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from psol_ray.catalog.astray import without_training
 from psol_ray.catalog.passed_over import PassedOver, Reason
 from psol_ray.catalog.scan import scan_folder
 from psol_ray.errors import UserError
+from psol_ray.storage.tree import DataPath, StorePath, parents_of
 
 __all__ = ["ImageNetTree", "find_tree"]
 
@@ -22,7 +22,7 @@ _MOST_ABOVE = 3  # folders: of `ILSVRC/Data/CLS-LOC`
 class ImageNetTree:
     """Where things are below, or for Kaggle's CSV files beside, the root."""
 
-    root: Path
+    root: DataPath
     base: str  # "ILSVRC", or "" for the root itself
     images: str  # below base
 
@@ -30,21 +30,21 @@ class ImageNetTree:
         """The folder of a split's images, relative to the root."""
         return "/".join(part for part in (self.base, self.images, split) if part)
 
-    def solution(self, split: str) -> Path | None:
+    def solution(self, split: str) -> DataPath | None:
         """Kaggle's CSV file of a split's boxes, where there is one."""
-        base = Path(os.path.abspath(self.root / self.base))
-        return _first(f"LOC_{split}_solution.csv", [base, base.parent] if self.images else [base])
+        base = self.root / self.base
+        return _first(f"LOC_{split}_solution.csv", [base, *parents_of(base)[:1]] if self.images else [base])
 
     def hint_above(self, split: str) -> str:
         """What to say where the CSV file lies above a root that is not Kaggle's, where it is not looked for."""
-        above = _first(f"LOC_{split}_solution.csv", Path(os.path.abspath(self.root)).parents[:_MOST_ABOVE])
+        above = _first(f"LOC_{split}_solution.csv", parents_of(self.root)[:_MOST_ABOVE])
         return f"; there is {above}, so set data.root to {above.parent}" if above else ""
 
-    def validation_xml(self) -> Path | None:
+    def validation_xml(self) -> DataPath | None:
         """The folder of the validation images' XML files, where there is one."""
         return next((folder for folder in self.validation_xml_folders() if _has_xml(folder)), None)
 
-    def validation_xml_folders(self) -> list[Path]:
+    def validation_xml_folders(self) -> list[DataPath]:
         """Where XML files may be."""
         base = self.root / self.base
         return [base / "Annotations/CLS-LOC/val", base / "bbox/val", self.root / self.folder("val")]
@@ -58,11 +58,11 @@ class ImageNetTree:
         return others
 
 
-def _first(name: str, folders: Iterable[Path]) -> Path | None:
+def _first(name: str, folders: Iterable[DataPath]) -> DataPath | None:
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
-def find_tree(root: Path) -> ImageNetTree:
+def find_tree(root: DataPath) -> ImageNetTree:
     """Recognise a distribution by its training folder.
 
     Raises:
@@ -77,8 +77,10 @@ def find_tree(root: Path) -> ImageNetTree:
     raise UserError(f"{root} has no training folder, expected one of {expected}; {without_training(root, 'imagenet')}")
 
 
-def _has_xml(folder: Path) -> bool:
+def _has_xml(folder: DataPath) -> bool:
     if not folder.is_dir():
         return False
+    if isinstance(folder, StorePath):
+        return any(name.endswith(".xml") for name in folder.entries())
     with os.scandir(folder) as entries:
         return any(entry.name.endswith(".xml") for entry in entries)

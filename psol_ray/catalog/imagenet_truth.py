@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,7 @@ from psol_ray.catalog.imagenet_tree import ImageNetTree
 from psol_ray.catalog.unicode_forms import composed
 from psol_ray.catalog.voc_xml import read_voc_xml
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.storage.tree import DataPath
 
 __all__ = ["Truth", "only_agreeing", "only_labelled", "read_truth"]
 
@@ -21,7 +21,7 @@ __all__ = ["Truth", "only_agreeing", "only_labelled", "read_truth"]
 class Truth:
     """What annotations say of each validation image."""
 
-    source: Path | None
+    source: DataPath | None
     stems: pa.Array
     class_names: pa.Array  # null where there is no annotation
     gt_boxes: pa.Array
@@ -55,7 +55,7 @@ def read_truth(tree: ImageNetTree, stems: pa.Array) -> Truth:
     return Truth(source, stems, class_names, gt_boxes, annotations.image_sizes)
 
 
-def _class_names(source: Path | None, stems: pa.Array, annotations: Annotations) -> pa.Array:
+def _class_names(source: DataPath | None, stems: pa.Array, annotations: Annotations) -> pa.Array:
     names = composed(pa.array(annotations.class_names, pa.string())).dictionary_encode()
     code_M, row_M = names.indices.to_numpy(), annotations.rows(stems)
     code_M, row_M = code_M[row_M >= 0], row_M[row_M >= 0]
@@ -70,7 +70,7 @@ def _class_names(source: Path | None, stems: pa.Array, annotations: Annotations)
     return names.dictionary.take(pa.array(code_N, mask=code_N < 0))
 
 
-def only_labelled(path: Path, truth: Truth, hint: str) -> pa.Array:
+def only_labelled(path: DataPath, truth: Truth, hint: str) -> pa.Array:
     """The classes of images that lie flat in a folder.
 
     Args:

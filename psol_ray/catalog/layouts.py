@@ -3,15 +3,15 @@
 import os
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from psol_ray.errors import UserError, cannot_read
+from psol_ray.errors import UserError, cannot_read, without_secrets
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from psol_ray.catalog.listing import Listing
+    from psol_ray.storage.tree import DataPath
 
 __all__ = ["LAYOUTS", "LayoutName", "list_data", "list_images"]
 
@@ -20,10 +20,12 @@ LAYOUTS = {
     "cub": "psol_ray.catalog.cub:list_cub",
     "folder": "psol_ray.catalog.folder:list_folder",
     "wsol": "psol_ray.catalog.wsol:list_wsol",
+    "webdataset": "psol_ray.catalog.tar_shards:list_tar_shards",
+    "parquet": "psol_ray.catalog.parquet_shards:list_parquet_shards",
 }
 """`module:function` of each layout's reader, imported once it is asked for. The demo's layout is `folder`."""
 
-_SCANNED = ("imagenet", "folder")  # whose ids are names that folders gave, and not a text
+_SCANNED = ("imagenet", "folder", "webdataset", "parquet")  # whose ids are names that folders gave, and not a text
 
 if TYPE_CHECKING:
     LayoutName = str
@@ -54,21 +56,56 @@ def list_data(layout: str, root: str, metadata: str | None = None) -> "Listing":
         UserError: the folders or annotations are not what the layout says, or two images' names differ in Unicode's
             form alone.
     """
+    # Late: the settings, which name the layouts, are read by commands that need no file system.
+    from psol_ray.storage.addresses import is_uri
+    from psol_ray.storage.tree import data_path
+
     if layout not in LAYOUTS:
         raise UserError(f"data.layout is {layout!r}, expected one of {', '.join(LAYOUTS)}; set it to one")
     field, folder, held = "root", root, "images"
     if layout == "wsol" and metadata is not None:
         field, folder, held = "metadata", metadata, "metadata"
-    if not os.path.isdir(folder):
+    if is_uri(folder):
+        _check_store(field, folder)
+    elif not os.path.isdir(folder):
         raise UserError(
             f"data.{field} {folder!r} {_why_no_folder(folder)}, expected a folder of {held}; set it to the data set's"
         )
     module, _, function = LAYOUTS[layout].partition(":")
     try:
-        listing = getattr(import_module(module), function)(Path(folder))
+        place = data_path(folder)
+        listing = getattr(import_module(module), function)(place)
+        if is_uri(root):
+            return _with_store_files(data_path(root) if metadata else place, listing)
         return _with_stored_ids(root, listing, is_scanned=layout in _SCANNED)
     except OSError as error:
         raise cannot_read(error, f"what layout {layout} has there") from None
+
+
+def _check_store(field: str, uri: str) -> None:
+    """Raise a UserError where a store has nothing there, or does not answer."""
+    from psol_ray.storage.tree import data_path
+
+    shown = without_secrets(uri)
+    try:
+        folder = data_path(uri)
+        if not folder.is_dir():
+            raise UserError(
+                f"data.{field} {shown!r} does not exist, expected a folder of images in that store; set it to the data"
+                " set's"
+            )
+    except OSError as error:
+        raise UserError(
+            f"data.{field} {shown!r} cannot be read ({without_secrets(error.strerror or str(error))}), expected images"
+            " there; check the address, the endpoint and your credentials"
+        ) from None
+
+
+def _with_store_files(root: "DataPath", listing: "Listing") -> "Listing":
+    """The listing with sizes and times of its images, which the store has told with their names."""
+    from psol_ray.catalog.store_files import store_files
+
+    return listing if listing.files is not None else replace(listing, files=store_files(root, listing.images))
 
 
 def _why_no_folder(path: str) -> str:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,18 @@ from numpy.typing import NDArray
 from psol_ray.catalog.passed_over import PassedOver
 from psol_ray.catalog.unicode_forms import composed
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.storage.tree import DataPath
 from psol_ray.tables.schemas import CATALOG, TEST, TRAIN
 
-__all__ = ["LISTING", "TEST", "TRAIN", "Listing", "build_catalog", "join_splits", "split_table"]
+__all__ = ["FILES", "LISTING", "TEST", "TRAIN", "Listing", "build_catalog", "join_splits", "split_table"]
+
+FILES = pa.schema(
+    [
+        ("bytes", pa.int64()),  # size of the image; -1 where it is away, or was not looked for
+        ("modified", pa.int64()),  # when its file was written last, in nanoseconds since 1970; -1 likewise
+    ]
+)
+"""Columns that a catalog has beside those of `CATALOG`, by which its images' files are known again."""
 
 LISTING = pa.schema([field for field in CATALOG if field.name not in ("width", "height")])
 
@@ -32,13 +40,15 @@ class Listing:
         remarks: what else to tell of it, a few words each.
         annotated_sizes: width and height of images as their annotations say them, by image id; compared with the
             images' own (`catalog.said_sizes`).
+        files: a table of schema `FILES`, a row an image, where the listing has seen sizes and times itself.
     """
 
     images: pa.Table
-    annotations: Sequence[Path] = ()
+    annotations: Sequence[DataPath] = ()
     passed_over: PassedOver = field(default_factory=Counter)
     remarks: Sequence[str] = ()
     annotated_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    files: pa.Table | None = None
 
 
 def split_table(split: str, image_ids: pa.Array, class_names: pa.Array, gt_boxes: pa.Array) -> pa.Table:
@@ -48,7 +58,7 @@ def split_table(split: str, image_ids: pa.Array, class_names: pa.Array, gt_boxes
     return pa.table(columns)
 
 
-def join_splits(root: Path, train: pa.Table, test: pa.Table | None, **found: Any) -> Listing:
+def join_splits(root: DataPath, train: pa.Table, test: pa.Table | None, **found: Any) -> Listing:
     """The listing of both splits, sorted by split (train first), class and image.
 
     Labels number the sorted class names of the training split from 0. `found` are the listing's other fields.
@@ -62,7 +72,7 @@ def join_splits(root: Path, train: pa.Table, test: pa.Table | None, **found: Any
     return Listing(pa.concat_tables(splits).combine_chunks(), **found)
 
 
-def _with_labels(root: Path, part: pa.Table, classes: pa.Array) -> pa.Table:
+def _with_labels(root: DataPath, part: pa.Table, classes: pa.Array) -> pa.Table:
     labels = pc.index_in(part["class_name"], value_set=classes)
     if labels.null_count:
         unknown = pc.unique(part.filter(pc.is_null(labels))["class_name"]).sort().to_pylist()

@@ -22,6 +22,8 @@ class Reason(Enum):
     OUTSIDE = "images beside the splits' folders"
     FOLDER = "folders that are not read"
     BOX = "boxes of images in them"
+    SHARD = "shards of a split that is not read"
+    UNLABELLED = "rows without a label"
 
 
 PassedOver = Counter[tuple[Reason, str]]

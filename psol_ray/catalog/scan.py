@@ -1,14 +1,17 @@
-"""Lists a folder. No file is opened, and none but links is asked for its `stat`."""
+"""Lists a folder. No file is opened, and none but links is asked for its `stat`; of a store it is one request."""
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 
 from psol_ray.catalog.passed_over import PassedOver, Reason
 from psol_ray.errors import UserError
 from psol_ray.images.picture_formats import picture_suffixes
+from psol_ray.storage.tree import DataPath, StorePath
 
 __all__ = ["Folder", "cannot_list", "scan_folder"]
 
@@ -59,7 +62,7 @@ class _Kind(Enum):
     OTHER = auto()  # pipes, sockets and devices, which are never opened: that might wait for ever
 
 
-def scan_folder(path: str | Path) -> Folder:
+def scan_folder(path: str | DataPath) -> Folder:
     """List one folder.
 
     A broken link with an image's suffix is an image: one that is away.
@@ -67,48 +70,60 @@ def scan_folder(path: str | Path) -> Folder:
     Raises:
         UserError: the folder cannot be listed, for want of permission, say.
     """
-    images: list[str] = []
-    folders: dict[str, bool] = {}
-    passed_over: PassedOver = Counter()
+    found = _Found([], {}, Counter())
     try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                _sort_in(entry, images, folders, passed_over)
+        if isinstance(path, StorePath):
+            for name, entry in path.entries().items():
+                found.sort_in(name, _Kind.FOLDER if entry.is_folder else _Kind.FILE)
+        else:
+            with os.scandir(path) as entries:
+                for item in entries:
+                    found.sort_in(item.name, partial(_kind, item), item)
     except OSError as error:
         raise cannot_list(path, error) from None
-    links = frozenset(name for name, is_link in folders.items() if is_link)
-    return Folder(sorted(images), sorted(folders), links, passed_over)
+    links = frozenset(name for name, is_link in found.folders.items() if is_link)
+    return Folder(sorted(found.images), sorted(found.folders), links, found.passed_over)
 
 
-def cannot_list(path: str | Path, error: OSError) -> UserError:
+def cannot_list(path: str | DataPath, error: OSError) -> UserError:
     """What to say of a folder that cannot be listed."""
     return UserError(f"{path} cannot be listed ({error.strerror}), expected a folder; fix it")
 
 
-def _sort_in(entry: "os.DirEntry[str]", images: list[str], folders: dict[str, bool], passed_over: PassedOver) -> None:
-    name = entry.name
-    if name.startswith("."):
-        passed_over[Reason.HIDDEN, ""] += 1
-        return
-    if name.lower() in _LITTER:
-        passed_over[Reason.LITTER, name] += 1
-        return
-    kind, suffix = _kind(entry), os.path.splitext(name)[1].lower()
-    if kind is _Kind.FOLDER:
-        if entry.is_symlink() and _leads_back(entry.path):
-            passed_over[Reason.LOOP, name] += 1
+@dataclass(frozen=True)
+class _Found:
+    """What of a folder was looked at so far; of folders, whether each is a link."""
+
+    images: list[str]
+    folders: dict[str, bool]
+    passed_over: PassedOver
+
+    def sort_in(self, name: str, known: _Kind | Callable[[], _Kind], link: "os.DirEntry[str] | None" = None) -> None:
+        """Take in an entry of this name; what it is is asked where the name does not say that it is passed over."""
+        if name.startswith("."):
+            self.passed_over[Reason.HIDDEN, ""] += 1
+            return
+        if name.lower() in _LITTER:
+            self.passed_over[Reason.LITTER, name] += 1
+            return
+        kind = known if isinstance(known, _Kind) else known()
+        suffix = os.path.splitext(name)[1].lower()
+        if kind is _Kind.FOLDER:
+            is_link = link is not None and link.is_symlink()
+            if link is not None and is_link and _leads_back(link.path):
+                self.passed_over[Reason.LOOP, name] += 1
+            else:
+                self.folders[name] = is_link
+        elif kind is _Kind.OTHER:
+            self.passed_over[Reason.NO_FILE, name] += 1
+        elif suffix in picture_suffixes():
+            self.images.append(name)
+        elif kind is _Kind.BROKEN_LINK:
+            self.passed_over[Reason.BROKEN_LINK, name] += 1
+        elif suffix in _ARCHIVES:
+            self.passed_over[Reason.ARCHIVE, name] += 1
         else:
-            folders[name] = entry.is_symlink()
-    elif kind is _Kind.OTHER:
-        passed_over[Reason.NO_FILE, name] += 1
-    elif suffix in picture_suffixes():
-        images.append(name)
-    elif kind is _Kind.BROKEN_LINK:
-        passed_over[Reason.BROKEN_LINK, name] += 1
-    elif suffix in _ARCHIVES:
-        passed_over[Reason.ARCHIVE, name] += 1
-    else:
-        passed_over[Reason.SUFFIX, suffix or "no suffix"] += 1
+            self.passed_over[Reason.SUFFIX, suffix or "no suffix"] += 1
 
 
 def _kind(entry: "os.DirEntry[str]") -> _Kind:

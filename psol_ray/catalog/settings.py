@@ -8,7 +8,7 @@ from psol_ray.catalog.layouts import LayoutName
 from psol_ray.geometry.coordinates import Coordinates
 from psol_ray.images.limits import MAX_PIXELS
 
-__all__ = ["DataConfig"]
+__all__ = ["DataConfig", "PackConfig"]
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,11 @@ class DataConfig:
     """The images."""
 
     root: str
-    """Folder that holds the images."""
+    """Folder that holds the images: a local path, or a URI such as s3://bucket/path."""
     layout: LayoutName = "folder"
     """How the images lie there: as distributed (imagenet, cub), as train/CLASS/ and val/CLASS/ (folder), as
-    wsolevaluation's metadata lists them (wsol), or not yet (demo), which makes them."""
+    wsolevaluation's metadata lists them (wsol), in tar files (webdataset), in a column of Parquet files (parquet), or
+    not yet (demo), which makes them."""
     metadata: str | None = None
     """Folder of wsolevaluation's metadata, with train, test or both in it (layout wsol); null is data.root."""
     coordinates: Coordinates | None = None
@@ -32,3 +33,13 @@ class DataConfig:
     max_unreadable: ClosedUnitInterval = 0.01
     """Share of the images that may be away (their files cannot be opened) before a stage stops; where more than this
     share are no images, the command ends with exit code 3."""
+
+
+@dataclass(frozen=True)
+class PackConfig:
+    """Images in shards."""
+
+    out: str | None = None
+    """Where shards go: an empty folder, or a URI such as s3://bucket/path."""
+    shard_mb: PositiveInt = 256
+    """Megabytes of images in a shard."""

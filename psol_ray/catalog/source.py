@@ -11,21 +11,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from psol_ray.catalog.listing import Listing
+from psol_ray.catalog.listing import FILES, Listing
 from psol_ray.catalog.said_sizes import check_listed_sizes
+from psol_ray.storage.addresses import Address, image_addresses, is_uri
+from psol_ray.storage.reader import read
+from psol_ray.storage.tree import DataPath, StorePath, data_path, identity, relative_name
+from psol_ray.tables.schemas import PLACES
 
-__all__ = ["FILES", "FOLDER", "Source", "find_other_samples", "look_at"]
-
-FILES = pa.schema(
-    [
-        ("bytes", pa.int64()),  # size of the image's file; -1 where it is away, or was not looked for
-        ("modified", pa.int64()),  # when it was written last, in nanoseconds since 1970; -1 likewise
-    ]
-)
-"""Columns that a catalog has beside those of `CATALOG`, by which its images' files are known again."""
+__all__ = ["FOLDER", "Source", "find_other_samples", "look_at"]
 
 FOLDER = "a folder"
 """Stands for the hash of annotations that are many files: ImageNet's XML, which is read with the listing anyway."""
@@ -46,6 +41,7 @@ class Source:
         images: a hash of the listing without its boxes, which changes with any image's name, split and class.
         truth: a hash of its boxes.
         samples: a hash of the content of some images' files, by image, spread over the listing.
+        places: where these are, of images in shards: the values of `PLACES`.
     """
 
     files: pa.Table
@@ -54,11 +50,12 @@ class Source:
     images: str
     truth: str
     samples: Mapping[str, str]
+    places: Mapping[str, Sequence[Any]]
 
     @property
     def details(self) -> dict[str, Any]:
         """What is kept of it beside the columns of `FILES`."""
-        return {name: getattr(self, name) for name in ("root", "annotations", "images", "truth", "samples")}
+        return {name: getattr(self, name) for name in ("root", "annotations", "images", "truth", "samples", "places")}
 
     @property
     def digest(self) -> str:
@@ -81,35 +78,70 @@ def look_at(root: str, home: str, listing: Listing) -> Source:
     Raises:
         UserError: the listing says sizes, and some images have others.
     """
-    identity = {"path": os.path.realpath(root), "number": os.stat(root).st_ino if os.path.isdir(root) else None}
-    image_ids = listing.images.column("image_id")
-    if "width" in listing.images.column_names and identity["number"] is not None:
-        rows = pc.index_in(pa.array(_spread(image_ids)), value_set=image_ids)
-        check_listed_sizes(root, listing.images.take(rows), home)
+    place = _identity(root)
+    images = listing.images
+    files = _stat_files(root, images.column("image_id")) if listing.files is None else listing.files
+    some = _spread(images if "shard" not in images.column_names else images.append_column("bytes", files["bytes"]))
+    if "width" in images.column_names and "shard" not in images.column_names and place["there"]:
+        check_listed_sizes(root, some, home)
+    hashes, above = _hash_images(root, some), data_path(home)
     return Source(
-        _stat_files(root, image_ids),
-        identity,
-        {os.path.relpath(path, home): FOLDER if path.is_dir() else _hash(path) for path in listing.annotations},
-        _digest(listing.images.drop_columns(["gt_boxes"])),
-        _digest(listing.images.select(["gt_boxes"])),
-        _hash_images(root, _spread(image_ids)),
+        files,
+        {"path": place["path"], "number": place["number"]},
+        {relative_name(path, above): FOLDER if path.is_dir() else _hash(path) for path in listing.annotations},
+        _digest(images.drop_columns(["gt_boxes"])),
+        _digest(images.select(["gt_boxes"])),
+        hashes,
+        _places(some),
     )
 
 
-def find_other_samples(root: str, samples: Mapping[str, str]) -> list[str]:
-    """Which of a catalog's `samples` have another content now; one that is away has none."""
-    now = _hash_images(root, list(samples))
+def _identity(root: str) -> dict[str, Any]:
+    """Where a root is, and what it is there, however it is spelt; and whether it is there at all."""
+    if is_uri(root):
+        return {"path": identity(root), "number": 0, "there": True}
+    there = os.path.isdir(root)
+    return {"path": os.path.realpath(root), "number": os.stat(root).st_ino if there else None, "there": there}
+
+
+def find_other_samples(root: str, details: Mapping[str, Any]) -> list[str]:
+    """Which of the samples in a catalog's `Source.details` have another content now; one that is away has none."""
+    samples, places = details.get("samples", {}), details.get("places", {})
+    columns: dict[str, Any] = {"image_id": list(samples), "width": [1] * len(samples)}
+    if places:
+        columns |= {name: [places[image_id][i] for image_id in samples] for i, name in enumerate(PLACES.names)}
+    now = _hash_images(root, pa.table(columns)) if samples else {}
     return [image_id for image_id, found in samples.items() if found and now[image_id] and now[image_id] != found]
 
 
-def _hash_images(root: str, image_ids: Sequence[str]) -> dict[str, str]:
+def _places(images: pa.Table) -> dict[str, list[Any]]:
+    if "shard" not in images.column_names:
+        return {}
+    rows = images.select(PLACES.names).to_pylist()
+    return {image_id: list(row.values()) for image_id, row in zip(images["image_id"].to_pylist(), rows, strict=True)}
+
+
+def _hash_images(root: str, images: pa.Table) -> dict[str, str]:
+    """A hash of the content of each image, empty where that cannot be read."""
+    image_ids = images.column("image_id").to_pylist()
+    if "width" not in images.column_names:
+        images = images.append_column("width", pa.array(np.ones(len(images), np.int32)))
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        return dict(zip(image_ids, pool.map(lambda image_id: _hash(Path(root, image_id)), image_ids), strict=True))
+        return dict(zip(image_ids, pool.map(_hash_image, image_addresses(root, images)), strict=True))
 
 
-def _spread(image_ids: pa.ChunkedArray) -> list[str]:
-    rows = np.unique(np.linspace(0, len(image_ids) - 1, _NUM_SAMPLES).astype(np.int64))
-    return image_ids.take(rows).to_pylist() if len(image_ids) else []
+def _hash_image(address: Address) -> str:
+    if isinstance(address, str):
+        return _hash(Path(address)) if address else ""
+    try:
+        return hashlib.sha256(read(address)).hexdigest()[:16]
+    except OSError:
+        return ""
+
+
+def _spread(images: pa.Table) -> pa.Table:
+    """Some rows from all over a table."""
+    return images.take(np.unique(np.linspace(0, len(images) - 1, min(_NUM_SAMPLES, len(images))).astype(np.int64)))
 
 
 def _digest(table: pa.Table) -> str:
@@ -139,10 +171,12 @@ def _stat_some(root: str, image_ids: pa.ChunkedArray) -> NDArray[np.int64]:
     return np.array(stats, np.int64).reshape(-1, 2)
 
 
-def _hash(path: Path) -> str:
-    if not path.is_file():  # nothing is opened that might wait for ever
-        return ""
+def _hash(path: DataPath) -> str:
     try:
+        if not path.is_file():  # nothing is opened that might wait for ever
+            return ""
+        if isinstance(path, StorePath):
+            return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError:

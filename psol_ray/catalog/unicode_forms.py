@@ -4,7 +4,6 @@ import os
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +22,7 @@ def composed(names: pa.Array) -> pa.Array:
     return names if pc.all(pc.string_is_ascii(names)).as_py() is not False else pc.utf8_normalize(names, form="NFC")
 
 
-def check_one_form(where: str | Path, names: pa.Array) -> None:
+def check_one_form(where: object, names: pa.Array) -> None:
     """Refuse names that look the same and are not.
 
     Raises:

@@ -15,6 +15,7 @@ from psol_ray.catalog.csv_columns import VOC_CORNERS
 from psol_ray.catalog.unicode_forms import stored_paths
 from psol_ray.errors import UserError
 from psol_ray.images.files import open_image_file
+from psol_ray.storage.tree import DataPath, StorePath
 
 __all__ = ["read_voc_xml"]
 
@@ -31,7 +32,7 @@ class _Image:
     size: tuple[int, int] | None = None
 
 
-def read_voc_xml(folder: Path, image_keys: Sequence[str]) -> Annotations:
+def read_voc_xml(folder: DataPath, image_keys: Sequence[str]) -> Annotations:
     """Read `folder/KEY.xml` in PASCAL VOC's form for each key; a key without a file has no box.
 
     Threads hide the waiting of a network filesystem; ImageNet's 50,000 validation files parse in seconds.
@@ -42,7 +43,8 @@ def read_voc_xml(folder: Path, image_keys: Sequence[str]) -> Annotations:
     """
     found = Annotations()
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        names = stored_paths(str(folder), pa.array([f"{key}.xml" for key in image_keys], pa.string()))
+        files = pa.array([f"{key}.xml" for key in image_keys], pa.string())
+        names = stored_paths(str(folder), files) if isinstance(folder, Path) else files
         images = pool.map(_read, [folder / name for name in names.to_pylist()])
         for key, image in zip(image_keys, images, strict=True):
             if image.size:
@@ -52,10 +54,9 @@ def read_voc_xml(folder: Path, image_keys: Sequence[str]) -> Annotations:
     return found
 
 
-def _read(path: Path) -> _Image:
+def _read(path: DataPath) -> _Image:
     try:
-        with open_image_file(str(path)) as file:
-            data = file.read()
+        data = path.read_bytes() if isinstance(path, StorePath) else _read_file(path)
     except OSError as error:
         if error.errno in _NO_FILE:
             return _Image()
@@ -68,7 +69,12 @@ def _read(path: Path) -> _Image:
     return _Image([_object(path, item) for item in root.findall("{*}object")], _size(root))
 
 
-def _parse(path: Path, data: bytes) -> ET.Element:
+def _read_file(path: Path) -> bytes:
+    with open_image_file(str(path)) as file:
+        return file.read()
+
+
+def _parse(path: DataPath, data: bytes) -> ET.Element:
     try:
         try:
             return ET.fromstring(data)
@@ -81,7 +87,7 @@ def _parse(path: Path, data: bytes) -> ET.Element:
         raise UserError(f"{path}: found {error}, expected XML; unpack the annotations again") from None
 
 
-def _object(path: Path, item: ET.Element) -> tuple[str, list[float]]:
+def _object(path: DataPath, item: ET.Element) -> tuple[str, list[float]]:
     name = (item.findtext("{*}name") or "").strip()
     if not name:
         raise UserError(f"{path}: found an object without name, expected its wnid; unpack the annotations again")

@@ -2,7 +2,6 @@
 
 from array import array
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -25,13 +24,14 @@ from psol_ray.catalog.wsol_files import (
     says_anything,
 )
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.storage.tree import DataPath
 from psol_ray.tables.image_ids import check_listed_ids
 from psol_ray.tables.schemas import CATALOG
 
 __all__ = ["list_wsol"]
 
 
-def list_wsol(root: Path) -> Listing:
+def list_wsol(root: DataPath) -> Listing:
     """List the images of this metadata::
 
         {train,test}/image_ids.txt       path below the folder of images; either split may be absent
@@ -78,7 +78,7 @@ def list_wsol(root: Path) -> Listing:
     )
 
 
-def _split(split: str, folder: Path) -> pa.Table:
+def _split(split: str, folder: DataPath) -> pa.Table:
     """Everything of a split but the classes' names."""
     image_ids = read_numbers(folder / IMAGE_IDS, ())["image_id"]
     if not len(image_ids):
@@ -96,7 +96,7 @@ def _split(split: str, folder: Path) -> pa.Table:
     return pa.table(columns)
 
 
-def _sizes(path: Path, image_ids: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
+def _sizes(path: DataPath, image_ids: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
     sizes = _numbers_for(path, ("width", "height"), image_ids)
     empty = sizes.filter(pc.equal(pc.min_element_wise(sizes["width"], sizes["height"]), 0))["image_id"].to_pylist()
     if empty:
@@ -107,7 +107,7 @@ def _sizes(path: Path, image_ids: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]
     return {name: sizes[name] for name in ("width", "height")}
 
 
-def _numbers_for(path: Path, names: tuple[str, ...], image_ids: pa.ChunkedArray) -> pa.Table:
+def _numbers_for(path: DataPath, names: tuple[str, ...], image_ids: pa.ChunkedArray) -> pa.Table:
     """A file of one line an image, in the order of `image_ids`."""
     numbers = read_numbers(path, names)
     check_repeats(path, numbers["image_id"])
@@ -115,7 +115,7 @@ def _numbers_for(path: Path, names: tuple[str, ...], image_ids: pa.ChunkedArray)
     return numbers.take(pc.index_in(image_ids, value_set=numbers["image_id"].combine_chunks()))
 
 
-def _boxes(path: Path, image_ids: pa.ChunkedArray) -> pa.Array:
+def _boxes(path: DataPath, image_ids: pa.ChunkedArray) -> pa.Array:
     if not says_anything(path) or names_masks(path):
         return box_lists(image_ids.combine_chunks(), Annotations())
     boxes = read_localization(path)
@@ -125,7 +125,7 @@ def _boxes(path: Path, image_ids: pa.ChunkedArray) -> pa.Array:
     return box_lists(image_ids.combine_chunks(), Annotations(keys, [""] * len(keys), array("d", corners_M4.ravel())))
 
 
-def _check_untrained(root: Path, listed: pa.Table) -> None:
+def _check_untrained(root: DataPath, listed: pa.Table) -> None:
     train, test = (listed.filter(pc.equal(listed["split"], split)) for split in (TRAIN, TEST))
     labels = pc.unique(test["label"])
     unknown = labels.filter(pc.invert(pc.is_in(labels, value_set=pc.unique(train["label"])))).to_pylist()

@@ -1,7 +1,6 @@
 """The text files of wsolevaluation's metadata: an image id and whole numbers a line, between commas."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,6 +8,7 @@ from pyarrow import csv
 
 from psol_ray.catalog.unicode_forms import check_one_form, composed
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.storage.tree import DataPath
 
 __all__ = [
     "CLASS_LABELS",
@@ -30,12 +30,12 @@ LOCALIZATION = "localization.txt"
 _CORNERS = ("x0", "y0", "x1", "y1")
 
 
-def says_anything(path: Path) -> bool:
+def says_anything(path: DataPath) -> bool:
     """Whether a file that may be absent is there, and has a line; published metadata has empty ones."""
     return path.is_file() and bool(path.read_bytes().strip())
 
 
-def names_masks(path: Path) -> bool:
+def names_masks(path: DataPath) -> bool:
     """Whether `localization.txt` is of images that have masks: the image, a mask, and a mask to ignore, or none."""
     if not path.is_file():
         return False
@@ -44,7 +44,7 @@ def names_masks(path: Path) -> bool:
     return len(fields) in (2, 3) and fields[1].lower().endswith(b".png")
 
 
-def read_numbers(path: Path, names: Sequence[str]) -> pa.Table:
+def read_numbers(path: DataPath, names: Sequence[str]) -> pa.Table:
     """`image_id` and these columns of whole numbers, 0 or more, as int32, in the order of the file.
 
     Raises:
@@ -68,7 +68,7 @@ def read_numbers(path: Path, names: Sequence[str]) -> pa.Table:
     return pa.table([composed(table["image_id"]), *(texts.cast(pa.int32()) for texts in numbers)], ["image_id", *names])
 
 
-def _read_texts(path: Path, names: Sequence[str]) -> tuple[pa.Table, list[str]]:
+def _read_texts(path: DataPath, names: Sequence[str]) -> tuple[pa.Table, list[str]]:
     """Columns of text, and the lines with more or fewer values."""
     if not path.is_file():
         raise UserError(f"{path} does not exist, expected a file of wsolevaluation's metadata; add it")
@@ -93,7 +93,7 @@ def _read_texts(path: Path, names: Sequence[str]) -> tuple[pa.Table, list[str]]:
     return table.combine_chunks(), malformed
 
 
-def read_localization(path: Path) -> pa.Table:
+def read_localization(path: DataPath) -> pa.Table:
     """`image_id`, `x0`, `y0`, `x1`, `y1` of `localization.txt`, a box a row; the last pixels are named.
 
     Whether they are boxes is asked once images have sizes (`catalog.coordinates`).
@@ -104,7 +104,7 @@ def read_localization(path: Path) -> pa.Table:
     return read_numbers(path, _CORNERS)
 
 
-def check_repeats(path: Path, image_ids: pa.ChunkedArray) -> None:
+def check_repeats(path: DataPath, image_ids: pa.ChunkedArray) -> None:
     """Raise a UserError where an image is there twice."""
     counts = pc.value_counts(image_ids)
     repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
@@ -115,7 +115,7 @@ def check_repeats(path: Path, image_ids: pa.ChunkedArray) -> None:
         )
 
 
-def check_other_images(path: Path, found: pa.ChunkedArray, image_ids: pa.ChunkedArray) -> None:
+def check_other_images(path: DataPath, found: pa.ChunkedArray, image_ids: pa.ChunkedArray) -> None:
     """Raise a UserError where a file speaks of other images than `image_ids.txt`."""
     for what, some, others in (("no line", image_ids, found), ("a line", found, image_ids)):
         odd = pc.unique(some.filter(pc.invert(pc.is_in(some, value_set=others.combine_chunks())))).to_pylist()

@@ -30,6 +30,8 @@ def check_paths(command: Command, config: Config) -> None:
     written = {"run_dir": config.run_dir}
     if "export" in command.sections:
         written["export.out"] = config.export.out
+    if "pack" in command.sections and config.pack.out is not None:
+        written["pack.out"] = config.pack.out
     read = {"data.root": config.data.root, "data.metadata": config.data.metadata} if "data" in command.sections else {}
     for setting, path in {**written, **read}.items():
         _check_spelling(setting, path)
@@ -56,10 +58,6 @@ def _check_spelling(setting: str, path: str | None) -> None:
     if path is not None and (scheme := _ONE_SLASH.match(path)):
         right = scheme.group().replace(":/", "://")
         raise UserError(f"{setting}: found {path!r}, expected a path or a URI; write {right} for a URI")
-    if path is not None and "://" in path and setting.startswith("data."):
-        raise UserError(
-            f"{setting}: found {path!r}, expected a folder that every machine sees; mount it, or copy its files"
-        )
 
 
 def _is_in_job(path: str) -> bool:

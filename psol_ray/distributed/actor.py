@@ -6,8 +6,9 @@ from typing import Any
 from psol_ray.distributed.packed import unpack
 from psol_ray.distributed.progress import RemoteTracker
 from psol_ray.errors import ImagesAway
+from psol_ray.storage.addresses import image_addresses
 from psol_ray.work.jobs import Resources, Task, WorkerFactory
-from psol_ray.work.perform import PartWriter, image_paths, perform, throttled
+from psol_ray.work.perform import PartWriter, perform, throttled
 
 __all__ = ["PartActor"]
 
@@ -50,7 +51,7 @@ class PartActor:
         def report(done: int) -> None:
             self._tracker.update(name, done)
 
-        paths = image_paths(self._data_root, images, not_opened)
+        paths = image_addresses(self._data_root, images, not_opened)
         task = Task(name, images, paths, report if careful else throttled(report, len(images)))
         try:
             return perform(self._worker, method, task, arguments, self._writer, not_opened)

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from psol_ray.distributed.pool import run_pool
 from psol_ray.distributed.progress import RemoteTracker, tracked
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.slots import scheduling_strategy
+from psol_ray.storage.addresses import Address, image_addresses
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Resources
 
@@ -75,8 +77,9 @@ class RayExecutor:
         from psol_ray.distributed.train_plan import TrainingPlans
 
         gpu = bool(self._plan.num_gpus)
-        image_ids = _pick(setup.training_set.image_ids)
-        with checked_nodes(setup.stage, setup.data_root, image_ids, gpu=gpu) as checks:
+        images = setup.training_set.images
+        some = images.take(pa.array(_pick(range(len(images)))))
+        with checked_nodes(setup.stage, setup.data_root, image_addresses(setup.data_root, some), gpu=gpu) as checks:
             plans = TrainingPlans(self._config, checks, gpu)
             with tracked(title, setup.num_images) as tracker:
                 train(setup, plans, tracker, self._config.max_failures, checks)
@@ -94,10 +97,10 @@ def _pick(items: Sequence[Any]) -> list[Any]:
     return [items[0], items[len(items) // 2], items[-1]] if len(items) else []
 
 
-def _some_images(run: PartRun) -> list[str]:
+def _some_images(run: PartRun) -> list[Address]:
     """Images of which the catalog has a size, so that they can be read, from a few of the jobs."""
     tables = [job.images.filter(pc.field("width") > 0) for job in _pick(run.jobs)]
-    return [image_id for table in tables for image_id in _pick(table.column("image_id").to_pylist())]
+    return [address for table in tables for address in _pick(image_addresses(run.data_root, table))]
 
 
 def _actor_starter(

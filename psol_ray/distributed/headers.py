@@ -18,6 +18,7 @@ from psol_ray.distributed.progress import RemoteTracker, tracked
 from psol_ray.distributed.waiting import Teller
 from psol_ray.errors import UserError
 from psol_ray.images.limits import MAX_PIXELS
+from psol_ray.storage.addresses import file_address
 
 __all__ = ["read_sizes_in_parallel"]
 
@@ -87,7 +88,8 @@ def read_sizes_in_parallel(root: str, image_ids: Sequence[str], max_pixels: int 
     Raises:
         UserError: `root` is not a folder on any of the machines; the cluster has no CPUs; or Ray failed.
     """
-    probe = Probe(root, visible(root, [image_ids[i] for i in (0, len(image_ids) // 2, -1)] if image_ids else []))
+    some = [image_ids[i] for i in (0, len(image_ids) // 2, -1)] if image_ids else []
+    probe = Probe(root, visible([file_address(root, image_id) for image_id in some]))
     checks = NodeChecks(probe)
     checks.require(check_nodes())  # without CPUs the tasks would wait for ever
     with tracked("Reading headers", len(image_ids)) as tracker:

@@ -22,8 +22,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from psol_ray.distributed.shares import Node
 from psol_ray.distributed.waiting import Teller
-from psol_ray.errors import UserError, abbreviate, first_line
+from psol_ray.errors import UserError, abbreviate, first_line, without_secrets
+from psol_ray.storage.addresses import Address, is_uri
 from psol_ray.tables import StageDir
+from psol_ray.work.perform import why_away
 
 __all__ = ["NodeChecks", "Probe", "UnfitNode", "checked_nodes", "exclude", "visible"]
 
@@ -44,12 +46,12 @@ _CUDA = "import ctypes, sys; sys.exit(ctypes.CDLL('libcuda.so.1').cuInit(0) and 
 class Probe:
     """What a machine has to see.
 
-    `paths` are some images below `data_root` that the driver sees; `token` is what the file `name` in `stage` holds,
-    where machines are to write something.
+    `addresses` are of some images below `data_root` that the driver sees; `token` is what the file `name` in `stage`
+    holds, where machines are to write something.
     """
 
     data_root: str
-    paths: tuple[str, ...] = ()
+    addresses: tuple[Address, ...] = ()
     stage: StageDir | None = None
     name: str = ""
     token: bytes = b""
@@ -77,11 +79,15 @@ class Probe:
         return None
 
     def _fault_of_data(self) -> str | None:
-        if self.data_root and not os.path.isdir(self.data_root):
-            return f"data.root {self.data_root} is no folder there; mount the images on it"
-        away = [path for path in self.paths if not os.access(path, os.R_OK)]
-        if away:
-            return f"data.root {self.data_root} there lacks images of the catalog ({abbreviate(away)})"
+        if not self.data_root:
+            return None
+        root = without_secrets(self.data_root)
+        if not is_uri(self.data_root) and not os.path.isdir(self.data_root):
+            return f"data.root {root} is no folder there; mount the images on it"
+        reasons = {str(address): why for address in self.addresses if (why := why_away(address))}
+        if reasons:
+            first = next(iter(reasons.values()))
+            return f"data.root {root} there lacks images of the catalog ({abbreviate(reasons)}: {first})"
         return None
 
 
@@ -238,20 +244,19 @@ def _name(node_id: str) -> str:
     return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})" if node else f"node {node_id[:8]}"
 
 
-def visible(data_root: str, image_ids: Sequence[str]) -> tuple[str, ...]:
-    """The files of those of the images that can be read here."""
-    paths = (os.path.join(data_root, image_id) for image_id in image_ids)
-    return tuple(path for path in paths if os.access(path, os.R_OK))
+def visible(addresses: Sequence[Address]) -> tuple[Address, ...]:
+    """Those of the images that can be read here."""
+    return tuple(address for address in addresses if not why_away(address))
 
 
 @contextmanager
-def checked_nodes(stage: StageDir, data_root: str, image_ids: Sequence[str], *, gpu: bool) -> Iterator[NodeChecks]:
+def checked_nodes(stage: StageDir, data_root: str, addresses: Sequence[Address], *, gpu: bool) -> Iterator[NodeChecks]:
     """Checks of a stage that is being made, for as long as the block runs.
 
     Args:
         stage: whose folder all nodes must see.
         data_root: where its images are.
-        image_ids: of some images; those that the driver sees every node must see too.
+        addresses: of some images; those that the driver sees every node must see too.
         gpu: whether workers are to have GPUs.
 
     Raises:
@@ -261,7 +266,7 @@ def checked_nodes(stage: StageDir, data_root: str, image_ids: Sequence[str], *, 
     name, token = f".nodes-{uuid.uuid4().hex}.tmp", os.urandom(16)
     stage.write_bytes(name, token)
     try:
-        yield NodeChecks(Probe(data_root, visible(data_root, image_ids), stage, name, token), gpu)
+        yield NodeChecks(Probe(data_root, visible(addresses), stage, name, token), gpu)
     finally:
         with suppress(OSError):
             stage.fs.delete_file(f"{stage.path}/{name}")

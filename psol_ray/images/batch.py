@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from psol_ray.storage.addresses import Address
+
 __all__ = ["DecodedBatch", "Decoder"]
 
 
@@ -27,7 +29,7 @@ class Decoder(Protocol):
 
     def decode(
         self,
-        paths: Sequence[str],
+        paths: Sequence[Address],
         regions_N4: NDArray[np.integer] | None = None,
         flips_N: NDArray[np.bool_] | None = None,
     ) -> DecodedBatch:
@@ -35,7 +37,7 @@ class Decoder(Protocol):
 
         The region is cut out first and then squashed to the decoder's size (triangle filter, antialiased), and last
         mirrored left to right where `flips_N` says so. A file that is no image costs itself, not its batch. An empty
-        path is an image that is not to be opened, and not ok.
+        address is an image that is not to be opened, and not ok.
 
         Raises:
             ImagesAway: files cannot be opened or read; it names all of the batch.

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from psol_ray.errors import ImagesAway
 from psol_ray.images.batch import DecodedBatch, Decoder
 from psol_ray.images.prefetch import prefetch
+from psol_ray.storage.addresses import Address
+from psol_ray.storage.ahead import fetched
 
 __all__ = ["Absences", "decode_ahead", "decode_what_is_here", "has_size"]
 
@@ -24,12 +26,14 @@ _NO_PAUSE_SECONDS = 600.0
 
 
 def decode_ahead(
-    paths: Sequence[str], decode: Callable[[Sequence[str]], T], batch_size: int
+    paths: Sequence[Address], decode: Callable[[Sequence[Address]], T], batch_size: int, uses: int = 1
 ) -> Iterator[tuple[slice, T]]:
-    """Which rows a batch holds, and what `decode` makes of their files, one batch ahead in a thread."""
+    """Which rows a batch holds, and what `decode` makes of their files, one batch ahead in a thread; `uses` is how
+    often that reads each."""
     starts = range(0, len(paths), batch_size)
     rows = (slice(start, min(start + batch_size, len(paths))) for start in starts)
-    yield from prefetch((these, decode(paths[these])) for these in rows)
+    with fetched(paths, uses):
+        yield from prefetch((these, decode(paths[these])) for these in rows)
 
 
 @dataclass
@@ -41,29 +45,29 @@ class Absences:
     minute.
     """
 
-    known: set[str] = field(default_factory=set)
+    known: set[Address] = field(default_factory=set)
     _in_vain_at: float = float("-inf")
 
     def pauses(self) -> Sequence[float]:
         """Seconds to wait before each further look."""
         return _PAUSES_SECONDS if time.monotonic() - self._in_vain_at > _NO_PAUSE_SECONDS else ()
 
-    def note_look(self, away: set[str]) -> None:
+    def note_look(self, away: set[Address]) -> None:
         """After a pause these were away."""
         self._in_vain_at = float("-inf") if away <= self.known else time.monotonic()
 
-    def note(self, paths: Sequence[str], away: set[str]) -> None:
+    def note(self, paths: Sequence[Address], away: set[Address]) -> None:
         """It is believed that of these files those are away."""
         self.known = self.known.difference(paths) | away
 
 
 def decode_what_is_here(
     decoder: Decoder,
-    paths: Sequence[str],
+    paths: Sequence[Address],
     absences: Absences,
     regions_N4: NDArray[np.integer] | None = None,
     flips_N: NDArray[np.bool_] | None = None,
-) -> tuple[DecodedBatch, set[str]]:
+) -> tuple[DecodedBatch, set[Address]]:
     """What `decoder` makes of these files, and which of them are away; those are not ok.
 
     `absences` is the same for all batches of whoever wants them.
@@ -81,11 +85,11 @@ def decode_what_is_here(
 
 def _decode_now(
     decoder: Decoder,
-    paths: Sequence[str],
+    paths: Sequence[Address],
     regions_N4: NDArray[np.integer] | None,
     flips_N: NDArray[np.bool_] | None,
-) -> tuple[DecodedBatch, set[str]]:
-    away: set[str] = set()
+) -> tuple[DecodedBatch, set[Address]]:
+    away: set[Address] = set()
     while True:
         try:
             here = ["" if path in away else path for path in paths]

@@ -8,7 +8,7 @@ is rare, though: then Pillow tells the bad ones from the good, and these are dec
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from psol_ray.images.batch import DecodedBatch
 from psol_ray.images.dali_pipeline import DaliPipeline, dali_available
-from psol_ray.images.files import known, read_whole
+from psol_ray.images.files import Source, known, read_whole
 from psol_ray.images.jpeg import ordinary_jpeg_size
 from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.pillow import attempt_file, region_fits
+from psol_ray.storage.addresses import Address
 
 __all__ = ["DaliDecoder", "dali_available"]
 
@@ -40,8 +41,16 @@ class _Jpeg:
 
 
 @dataclass(frozen=True)
+class _Look:
+    """A file as an ordinary JPEG, None if it is another; and what Pillow may open."""
+
+    jpeg: _Jpeg | None
+    source: Source
+
+
+@dataclass(frozen=True)
 class _Batch:
-    paths: Sequence[str]
+    paths: Sequence[Address]
     regions_N4: NDArray[np.int32] | None
     flips_N: NDArray[np.bool_]
 
@@ -76,7 +85,7 @@ class DaliDecoder:
 
     def decode(
         self,
-        paths: Sequence[str],
+        paths: Sequence[Address],
         regions_N4: NDArray[np.integer] | None = None,
         flips_N: NDArray[np.bool_] | None = None,
     ) -> DecodedBatch:
@@ -84,8 +93,9 @@ class DaliDecoder:
         regions = None if regions_N4 is None else np.asarray(regions_N4, np.int32)
         batch = _Batch(paths, regions, np.zeros(len(paths), bool) if flips_N is None else np.asarray(flips_N))
         with self._alone:
-            jpegs = self._find_jpegs(batch)
-            others = [row for row in range(len(paths)) if row not in jpegs]
+            looks = known(paths, list(self._threads.map(_look, paths)))
+            jpegs = self._find_jpegs(batch, looks)
+            others = {row: look.source for row, look in enumerate(looks) if row not in jpegs}
             attempts = self._start_pillow(batch, others)
             pixels: _Pixels = {}
             for some in self._cut(jpegs):
@@ -95,13 +105,12 @@ class DaliDecoder:
                 pixels |= self._take_apart(batch, some) if images_NHWC is None else zip(some, images_NHWC, strict=True)
             return self._join(len(paths), pixels | self._end_pillow(batch, others, attempts))
 
-    def _find_jpegs(self, batch: _Batch) -> dict[int, _Jpeg]:
+    def _find_jpegs(self, batch: _Batch, looks: Sequence[_Look]) -> dict[int, _Jpeg]:
         """The ordinary JPEGs by their rows, those left out that are too large or lack their region."""
-        looks = known(batch.paths, list(self._threads.map(_look, batch.paths)))
         return {
             row: jpeg
-            for row, jpeg in enumerate(looks)
-            if jpeg is not None
+            for row, look in enumerate(looks)
+            if (jpeg := look.jpeg) is not None
             and jpeg.width * jpeg.height <= self._max_pixels
             and ((region := batch.region(row)) is None or region_fits(region, jpeg.width, jpeg.height))
         }
@@ -126,7 +135,8 @@ class DaliDecoder:
 
     def _take_apart(self, batch: _Batch, jpegs: dict[int, _Jpeg]) -> _Pixels:
         """Those of a batch on which DALI failed: without what Pillow refuses, or one by one."""
-        by_pillow = self._end_pillow(batch, list(jpegs), self._start_pillow(batch, list(jpegs)))
+        sources = {row: jpeg.data for row, jpeg in jpegs.items()}
+        by_pillow = self._end_pillow(batch, sources, self._start_pillow(batch, sources))
         good = {row: jpegs[row] for row in by_pillow}
         if len(good) < len(jpegs) and good and (images_NHWC := self._try(batch, good)) is not None:
             return dict(zip(good, images_NHWC, strict=True))
@@ -135,14 +145,13 @@ class DaliDecoder:
         found = {row: self._try(batch, {row: jpeg}) for row, jpeg in good.items()}
         return {row: by_pillow[row] if image_1HWC is None else image_1HWC[0] for row, image_1HWC in found.items()}
 
-    def _start_pillow(self, batch: _Batch, rows: list[int]) -> list[Future[Any]]:
-        def attempt(row: int) -> Any:
-            flip = bool(batch.flips_N[row])
-            return attempt_file(batch.paths[row], self._size, batch.region(row), flip, self._max_pixels)
+    def _start_pillow(self, batch: _Batch, sources: Mapping[int, Source]) -> list[Future[Any]]:
+        def attempt(row: int, source: Source) -> Any:
+            return attempt_file(source, self._size, batch.region(row), bool(batch.flips_N[row]), self._max_pixels)
 
-        return [self._threads.submit(attempt, row) for row in rows]
+        return [self._threads.submit(attempt, *item) for item in sources.items()]
 
-    def _end_pillow(self, batch: _Batch, rows: list[int], attempts: list[Future[Any]]) -> _Pixels:
+    def _end_pillow(self, batch: _Batch, rows: Iterable[int], attempts: list[Future[Any]]) -> _Pixels:
         arrays = known([batch.paths[row] for row in rows], [attempt.result() for attempt in attempts])
         found = zip(rows, arrays, strict=True)
         return {row: torch.from_numpy(array.copy()) for row, array in found if array is not None}
@@ -165,13 +174,12 @@ class DaliDecoder:
         return DecodedBatch(self._pipeline.handed_over(join), np.isin(np.arange(number), list(pixels)))
 
 
-def _look(path: str) -> _Jpeg | OSError | None:
-    """A file as an ordinary JPEG; None if it is another."""
-    if not path:
-        return None
+def _look(address: Address) -> _Look | OSError:
+    if not address:
+        return _Look(None, "")
     try:
-        data = read_whole(path, b"\xff\xd8\xff", _MOST_BYTES)
+        data, source = read_whole(address, b"\xff\xd8\xff", _MOST_BYTES)
     except OSError as error:
         return error
     size = None if data is None else ordinary_jpeg_size(data)
-    return None if data is None or size is None else _Jpeg(data, *size)
+    return _Look(None if data is None or size is None else _Jpeg(data, *size), source)

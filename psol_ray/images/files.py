@@ -1,4 +1,7 @@
-"""Opens image files: never waits for a pipe, and tells a file that cannot be read from one that is no image."""
+"""Opens image files: never waits for a pipe, and tells a file that cannot be read from one that is no image.
+
+What lies in a store or in a shard is read as a whole, or was fetched already.
+"""
 
 import errno
 import io
@@ -6,22 +9,35 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from psol_ray.errors import ImagesAway
+from psol_ray.storage.addresses import Address
+from psol_ray.storage.ahead import read_fetched
 
-__all__ = ["known", "open_image_file", "read_whole"]
+__all__ = ["Source", "known", "open_image_file", "read_whole"]
 
 T = TypeVar("T")
 
 
+Source = Address | bytes
+"""Where an image is, or its bytes, where these were read already."""
+
+
 @contextmanager
-def open_image_file(path: str) -> Iterator[io.BufferedReader]:
+def open_image_file(source: Source) -> Iterator[IO[bytes]]:
     """Open a file for whoever parses it.
 
     Raises:
         OSError: it cannot be opened or is no regular file; or reading it failed, whatever the block made of that.
     """
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
+    if not isinstance(source, str):
+        yield io.BytesIO(read_fetched(source))
+        return
+    path = source
     with _Watched(path, opener=_open) as raw:
         try:
             yield io.BufferedReader(raw)
@@ -30,12 +46,20 @@ def open_image_file(path: str) -> Iterator[io.BufferedReader]:
                 raise raw.failure
 
 
-def read_whole(path: str, signature: bytes, most: int) -> bytes | None:
-    """The content of a file that begins with `signature` and has at most `most` bytes; None for another.
+def read_whole(address: Address, signature: bytes, most: int) -> tuple[bytes | None, Source]:
+    """The content of a file that begins with `signature` and has at most `most` bytes, None for another; and what
+    `open_image_file` opens, so that what is far away is not read twice.
 
     Raises:
         OSError: it cannot be opened or read, or is no regular file.
     """
+    if isinstance(address, str):
+        return _read_file(address, signature, most), address
+    data = read_fetched(address)
+    return data if len(data) <= most and data.startswith(signature) else None, data
+
+
+def _read_file(path: str, signature: bytes, most: int) -> bytes | None:
     descriptor = _open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(descriptor).st_size
@@ -46,7 +70,7 @@ def read_whole(path: str, signature: bytes, most: int) -> bytes | None:
         os.close(descriptor)
 
 
-def known(paths: Sequence[str], outcomes: Sequence[T | OSError]) -> list[T]:
+def known(paths: Sequence[Address], outcomes: Sequence[T | OSError]) -> list[T]:
     """What became of files, once none of them is an OSError.
 
     Raises:

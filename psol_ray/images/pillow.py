@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from psol_ray.images.batch import DecodedBatch
-from psol_ray.images.files import known, open_image_file
+from psol_ray.images.files import Source, known, open_image_file
 from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.stored import open_stored, stored_rgb, stored_size
+from psol_ray.storage.addresses import Address
 
 __all__ = ["PillowDecoder", "attempt_file", "decode_file", "region_fits"]
 
@@ -25,7 +26,7 @@ _one_large = threading.Lock()
 
 
 def decode_file(
-    path: str,
+    source: Source,
     size: int,
     region: Sequence[int] | None = None,
     flip: bool = False,
@@ -37,9 +38,9 @@ def decode_file(
     Raises:
         OSError: it cannot be opened or read.
     """
-    if not path:
+    if not source:
         return None
-    with open_image_file(path) as file:
+    with open_image_file(source) as file:
         try:
             pixels = _decode(file, size, region, max_pixels)
         # Pillow's plugins raise whatever their format's parser trips over, SyntaxError and struct.error among them.
@@ -49,11 +50,11 @@ def decode_file(
 
 
 def attempt_file(
-    path: str, size: int, region: Sequence[int] | None, flip: bool, max_pixels: int
+    source: Source, size: int, region: Sequence[int] | None, flip: bool, max_pixels: int
 ) -> NDArray[np.uint8] | OSError | None:
     """`decode_file`, but a file that is away is an outcome: all of a batch are to be known, not the first alone."""
     try:
-        return decode_file(path, size, region, flip, max_pixels=max_pixels)
+        return decode_file(source, size, region, flip, max_pixels=max_pixels)
     except OSError as error:
         return error
 
@@ -90,7 +91,7 @@ class PillowDecoder:
 
     def decode(
         self,
-        paths: Sequence[str],
+        paths: Sequence[Address],
         regions_N4: NDArray[np.integer] | None = None,
         flips_N: NDArray[np.bool_] | None = None,
     ) -> DecodedBatch:

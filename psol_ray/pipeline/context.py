@@ -17,9 +17,11 @@ from rich.markup import escape
 from psol_ray.catalog.source import find_other_samples
 from psol_ray.config import Config
 from psol_ray.errors import UserError, abbreviate, without_secrets
+from psol_ray.storage.addresses import is_uri
 from psol_ray.tables import CATALOG, Provenance, RunDir, StageDir
 from psol_ray.tables.files import absolute
 from psol_ray.tables.lease import hold
+from psol_ray.tables.schemas import PLACES
 from psol_ray.work.executor import Executor
 
 __all__ = ["IN_PROCESS", "Context", "Work"]
@@ -63,8 +65,10 @@ class Context:
         return self.run_dir.stage(name)
 
     def catalog(self) -> pa.Table:
-        """The catalog of this run."""
-        return self.stage("catalog").read(CATALOG)
+        """The catalog of this run, with `PLACES` where its images lie in shards."""
+        stage = self.stage("catalog")
+        in_shards = stage.require().details.get("places")
+        return stage.read(pa.schema([*CATALOG, *PLACES]) if in_shards else CATALOG)
 
     @property
     def data_root(self) -> str:
@@ -75,12 +79,12 @@ class Context:
         """
         data, made_by = self.config.data, self.stage("catalog").made_by()
         root = absolute(data.root)
-        if not os.path.isdir(root):
+        if not is_uri(root) and not os.path.isdir(root):
             raise UserError(f"data.root: no folder {root}; expected the folder that `psol index` read")
-        samples = {} if made_by is None else made_by.details.get("samples", {})
-        if len(others := find_other_samples(root, samples)) > data.max_unreadable * len(samples):
+        details = {} if made_by is None else made_by.details
+        if len(others := find_other_samples(root, details)) > data.max_unreadable * len(details.get("samples", {})):
             raise UserError(
-                f"data.root {root}: found other images than those that the catalog was made from"
+                f"data.root {without_secrets(root)}: found other images than those that the catalog was made from"
                 f" ({abbreviate(others)}); set data.root to the folder that `psol index` read, or run it again, which"
                 " says what has changed"
             )

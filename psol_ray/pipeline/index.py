@@ -15,15 +15,18 @@ from psol_ray.catalog.changes import find_changes
 from psol_ray.catalog.coordinates import settle_boxes
 from psol_ray.catalog.headers import AWAY, read_sizes
 from psol_ray.catalog.layouts import list_data
-from psol_ray.catalog.listing import Listing, build_catalog
+from psol_ray.catalog.listing import FILES, Listing, build_catalog
 from psol_ray.catalog.passed_over import describe
 from psol_ray.catalog.settings import DataConfig
-from psol_ray.catalog.source import FILES, Source, look_at
-from psol_ray.errors import ImagesAway, UserError, abbreviate
+from psol_ray.catalog.source import Source, look_at
+from psol_ray.errors import ImagesAway, UserError, abbreviate, without_secrets
 from psol_ray.pipeline.context import Context
+from psol_ray.storage.addresses import Address, file_address
 from psol_ray.tables import CATALOG, Provenance, StageDir
 from psol_ray.tables.boxes_table import image_sizes
 from psol_ray.tables.files import absolute
+from psol_ray.tables.schemas import PLACES
+from psol_ray.work.perform import why_away
 
 __all__ = ["check", "index", "provenance"]
 
@@ -98,7 +101,7 @@ def _look(context: Context, root: str) -> tuple[Listing, Source]:
         layout = "folder"
     metadata = None if data.metadata is None else absolute(data.metadata)
     # Minutes on a network file system that has not been asked for a while; nobody knows how many there are.
-    with context.console.status(escape(f"Listing what is in {root}")):
+    with context.console.status(escape(f"Listing what is in {without_secrets(root)}")):
         listing = list_data(layout, root, metadata)
         return listing, look_at(root, metadata or root, listing)
 
@@ -109,8 +112,8 @@ def _check_unchanged(root: str, listing: Listing, source: Source, stage: StageDi
     )
     if changes:
         raise UserError(
-            f"data.root {root}: found other data than those that {stage.path} was made from ({'; '.join(changes)}),"
-            " expected the same; use another run_dir, or --overwrite to make it anew"
+            f"data.root {without_secrets(root)}: found other data than those that {stage.path} was made from"
+            f" ({'; '.join(changes)}), expected the same; use another run_dir, or --overwrite to make it anew"
         )
 
 
@@ -125,6 +128,9 @@ def _make(context: Context, made_by: Provenance, root: str, listing: Listing, so
         table, listing, work.gaps = settle_boxes(table, listing, layout, data)
         for name in FILES.names:
             table = table.append_column(FILES.field(name), files.column(name))
+        for name in ("shard", "offset"):
+            if name in images.column_names:
+                table = table.append_column(PLACES.field(name), images.column(name))
         work.stage.write_part("part-00000", table, work.made_by)
         away, unreadable = _without_size(table)
         counts = {"away": len(away), "passed_over": sum(listing.passed_over.values())}
@@ -163,21 +169,17 @@ def _check_away(data: DataConfig, root: str, away: pa.Table, total: int) -> None
         return
     names = away.column("image_id").to_pylist()
     raise UserError(
-        f"data.root {root}: {ImagesAway(names, _reason(os.path.join(root, names[0])))}, expected no more than"
-        f" {data.max_unreadable:.1%} of {total:,} (data.max_unreadable); mount or mend what holds them there, or raise"
-        " data.max_unreadable"
+        f"data.root {without_secrets(root)}: {ImagesAway(names, _reason(file_address(root, names[0])))}, expected no"
+        f" more than {data.max_unreadable:.1%} of {total:,} (data.max_unreadable); mount or mend what holds them there,"
+        " or raise data.max_unreadable"
     )
 
 
-def _reason(path: str) -> str:
+def _reason(address: Address) -> str:
     """Why a file cannot be opened, and where."""
     host = socket.gethostname()
-    try:
-        with open(path, "rb") as file:
-            file.read(1)
-    except OSError as error:
-        return f"{error.strerror} on {host}"
-    return f"on another machine of the cluster; on {host} they can"
+    why = why_away(address)
+    return f"{why} on {host}" if why else f"on another machine of the cluster; on {host} they can"
 
 
 def _tell_rest(context: Context, listing: Listing) -> None:

@@ -13,6 +13,7 @@ from psol_ray.images.batch import DecodedBatch, Decoder
 from psol_ray.images.batches import decode_ahead, has_size
 from psol_ray.models.networks import Outputs
 from psol_ray.prediction.networks import NetworkView
+from psol_ray.storage.addresses import Address
 from psol_ray.tables.boxes_table import area_fractions, boxes_table, image_sizes
 from psol_ray.tables.schemas import OK, PREDICTIONS, UNREADABLE, box_columns
 
@@ -58,7 +59,7 @@ class Predictor:
         self._localizer, self._classifiers, self._decoders = localizer, classifiers, decoders
         self._batch_size, self._autocast = batch_size, autocast
 
-    def predict(self, images: pa.Table, paths: Sequence[str], on_batch: OnBatch) -> pa.Table:
+    def predict(self, images: pa.Table, paths: Sequence[Address], on_batch: OnBatch) -> pa.Table:
         """Rows of the predictions table.
 
         Args:
@@ -80,7 +81,7 @@ class Predictor:
         columns |= {name: pa.array(lists, PREDICTIONS.field(name).type) for name, lists in tops.items()}
         return pa.table(columns).cast(PREDICTIONS)
 
-    def locate(self, images: pa.Table, paths: Sequence[str], on_batch: OnBatch) -> pa.Table:
+    def locate(self, images: pa.Table, paths: Sequence[Address], on_batch: OnBatch) -> pa.Table:
         """Rows of the boxes table, for a second round: what DDT alone can say of a box is NaN.
 
         For the arguments see `predict`.
@@ -91,18 +92,21 @@ class Predictor:
         areas_N = area_fractions(boxes_N4, image_sizes(images))
         return boxes_table(images, boxes_N4, np.where(ok_N, OK, UNREADABLE), area_fraction=areas_N)
 
-    def _batches(self, images: pa.Table, paths: Sequence[str], on_batch: OnBatch) -> Iterator[_Batch]:
+    def _batches(self, images: pa.Table, paths: Sequence[Address], on_batch: OnBatch) -> Iterator[_Batch]:
         sizes_N2, sized_N = image_sizes(images), has_size(images)
-        for rows, decoded in decode_ahead(paths, self._decode, self._batch_size):
+        for rows, decoded in decode_ahead(paths, self._decode, self._batch_size, len(self._sides)):
             fractions_N4, probs_NK = self._forward(decoded)
             ok_N = np.logical_and.reduce([batch.ok_N for batch in decoded.values()]) & sized_N[rows]
             boxes_N4 = self._localizer.view.in_image(fractions_N4.cpu().numpy(), sizes_N2[rows])
             yield _Batch(np.where(ok_N[:, None], boxes_N4, np.nan), probs_NK, ok_N)
             on_batch(rows.stop)
 
-    def _decode(self, paths: Sequence[str]) -> dict[int, DecodedBatch]:
-        sides = dict.fromkeys(each.view.resize for each in (self._localizer, *self._classifiers))
-        return {side: self._decoders[side].decode(paths) for side in sides}
+    def _decode(self, paths: Sequence[Address]) -> dict[int, DecodedBatch]:
+        return {side: self._decoders[side].decode(paths) for side in self._sides}
+
+    @property
+    def _sides(self) -> list[int]:
+        return list(dict.fromkeys(each.view.resize for each in (self._localizer, *self._classifiers)))
 
     @torch.inference_mode()
     def _forward(self, decoded: Mapping[int, DecodedBatch]) -> tuple[torch.Tensor, torch.Tensor | None]:

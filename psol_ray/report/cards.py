@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,8 @@ from numpy.typing import NDArray
 from psol_ray.geometry.boxes import scale
 from psol_ray.report.gallery import ImageRows, SplitView
 from psol_ray.report.thumbnails import Thumbnail, make_thumbnail
+from psol_ray.storage.addresses import Address, image_addresses
+from psol_ray.storage.ahead import fetched
 from psol_ray.tables.schemas import NO_FOREGROUND
 
 __all__ = ["Card", "Outline", "Verdict", "make_cards"]
@@ -52,7 +53,7 @@ class Card:
     alt: str
 
 
-def make_cards(view: SplitView, rows: ImageRows, data_root: Path, generator: str) -> list[Card]:
+def make_cards(view: SplitView, rows: ImageRows, data_root: str, generator: str) -> list[Card]:
     """Make the cards of some rows of a split.
 
     Args:
@@ -61,14 +62,16 @@ def make_cards(view: SplitView, rows: ImageRows, data_root: Path, generator: str
         data_root: the folder that every `image_id` is below.
         generator: who drew the pseudo boxes.
     """
-    return [_card(view, int(row), data_root, generator) for row in rows]
+    addresses = image_addresses(data_root, view.images.take(np.asarray(rows, np.int64)))
+    with fetched(addresses):
+        return [_card(view, int(row), address, generator) for row, address in zip(rows, addresses, strict=True)]
 
 
-def _card(view: SplitView, row: int, data_root: Path, generator: str) -> Card:
+def _card(view: SplitView, row: int, address: Address, generator: str) -> Card:
     image, score, prediction = (
         table.slice(row, 1).to_pylist()[0] for table in (view.images, view.scores, view.predictions)
     )
-    thumbnail = make_thumbnail(data_root / image["image_id"], image["width"], image["height"])
+    thumbnail = make_thumbnail(address, image["width"], image["height"])
     gt_M4 = np.array(image["gt_boxes"] or [], np.float64).reshape(-1, 4)
     pseudo_4, localizer_4 = view.pseudo_N4[row], view.localizer_N4[row]
     # Drawn in this order: what the localizer says comes on top.

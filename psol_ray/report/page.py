@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,12 +70,12 @@ def render_page(
         "num_listed": NUM_LISTED_UNREADABLE,
         "num_classes": len(pc.unique(catalog["label"])),
         "classes": class_tables(scores),
-        **_pictures(Path(data_root), str(generator), catalog, boxes, predictions, scores),
+        **_pictures(data_root, str(generator), catalog, boxes, predictions, scores),
     }
     return _environment().get_template("page.html").render(context)
 
 
-def _pictures(root: Path, generator: str, *tables: pa.Table) -> dict[str, Any]:
+def _pictures(root: str, generator: str, *tables: pa.Table) -> dict[str, Any]:
     test, train = (view_split(split, *tables) for split in (TEST, TRAIN))
 
     def cards(view: SplitView, rows: ImageRows) -> list[Card]:

@@ -3,13 +3,13 @@
 import base64
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
 from psol_ray.images.files import open_image_file
 from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.stored import open_stored, stored_rgb, stored_size
+from psol_ray.storage.addresses import Address
 
 __all__ = ["Thumbnail", "make_thumbnail"]
 
@@ -28,11 +28,11 @@ class Thumbnail:
     uri: str | None  # data:image/jpeg;base64,…; None where the file cannot be read
 
 
-def make_thumbnail(path: Path, width: int, height: int) -> Thumbnail:
+def make_thumbnail(address: Address, width: int, height: int) -> Thumbnail:
     """Thumbnail of an image file.
 
     Args:
-        path: the image file; it may be missing or broken.
+        address: of the image; it may be missing or broken.
         width: of the stored image as the catalog has it, used where the file cannot be read. One without a size, which
             is 0, is not opened.
         height: likewise.
@@ -41,7 +41,7 @@ def make_thumbnail(path: Path, width: int, height: int) -> Thumbnail:
         return _placeholder(width, height)
     try:
         # The catalog's images may be larger than usual: `data.max_pixels` was another.
-        stored, small = _read_small(path, max(width * height, MAX_PIXELS))
+        stored, small = _read_small(address, max(width * height, MAX_PIXELS))
     except Exception:  # Pillow's decoders raise what they like on a broken file; a bad image is data
         return _placeholder(width, height)
     sink = io.BytesIO()
@@ -57,9 +57,9 @@ def _placeholder(width: int, height: int) -> Thumbnail:
     return Thumbnail(max(round(width * shrink), 1), max(round(height * shrink), 1), shrink, shrink, None)
 
 
-def _read_small(path: Path, max_pixels: int) -> tuple[tuple[int, int], Image.Image]:
+def _read_small(address: Address, max_pixels: int) -> tuple[tuple[int, int], Image.Image]:
     """The stored size, and the small copy in RGB."""
-    with open_image_file(str(path)) as file, open_stored(file, max_pixels) as image:
+    with open_image_file(address) as file, open_stored(file, max_pixels) as image:
         stored = stored_size(image)
         image.draft(None, (2 * _LONGEST_SIDE, 2 * _LONGEST_SIDE))  # a JPEG is decoded at about twice that size
         small = stored_rgb(image)

@@ -31,7 +31,10 @@ def absolute(path: str) -> str:
     """A local path as others can use it, who need not share this process's working directory.
 
     With `..` it is the real one: behind a link that is another than the one before it, which `abspath` would name.
+    URIs are that already.
     """
+    if "://" in path:
+        return path.rstrip("/") if "?" not in path else path
     return os.path.realpath(path) if ".." in Path(path).parts else os.path.abspath(path)
 
 

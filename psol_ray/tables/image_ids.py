@@ -1,7 +1,5 @@
 """Image ids are paths below the data root, and stay there: `..` would read, and write, anywhere on the machine."""
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +19,7 @@ def leaves_root(image_ids: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     return np.asarray(pc.match_substring_regex(image_ids, _LEAVES), bool)
 
 
-def check_listed_ids(path: Path, image_ids: pa.Array | pa.ChunkedArray) -> None:
+def check_listed_ids(path: object, image_ids: pa.Array | pa.ChunkedArray) -> None:
     """Refuse ids of a list that somebody wrote.
 
     Args:

@@ -11,6 +11,7 @@ __all__ = [
     "MISSING",
     "NO_FOREGROUND",
     "OK",
+    "PLACES",
     "PREDICTIONS",
     "SCORES",
     "TEST",
@@ -19,6 +20,7 @@ __all__ = [
     "WITHOUT_BOX",
     "box_columns",
     "boxes_array",
+    "place_columns",
 ]
 
 TRAIN = "train"
@@ -44,6 +46,10 @@ CATALOG = pa.schema(
 )
 
 _CORNERS = [(name, pa.float32()) for name in ("x0", "y0", "x1", "y1")]
+
+# Beside those of `CATALOG`, where images lie in shards: which file below the data root, and where in it: the first byte
+# and how many, of a tar file; the row, of Parquet, of which `bytes` is how large the image is.
+PLACES = pa.schema([("shard", pa.string()), ("offset", pa.int64()), ("bytes", pa.int64())])
 
 BOXES = pa.schema(
     [
@@ -114,6 +120,11 @@ SCORES = pa.schema(
         ("top5", pa.bool_()),
     ]
 )
+
+
+def place_columns(images: pa.Table) -> pa.Table:
+    """Of catalog rows what is needed to find the images, and no more."""
+    return images.select([name for name in ("image_id", "width", *PLACES.names) if name in images.column_names])
 
 
 def box_columns(boxes_N4: NDArray[np.floating]) -> dict[str, NDArray[np.float32]]:

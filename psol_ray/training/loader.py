@@ -1,11 +1,11 @@
 """Batches of random crops with their targets, the same for a seed on any number of workers and with any decoder."""
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
@@ -13,10 +13,15 @@ from psol_ray.geometry.crops import box_in_crop, draw_crop
 from psol_ray.images.batch import Decoder
 from psol_ray.images.batches import Absences, decode_what_is_here
 from psol_ray.images.prefetch import prefetch
+from psol_ray.storage.addresses import Address, image_addresses
+from psol_ray.storage.ahead import fetch_ahead
 from psol_ray.training.training_set import TrainingSet
 from psol_ray.training.unusable import Unusable
 
 __all__ = ["StepBatches", "TrainingBatch", "TrainingLoader"]
+
+# Images of which those far away are asked for: some seconds of them, and 25 MB.
+_FETCHED_AHEAD = 256
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,15 @@ class TrainingBatch:
 
 StepBatches = list[TrainingBatch]
 """A worker's images of one step."""
+
+
+class _Cut(NamedTuple):
+    """Images of one batch, by their rows of the training set, and whether it is the last batch of its step."""
+
+    rows: NDArray[np.intp]
+    addresses: list[Address]
+    epoch: int
+    ends_step: bool
 
 
 class TrainingLoader:
@@ -77,6 +91,8 @@ class TrainingLoader:
         self._rank, self._world_size = rank, world_size
         self._micro_batch_size = micro_batch_size or batch_size
         self._absences = Absences()
+        # Of addresses that are away.
+        self._ids: dict[Address, str] = {}
 
     @property
     def steps(self) -> int:
@@ -87,7 +103,7 @@ class TrainingLoader:
     def away(self) -> set[str]:
         """Ids of this rank's images that could not be opened when they were last wanted; batches are made ahead, and so
         is this."""
-        return {os.path.relpath(path, self._root) for path in self._absences.known}
+        return {self._ids[address] for address in list(self._absences.known)}
 
     def order(self, epoch: int) -> NDArray[np.intp]:
         """Every image once in a random order, and images from its start again to fill the last step.
@@ -102,9 +118,11 @@ class TrainingLoader:
 
         Across epochs without a pause: the next epoch's first images are decoded while the last steps run.
         """
-        return _regroup(prefetch(self._load(rows, epoch, ends) for rows, epoch, ends in self._cuts(first, last)))
+        depth = -(-_FETCHED_AHEAD // min(self._micro_batch_size, self._batch_size))
+        cuts = fetch_ahead(self._cuts(first, last), lambda cut: cut.addresses, depth)
+        return _regroup(prefetch(self._load(cut) for cut in cuts))
 
-    def _cuts(self, first: int, last: int) -> Iterator[tuple[NDArray[np.intp], int, bool]]:
+    def _cuts(self, first: int, last: int) -> Iterator[_Cut]:
         for epoch in range(first // self.steps, -(-last // self.steps)):
             order = self.order(epoch).reshape(self.steps, self._batch_size)
             for step in range(max(first - epoch * self.steps, 0), min(last - epoch * self.steps, self.steps)):
@@ -112,9 +130,11 @@ class TrainingLoader:
                 # Pieces of like size: a last one of one image is more than batch normalisation can take.
                 pieces = np.array_split(mine, -(-len(mine) // self._micro_batch_size))
                 for i, piece in enumerate(pieces, start=1):
-                    yield piece, epoch, i == len(pieces)
+                    images = self._training_set.images.take(pa.array(piece))
+                    yield _Cut(piece, image_addresses(self._root, images), epoch, i == len(pieces))
 
-    def _load(self, rows: NDArray[np.intp], epoch: int, ends_step: bool) -> tuple[TrainingBatch, bool]:
+    def _load(self, cut: _Cut) -> tuple[TrainingBatch, bool]:
+        rows, epoch = cut.rows, cut.epoch
         regions, flips, boxes = [], [], []
         for row in rows:
             rng = np.random.default_rng((self._seed, epoch, row))
@@ -124,10 +144,13 @@ class TrainingLoader:
             flips.append(bool(rng.random() < 0.5))
             if box is not None:
                 boxes.append(box_in_crop(box, regions[-1], flips[-1]))
-        image_ids = self._training_set.image_ids[rows]
-        paths = [os.path.join(self._root, image_id) for image_id in image_ids]
-        decoded, away = decode_what_is_here(self._decoder, paths, self._absences, np.array(regions), np.array(flips))
-        num_away = sum(path in away for path in paths)
+        decoded, away = decode_what_is_here(
+            self._decoder, cut.addresses, self._absences, np.array(regions), np.array(flips)
+        )
+        num_away = sum(address in away for address in cut.addresses)
+        if away:
+            image_ids = self._training_set.images.column("image_id").take(pa.array(rows)).to_pylist()
+            self._ids |= dict(zip(cut.addresses, image_ids, strict=True))
         device = decoded.images_NHWC.device
         batch = TrainingBatch(
             images_NHWC=decoded.images_NHWC,
@@ -136,7 +159,7 @@ class TrainingLoader:
             ok_N=_move(decoded.ok_N, device),
             unusable=Unusable(num_away, int((~decoded.ok_N).sum()) - num_away),
         )
-        return batch, ends_step
+        return batch, cut.ends_step
 
 
 def _move(array: NDArray[Any], device: torch.device) -> torch.Tensor:

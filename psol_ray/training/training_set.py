@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from psol_ray.errors import UserError
 from psol_ray.geometry.boxes import area
 from psol_ray.tables.boxes_table import image_sizes
-from psol_ray.tables.schemas import TRAIN, WITHOUT_BOX, boxes_array
+from psol_ray.tables.schemas import TRAIN, WITHOUT_BOX, boxes_array, place_columns
 
 __all__ = ["TrainingSet", "collect_training_set"]
 
@@ -19,11 +19,12 @@ __all__ = ["TrainingSet", "collect_training_set"]
 class TrainingSet:
     """Training images, column by column.
 
-    `image_ids` are below the data root; `sizes_N2` is (width, height); `boxes_N4` is in pixels, or None where no box
-    is learned. `num_left_out` counts images without a usable box or with an unreadable header.
+    `images` are catalog rows: which images, and where they are; as a table, because all workers of a machine share
+    its memory. `sizes_N2` is (width, height); `boxes_N4` is in pixels, or None where no box is learned.
+    `num_left_out` counts images without a usable box or with an unreadable header.
     """
 
-    image_ids: NDArray[np.object_]
+    images: pa.Table
     sizes_N2: NDArray[np.int32]
     labels_N: NDArray[np.int64]
     boxes_N4: NDArray[np.float64] | None
@@ -31,7 +32,7 @@ class TrainingSet:
     num_left_out: int
 
     def __len__(self) -> int:
-        return len(self.image_ids)
+        return len(self.images)
 
 
 def collect_training_set(catalog: pa.Table, boxes: pa.Table | None) -> TrainingSet:
@@ -58,7 +59,7 @@ def collect_training_set(catalog: pa.Table, boxes: pa.Table | None) -> TrainingS
         raise UserError(f"nothing to learn from: none of {len(train)} training images can be read and has a box")
     train = train.filter(pa.array(usable_N))
     return TrainingSet(
-        image_ids=train.column("image_id").to_numpy(zero_copy_only=False),
+        images=place_columns(train).combine_chunks(),
         sizes_N2=image_sizes(train).astype(np.int32),
         labels_N=train.column("label").to_numpy().astype(np.int64),
         boxes_N4=None if boxes_N4 is None else boxes_N4[usable_N],

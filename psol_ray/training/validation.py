@@ -1,6 +1,5 @@
 """Score a network while it trains: test images, squashed to its input as a whole, by the rule of `psol evaluate`."""
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -16,11 +15,11 @@ from psol_ray.geometry.boxes import fractions_to_xyxy
 from psol_ray.images.batch import DecodedBatch, Decoder
 from psol_ray.images.batches import Absences, decode_ahead, decode_what_is_here, has_size
 from psol_ray.models.networks import Outputs
+from psol_ray.storage.addresses import Address, image_addresses
 from psol_ray.tables.schemas import TEST
 from psol_ray.training.losses import boxes_of_class
 from psol_ray.training.unusable import Unusable, check_away
 from psol_ray.training.workers import sum_over_workers
-from psol_ray.work.perform import image_paths
 
 __all__ = ["Validator", "validation_images"]
 
@@ -80,7 +79,7 @@ class Validator:
             UserError: more images are away than may be.
         """
         counts = np.zeros(7)
-        paths, away = image_paths(self._root, self._images), set[str]()
+        paths, away = image_addresses(self._root, self._images), set[Address]()
         for batch, (decoded, gone) in decode_ahead(paths, self._decode, self._batch_size):
             away |= gone
             with autocast():
@@ -96,15 +95,18 @@ class Validator:
             ]
         totals = sum_over_workers(torch.from_numpy(counts)).tolist()
         right_boxes, boxes, right_classes, classes, num_away, num_unreadable, num_images = totals
-        names = [os.path.relpath(path, self._root) for path in away]
-        check_away(int(num_away), int(num_images), max_away, lambda: names, "test images")
+        check_away(int(num_away), int(num_images), max_away, lambda: self._names(paths, away), "test images")
         return {
             **({"gt_known": right_boxes / boxes} if boxes else {}),
             **({"top1": right_classes / classes} if classes else {}),
             **Unusable(int(num_away), int(num_unreadable)).row("test_"),
         }
 
-    def _decode(self, paths: Sequence[str]) -> tuple[DecodedBatch, set[str]]:
+    def _names(self, paths: Sequence[Address], away: set[Address]) -> list[str]:
+        image_ids = self._images.column("image_id").to_pylist()
+        return [image_id for image_id, path in zip(image_ids, paths, strict=True) if path in away]
+
+    def _decode(self, paths: Sequence[Address]) -> tuple[DecodedBatch, set[Address]]:
         return decode_what_is_here(self._decoder, paths, self._absences)
 
 

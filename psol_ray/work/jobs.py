@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from psol_ray.storage.addresses import Address
+
 __all__ = ["Bounded", "Job", "Parts", "Resources", "Task", "Worker", "WorkerFactory"]
 
 
@@ -32,7 +34,7 @@ class Task:
 
     name: str
     images: pa.Table
-    paths: Sequence[str]
+    paths: Sequence[Address]
     progress: Callable[[int], None]
 
 

@@ -12,11 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from psol_ray.errors import ImagesAway
+from psol_ray.storage.addresses import Address, Cell, Span
+from psol_ray.storage.reader import probe
 from psol_ray.tables import Provenance, StageDir
 from psol_ray.tables.schemas import MISSING, UNREADABLE
 from psol_ray.work.jobs import Parts, Task
 
-__all__ = ["PartWriter", "image_paths", "perform", "throttled", "why_away"]
+__all__ = ["PartWriter", "perform", "throttled", "why_away"]
 
 _REPORT_SECONDS = 0.5
 _ATTEMPTS = 3
@@ -35,15 +37,6 @@ class PartWriter:
         """Write a part of every table."""
         for table, (stage, made_by) in self.stages.items():
             stage.write_part(name, parts[table], made_by)
-
-
-def image_paths(root: str, images: pa.Table, left_out: Collection[str] = ()) -> list[str]:
-    """The files of catalog rows below the data root, in the same order.
-
-    Empty for a row without a size, and for images that are left out: these are opened by nobody.
-    """
-    rows = zip(images.column("image_id").to_pylist(), images.column("width").to_pylist(), strict=True)
-    return [os.path.join(root, image_id) if width > 0 and image_id not in left_out else "" for image_id, width in rows]
 
 
 def perform(
@@ -101,10 +94,22 @@ def _find_away(task: Task, error: ImagesAway, *, believed: bool) -> ImagesAway:
     return ImagesAway([image_id for image_id, _ in found], found[0][1] if found else error.reason)
 
 
-def why_away(path: str) -> str:
+def why_away(address: Address) -> str:
     """Why a file cannot be opened and read, as the operating system words it; empty where it can, or is not to be."""
-    if not path:
+    if not address:
         return ""
+    return _why_path_away(address) if isinstance(address, str) else _why_remote_away(address)
+
+
+def _why_remote_away(address: Span | Cell) -> str:
+    try:
+        probe(address)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _why_path_away(path: str) -> str:
     try:
         # A pipe would be waited for.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

@@ -11,8 +11,8 @@ import pytest
 from psol_ray.catalog.changes import find_changes
 from psol_ray.catalog.headers import read_sizes
 from psol_ray.catalog.layouts import list_data
-from psol_ray.catalog.listing import build_catalog
-from psol_ray.catalog.source import FILES, FOLDER, look_at
+from psol_ray.catalog.listing import FILES, build_catalog
+from psol_ray.catalog.source import FOLDER, look_at
 
 from .trees import save, write
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from psol_ray.catalog.layouts import list_data
-from psol_ray.catalog.source import FILES, FOLDER, Source, look_at
+from psol_ray.catalog.listing import FILES
+from psol_ray.catalog.source import FOLDER, Source, look_at
 
 from .trees import solution_csv, touch, voc_xml, write
 

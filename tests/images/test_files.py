@@ -24,9 +24,9 @@ def test_what_is_no_file_is_not_opened(name: str, tmp_path: Path) -> None:
 def test_only_files_that_begin_right_and_are_not_too_large_are_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"abcdef")
-    assert read_whole(str(path), b"abc", 6) == b"abcdef"
-    assert read_whole(str(path), b"abd", 6) is None
-    assert read_whole(str(path), b"abc", 5) is None
+    assert read_whole(str(path), b"abc", 6) == (b"abcdef", str(path))
+    assert read_whole(str(path), b"abd", 6) == (None, str(path))
+    assert read_whole(str(path), b"abc", 5) == (None, str(path))
 
 
 def test_a_read_that_fails_is_told_although_the_parser_takes_it_for_a_broken_image() -> None:

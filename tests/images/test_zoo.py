@@ -89,7 +89,7 @@ def test_regions_are_of_stored_pixels_and_never_outside(
 
 def test_the_page_shows_the_same_pixels(folder: Path, by_pillow: Mapping[str, DecodedBatch]) -> None:
     for name in ALL:
-        thumbnail = make_thumbnail(folder / name, *zoo.SIZE)
+        thumbnail = make_thumbnail(str(folder / name), *zoo.SIZE)
         assert (thumbnail.uri is not None) == by_pillow[name].ok_N[0], name
 
 

@@ -106,4 +106,4 @@ def test_dali_says_what_pillow_says_in_any_batch(by_pillow: dict[str, DecodedBat
 
 def test_the_page_shows_what_the_decoders_can_read(by_pillow: dict[str, DecodedBatch]) -> None:
     for path, expected in by_pillow.items():
-        assert (make_thumbnail(Path(path), 9, 9).uri is not None) == expected.ok_N[0], path
+        assert (make_thumbnail(path, 9, 9).uri is not None) == expected.ok_N[0], path

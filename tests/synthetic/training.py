@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from psol_ray.models.saved import SavedNetwork
 from psol_ray.tables import Provenance, RunDir
@@ -20,7 +21,7 @@ def write_training_set(root: Path, number: int, *, boxes: bool = True) -> Traini
     """Images of `write_squares`, a bright square of class 0 and a dark one of class 1."""
     sizes, squares = write_squares(root, number)
     return TrainingSet(
-        image_ids=np.array([f"{i}.png" for i in range(number)], object),
+        images=pa.table({"image_id": [f"{i}.png" for i in range(number)], "width": [width for width, _ in sizes]}),
         sizes_N2=np.array(sizes, np.int32),
         labels_N=np.arange(number) % 2,
         boxes_N4=np.array(squares, np.float64) if boxes else None,
@@ -38,7 +39,12 @@ def make_setup(folder: Path, *, run: str = "run", number: int = 10, **recipe: An
     root.mkdir(exist_ok=True)
     training_set = write_training_set(root, number)
     assert training_set.boxes_N4 is not None
-    columns = (training_set.image_ids, training_set.boxes_N4, training_set.labels_N, training_set.sizes_N2)
+    columns = (
+        training_set.images.column("image_id").to_pylist(),
+        training_set.boxes_N4,
+        training_set.labels_N,
+        training_set.sizes_N2,
+    )
     rows = (
         image(str(name), [box], label=int(label), width=int(width), height=int(height))
         for name, box, label, (width, height) in zip(*columns, strict=True)

@@ -48,7 +48,7 @@ FINE = ["ok"] * 4
 def test_boxes_find_their_images_in_any_order() -> None:
     table = boxes(["c.jpg", "d.jpg", "a.jpg", "b.jpg"], [(i, 0, 9, 9) for i in range(4)], ["ok"] * 4)
     training_set = collect_training_set(catalog(), table)
-    assert training_set.image_ids.tolist() == ["a.jpg", "b.jpg", "c.jpg"]
+    assert training_set.images.column("image_id").to_pylist() == ["a.jpg", "b.jpg", "c.jpg"]
     assert training_set.boxes_N4 is not None
     assert training_set.boxes_N4[:, 0].tolist() == [2, 3, 0]
     assert training_set.sizes_N2.tolist() == [[10, 11], [20, 21], [30, 31]]
@@ -69,13 +69,13 @@ def test_boxes_find_their_images_in_any_order() -> None:
 def test_an_image_without_a_usable_box_is_left_out_and_counted(corners: tuple[float, ...], status: str) -> None:
     table = boxes(IMAGES, [(0, 0, 9, 9), corners, (0, 0, 9, 9), (0, 0, 9, 9)], ["ok", status, "no_foreground", "ok"])
     training_set = collect_training_set(catalog(), table)
-    assert training_set.image_ids.tolist() == ["a.jpg", "c.jpg"]
+    assert training_set.images.column("image_id").to_pylist() == ["a.jpg", "c.jpg"]
     assert training_set.num_left_out == 1
 
 
 def test_a_classifier_needs_no_boxes_but_readable_headers() -> None:
     training_set = collect_training_set(catalog(width=[10, 0, 30, 40]), None)
-    assert training_set.image_ids.tolist() == ["a.jpg", "c.jpg"]
+    assert training_set.images.column("image_id").to_pylist() == ["a.jpg", "c.jpg"]
     assert training_set.labels_N.tolist() == [0, 1]
     assert training_set.boxes_N4 is None
 

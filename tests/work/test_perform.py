@@ -10,11 +10,12 @@ import pytest
 from synthetic.tables import NAN_BOX, box_row, boxes_of, catalog_of, class_images, image
 
 from psol_ray.errors import ImagesAway, UserError
+from psol_ray.storage.addresses import image_addresses
 from psol_ray.tables import BOXES, MAPS, Provenance, RunDir
 from psol_ray.tables.schemas import MISSING, OK, UNREADABLE
 from psol_ray.work import perform as module
 from psol_ray.work.jobs import Parts, Task
-from psol_ray.work.perform import PartWriter, image_paths, perform, throttled, why_away
+from psol_ray.work.perform import PartWriter, perform, throttled, why_away
 
 ROWS = boxes_of(box_row("0.jpg", (0, 1, 2, 3)))
 MAP_ROWS = pa.Table.from_pylist([{"image_id": "0.jpg", "height": 0, "width": 0, "values": []}], schema=MAPS)
@@ -43,7 +44,7 @@ def writer_to(folder: Path) -> PartWriter:
 
 def task_of(name: str = "part-zero") -> Task:
     images = class_images(["train"])
-    return Task(name, images, image_paths("/data", images), lambda _: None)
+    return Task(name, images, image_addresses("/data", images), lambda _: None)
 
 
 def test_parts_are_written_under_the_job_s_name_with_what_made_them(tmp_path: Path) -> None:
@@ -76,13 +77,13 @@ def test_the_part_of_the_last_table_appears_last(tmp_path: Path) -> None:
 
 def test_files_are_below_the_data_root_in_the_order_of_rows() -> None:
     images = class_images(["train", "test", "test"]).take([2, 0, 1])
-    assert image_paths("/data/images", images) == [f"/data/images/{i}.jpg" for i in (2, 0, 1)]
-    assert image_paths("", images.slice(0, 1)) == ["2.jpg"]
+    assert image_addresses("/data/images", images) == [f"/data/images/{i}.jpg" for i in (2, 0, 1)]
+    assert image_addresses("", images.slice(0, 1)) == ["2.jpg"]
 
 
 def test_images_without_a_size_and_those_that_are_left_out_have_no_file() -> None:
     images = catalog_of(image("a.jpg"), image("b.jpg", width=0, height=0), image("c.jpg"), image("d.jpg"))
-    assert image_paths("/data", images, {"c.jpg"}) == ["/data/a.jpg", "", "", "/data/d.jpg"]
+    assert image_addresses("/data", images, {"c.jpg"}) == ["/data/a.jpg", "", "", "/data/d.jpg"]
 
 
 def test_rows_of_images_that_are_left_out_are_missing_and_not_unreadable(tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     """A task of eight images, of which 2.jpg and 5.jpg are not there."""
     monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.0)
     images = class_images(["train"] * 8)
-    paths = image_paths(str(tmp_path), images)
+    paths = image_addresses(str(tmp_path), images)
     for path in paths:
         Path(path).touch()
     Path(paths[2]).unlink()

@@ -30,8 +30,8 @@ from psol_ray.generators.ddt.stream import FeatureStream
 from psol_ray.geometry.boxes import iou
 from psol_ray.images.batch import DecodedBatch
 from psol_ray.images.pillow import PillowDecoder
+from psol_ray.storage.addresses import image_addresses
 from psol_ray.tables.schemas import boxes_array
-from psol_ray.work.perform import image_paths
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 
@@ -42,7 +42,7 @@ class _Kept:
     def __init__(self, pixels: dict[str, torch.Tensor]) -> None:
         self._pixels = pixels
 
-    def decode(self, paths: Sequence[str], *_: Any, **__: Any) -> DecodedBatch:
+    def decode(self, paths: Sequence[Any], *_: Any, **__: Any) -> DecodedBatch:
         return DecodedBatch(torch.stack([self._pixels[path] for path in paths]), np.ones(len(paths), bool))
 
 
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def _decode(root: str, catalog: pa.Table, size: int) -> dict[str, torch.Tensor]:
-    paths = image_paths(root, catalog)
+    paths = list(map(str, image_addresses(root, catalog)))
     pixels = PillowDecoder(size, num_threads=16).decode(paths).images_NHWC.to(DEVICE)
     return dict(zip(paths, pixels, strict=True))
 
@@ -98,7 +98,7 @@ def _locate(root: str, catalog: pa.Table, kept: _Kept, network: Network, batch_s
 
     def locate(label: int) -> pa.Table:
         images = catalog.filter(pc.field("label") == label)
-        paths = image_paths(root, images)
+        paths = list(map(str, image_addresses(root, images)))
         return locate_class(images, lambda accept: stream.read(paths, accept), input_size=size, upsample="bilinear")
 
     with ThreadPoolExecutor(2) as threads:

@@ -12,6 +12,7 @@ from psol_ray.geometry.boxes import scale
 from psol_ray.heatmaps.boxes import heat_to_boxes
 from psol_ray.images.batch import Decoder
 from psol_ray.images.batches import decode_ahead, has_size
+from psol_ray.storage.addresses import Address
 from psol_ray.tables.boxes_table import boxes_table, image_sizes
 from psol_ray.tables.schemas import MAPS, NO_FOREGROUND, OK, TEST, UNREADABLE
 
@@ -35,7 +36,7 @@ class MapLocator:
         self._maps, self._decoder = maps, decoder
         self._input_size, self._threshold, self._batch_size = input_size, threshold, batch_size
 
-    def locate(self, images: pa.Table, paths: Sequence[str], on_batch: OnBatch) -> tuple[pa.Table, pa.Table]:
+    def locate(self, images: pa.Table, paths: Sequence[Address], on_batch: OnBatch) -> tuple[pa.Table, pa.Table]:
         """Rows of the boxes table, and rows of the maps table for those images that are of the test split.
 
         Args:
@@ -52,7 +53,7 @@ class MapLocator:
         return self._boxes(images, unit_Nhw, ok_N), _maps_of_test_images(images, unit_Nhw, ok_N)
 
     def _read(
-        self, images: pa.Table, paths: Sequence[str], on_batch: OnBatch
+        self, images: pa.Table, paths: Sequence[Address], on_batch: OnBatch
     ) -> tuple[torch.Tensor, NDArray[np.bool_]]:
         labels_N = torch.from_numpy(images.column("label").to_numpy().astype(np.int64))
         maps, oks = [], []

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from psol_ray.generators.ddt.passes import Accept
 from psol_ray.images.batch import DecodedBatch, Decoder
+from psol_ray.storage.addresses import Address
+from psol_ray.storage.ahead import fetched
 
 __all__ = ["FeatureStream"]
 
@@ -29,7 +31,7 @@ _DEPTH = 2
 class _Request:
     """Images that one caller waits for."""
 
-    paths: Sequence[str]
+    paths: Sequence[Address]
     accept: Accept
     done: threading.Event = field(default_factory=threading.Event)
     asked_at: float = field(default_factory=time.perf_counter)
@@ -49,7 +51,7 @@ class _Segment:
     stop: int
 
     @property
-    def paths(self) -> Sequence[str]:
+    def paths(self) -> Sequence[Address]:
         return self.request.paths[self.start : self.stop]
 
     def serve(self, features_Nhwc: torch.Tensor, ok_N: NDArray[np.bool_]) -> None:
@@ -126,7 +128,7 @@ class FeatureStream:
         for thread in self._threads:
             thread.start()
 
-    def read(self, paths: Sequence[str], accept: Accept) -> None:
+    def read(self, paths: Sequence[Address], accept: Accept) -> None:
         """Have `accept` called with the features of all these images, in order, in the network's thread.
 
         Returns when it is done; other threads may ask at the same time. Raises what the decoder, the network or
@@ -135,8 +137,9 @@ class FeatureStream:
         if not paths:
             return
         request = _Request(paths, accept)
-        self._requests.put(request)
-        request.done.wait()
+        with fetched(paths):
+            self._requests.put(request)
+            request.done.wait()
         if request.error is not None:
             raise request.error
 

@@ -14,10 +14,10 @@ from psol_ray.generators.class_maps.worker import ClassMapWorker
 from psol_ray.generators.settings import InferenceSettings
 from psol_ray.images.pillow import PillowDecoder
 from psol_ray.models.saved import SavedNetwork
+from psol_ray.storage.addresses import image_addresses
 from psol_ray.tables import BOXES, MAPS
 from psol_ray.tables.schemas import boxes_array
 from psol_ray.work.jobs import Parts, Resources, Task
-from psol_ray.work.perform import image_paths
 
 from ..conftest import World
 
@@ -33,7 +33,9 @@ def process(
     """Of all images of the catalog, whatever their class."""
     worker = ClassMapWorker(method, threshold, InferenceSettings(**inference), MODEL, Resources(1))
     done: list[int] = []
-    paths = [__file__ if bad and path.endswith(bad) else path for path in image_paths(str(world.root), world.catalog)]
+    paths = [
+        __file__ if bad and path.endswith(bad) else path for path in image_addresses(str(world.root), world.catalog)
+    ]
     parts = worker.process(Task("part", world.catalog, paths, done.append))
     assert isinstance(parts, Parts)
     return parts, done
@@ -41,7 +43,7 @@ def process(
 
 def expected_maps(world: World, method: Any) -> np.ndarray:
     """By the network alone, each image for its label, stretched to [0, 1]; float16, as they are kept."""
-    decoded = PillowDecoder(SIZE).decode(image_paths(str(world.root), world.catalog))
+    decoded = PillowDecoder(SIZE).decode(image_addresses(str(world.root), world.catalog))
     maps = ActivationMaps(*SavedNetwork.from_bytes(MODEL), method)
     labels_N = torch.from_numpy(world.catalog.column("label").to_numpy().astype(np.int64))
     return min_max(maps(decoded.images_NHWC, labels_N)).numpy()

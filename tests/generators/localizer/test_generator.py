@@ -12,11 +12,11 @@ from psol_ray.errors import UserError
 from psol_ray.generators.base import Generator
 from psol_ray.generators.localizer.settings import LocalizerSettings
 from psol_ray.models.weights_id import hash_bytes
+from psol_ray.storage.addresses import image_addresses
 from psol_ray.tables import BOXES
 from psol_ray.tables.boxes_table import image_sizes
 from psol_ray.tables.schemas import boxes_array
 from psol_ray.work.jobs import Parts, Resources, Task
-from psol_ray.work.perform import image_paths
 
 from ..conftest import CENTRE, World
 
@@ -116,7 +116,9 @@ def test_a_file_that_is_cut_short_is_told_before_any_worker_is_made(world: World
 def process(generator: Generator, world: World, bad: str = "") -> tuple[Parts, list[int]]:
     worker = generator.worker_factory()(Resources(1))
     done: list[int] = []
-    paths = [__file__ if bad and path.endswith(bad) else path for path in image_paths(str(world.root), world.catalog)]
+    paths = [
+        __file__ if bad and path.endswith(bad) else path for path in image_addresses(str(world.root), world.catalog)
+    ]
     return worker.process(Task("part", world.catalog, paths, done.append)), done
 
 

@@ -1,0 +1,157 @@
+"""Images in tar shards, as WebDataset has them: `KEY.jpg` beside `KEY.cls` or `KEY.json`, or in a folder a class.
+
+Nothing is unpacked: an image is bytes of its shard, found by where they begin. Shards that `psol pack` has written
+have an index beside them, so that they need not be read for a catalog.
+"""
+
+import json
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+from psol_ray.catalog.headers import size_of
+from psol_ray.catalog.listing import Listing
+from psol_ray.catalog.passed_over import Reason
+from psol_ray.catalog.shard_index import INDEX_FILE, read_index
+from psol_ray.catalog.shards import Shard, ShardImages, find_shards, list_shards
+from psol_ray.errors import UserError
+from psol_ray.images.picture_formats import picture_suffixes
+from psol_ray.storage.tree import DataPath, open_stream
+
+__all__ = ["list_tar_shards"]
+
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+_CLASS_KEYS = ("class_name", "wnid", "synset", "class", "label", "cls")
+_WNID = re.compile(r"n\d{8}(?=_)")
+
+
+def list_tar_shards(root: DataPath) -> Listing:
+    """List the images of tar files::
+
+        *.tar, {train,val}/*.tar    KEY.jpg with KEY.cls (a number or a name) or KEY.json (class_name, label, gt_boxes);
+                                    or CLASS/NAME.jpg; or nWNID_NUMBER.jpg
+        psol.parquet                where they are, as `psol pack` writes it; may be absent
+
+    Names with `train` in them are training images, those with `val` or else `test` the test split.
+
+    Raises:
+        UserError: there are no tar files, one is cut short or compressed, or an image has no class.
+    """
+    index = root / INDEX_FILE
+    shards = find_shards(root, ".tar")
+    if index.is_file():
+        return read_index(root, index, shards)
+    if not shards:
+        compressed = [shard.name for suffix in _COMPRESSED for shard in find_shards(root, suffix)]
+        if compressed:
+            raise UserError(
+                f"{root}: found {compressed[0]}, which is compressed, expected .tar, of which parts can be read;"
+                " uncompress it (images gain nothing by it)"
+            )
+        raise UserError(f"{root}: found no .tar files, expected shards such as train-00000.tar; set data.root to them")
+    return list_shards(root, shards, _read_shard)
+
+
+def _read_shard(shard: Shard) -> ShardImages:
+    images = ShardImages()
+    with open_stream(shard.path) as file:
+        for key, members in _samples(shard, file):
+            _take_in(shard, file, key, members, images)
+    return images
+
+
+def _samples(shard: Shard, file: IO[bytes]) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+    """Keys and their members by suffix; members of a key follow each other."""
+    key, members = "", dict[str, tarfile.TarInfo]()
+    for member in _members(shard, file):
+        folder, _, name = member.name.removeprefix("./").rpartition("/")
+        if not member.isreg() or name.startswith("."):
+            continue
+        stem, _, suffix = name.partition(".")
+        this = f"{folder}/{stem}" if folder else stem
+        if members and (this != key or suffix in members):
+            yield key, members
+            members = {}
+        key = this
+        members[suffix] = member
+    if members:
+        yield key, members
+
+
+def _members(shard: Shard, file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
+    last = "its beginning"
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            while (member := tar.next()) is not None:
+                if member.offset_data + member.size > shard.size:
+                    raise tarfile.ReadError("unexpected end of data")
+                yield member
+                last = member.name
+                tar.members = []  # type: ignore[attr-defined]  # else it keeps all
+    except tarfile.TarError as error:
+        raise UserError(
+            f"{shard.path}: found {error} after {last}, expected a whole tar file; it is cut short or damaged, copy it"
+            " anew"
+        ) from None
+
+
+def _take_in(
+    shard: Shard, file: IO[bytes], key: str, members: Mapping[str, tarfile.TarInfo], images: ShardImages
+) -> None:
+    pictures = [suffix for suffix in members if f".{suffix.rpartition('.')[2].lower()}" in picture_suffixes()]
+    if not pictures:
+        images.passed_over.update((Reason.SUFFIX, f".{suffix}") for suffix in members)
+        return
+    said = _said(shard, file, members)
+    for suffix in pictures:
+        member = members[suffix]
+        name = said.get("image_id") if len(pictures) == 1 else None
+        data = _read(file, member)
+        images.add(
+            str(name or member.name.removeprefix("./")),
+            _class_of(shard, key, said),
+            (member.offset_data, member.size),
+            size_of(data),
+            said.get("gt_boxes") or (),
+        )
+
+
+def _said(shard: Shard, file: IO[bytes], members: Mapping[str, tarfile.TarInfo]) -> dict[str, Any]:
+    """What texts beside an image say of it."""
+    said: dict[str, Any] = {}
+    try:
+        if "json" in members:
+            found = json.loads(_read(file, members["json"]))
+            said |= found if isinstance(found, dict) else {}
+        if "cls" in members:
+            said["cls"] = _read(file, members["cls"]).decode().strip()
+    except ValueError as error:
+        name = next(iter(members.values())).name
+        raise UserError(f"{shard.path}, {name}: found {error} beside it, expected JSON or text; fix it") from None
+    return said
+
+
+def _class_of(shard: Shard, key: str, said: Mapping[str, Any]) -> str:
+    folder, _, name = key.rpartition("/")
+    wnid = _WNID.match(name)
+    found = next((said[name] for name in _CLASS_KEYS if said.get(name) not in (None, "")), None)
+    if found is not None and not isinstance(found, str):
+        found = str(found)
+    found = found if found and not found.isdigit() else (wnid.group() if wnid else found)
+    if found:
+        return found.zfill(4) if found.isdigit() else found
+    if folder:
+        return folder.rpartition("/")[2]
+    raise UserError(
+        f"{shard.path}: found no class for {key}, expected {key}.cls or {key}.json with a label or class_name, or"
+        " folders named by class; make the shards with one of these"
+    )
+
+
+def _read(file: IO[bytes], member: tarfile.TarInfo) -> bytes:
+    at = file.tell()
+    file.seek(member.offset_data)
+    data = file.read(member.size)
+    file.seek(at)
+    return data
