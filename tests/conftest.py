@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from s3 import Store, free_port, s3_server
 
 # Ray Train's watcher of machines that are about to be taken away: a process a training, which imports for seconds.
 os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
@@ -47,3 +48,18 @@ def cluster() -> Iterator[str]:
                 raise
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A server of S3's."""
+    port, failing = free_port(), tmp_path_factory.mktemp("s3") / "failing"
+    with s3_server(port, "bucket", failing):
+        yield Store(port, failing)
+
+
+@pytest.fixture
+def store(server: Store) -> Iterator[Store]:
+    """The server, which works again after the test."""
+    yield server
+    server.failing.unlink(missing_ok=True)

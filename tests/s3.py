@@ -7,23 +7,32 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.fs as pafs
 
-__all__ = ["free_port", "s3_server", "uri"]
+__all__ = ["Store", "environment", "free_port", "put_folder", "requests", "s3_server", "uri"]
 
 _SERVE = """
-import os, sys
+import itertools, json, os, sys, time
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import run_simple
 
 app = DomainDispatcherApplication(create_backend_app)
+numbers = itertools.count(1)
 
 def sometimes(environ, start_response):
+    number, faults = next(numbers), {}
     if os.path.exists(sys.argv[2]):
-        start_response("503 Slow Down", [("Content-Type", "application/xml")])
+        with open(sys.argv[2]) as file:
+            faults = json.loads(file.read() or "{}") or {"every": 1}
+    time.sleep(faults.get("seconds", 0))
+    if "every" in faults and not number % faults["every"]:
+        start_response(faults.get("status", "503 Slow Down"), [("Content-Type", "application/xml")])
         return [b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"]
+    with open(sys.argv[2] + ".requests", "a") as file:
+        file.write(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {environ.get('HTTP_RANGE', '')}\\n")
     return app(environ, start_response)
 
 run_simple("127.0.0.1", int(sys.argv[1]), sometimes, threaded=True)
@@ -41,15 +50,41 @@ def uri(port: int, path: str, credentials: str = "key:secret") -> str:
     return f"s3://{credentials}@{path}?endpoint_override=http://127.0.0.1:{port}&region=us-east-1"
 
 
+def environment(port: int) -> dict[str, str]:
+    """Variables by which every library of AWS finds the server: with these, a URI needs no parameters."""
+    return {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def put_folder(port: int, folder: Path, target: str) -> None:
+    """Copy a folder to `BUCKET/PATH`."""
+    fs, _ = pafs.FileSystem.from_uri(uri(port, target.partition("/")[0]))
+    pafs.copy_files(str(folder), target, destination_filesystem=fs)
+
+
+def requests(failing: Path) -> list[str]:
+    """What the server was asked for so far: method, path and range."""
+    taken_down = failing.with_name(f"{failing.name}.requests")
+    return taken_down.read_text().splitlines() if taken_down.exists() else []
+
+
 @contextmanager
 def s3_server(port: int, bucket: str, failing: Path) -> Iterator[None]:
-    """The server with an empty bucket, from when it answers. As long as the file `failing` is there, it says 503."""
-    environment = {**os.environ, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    """The server with an empty bucket, from when it answers.
+
+    As long as the file `failing` is there, it says 503; where that holds JSON, to `every` so-manieth request, with
+    another `status`, or it answers `seconds` later. `failing.requests` takes down what was asked for and answered.
+    """
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVE, str(port), str(failing)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=environment,
+        env={**os.environ, **environment(port)},
     )
     try:
         for _ in range(600):
@@ -63,3 +98,25 @@ def s3_server(port: int, bucket: str, failing: Path) -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
+
+
+@dataclass(frozen=True)
+class Store:
+    """The server; as long as the file `failing` is there, it fails as that says."""
+
+    port: int
+    failing: Path
+
+    def uri(self, path: str) -> str:
+        """The address of `bucket/PATH`."""
+        return uri(self.port, f"bucket/{path}")
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write `bucket/PATH`."""
+        fs, at = pafs.FileSystem.from_uri(self.uri(path))
+        with fs.open_output_stream(at) as stream:
+            stream.write(data)
+
+    def asked(self) -> list[str]:
+        """See `requests`."""
+        return requests(self.failing)

@@ -89,6 +89,10 @@ def _members(shard: Shard, file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
                 yield member
                 last = member.name
                 tar.members = []  # type: ignore[attr-defined]  # else it keeps all
+            # Cut between two files it would pass for a shorter one, and for that tarfile also takes half a header.
+            file.seek(tar.offset)
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("no end")
     except tarfile.TarError as error:
         raise UserError(
             f"{shard.path}: found {error} after {last}, expected a whole tar file; it is cut short or damaged, copy it"

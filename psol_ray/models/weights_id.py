@@ -37,6 +37,11 @@ def weights_file(weights: str) -> Path:
     Raises:
         UserError: there is none.
     """
+    if "://" in weights:
+        # Late: a file system of a store is seldom needed.
+        from psol_ray.models.remote_weights import local_copy
+
+        return local_copy(weights)
     path = Path(weights)
     if weights and path.is_dir():
         raise UserError(f"weights {weights!r}: found a folder, expected a file; give the one in it that holds tensors")

@@ -107,6 +107,9 @@ class _RawFile(io.RawIOBase):
             self._file = patiently(self._fs, self._path, lambda: _OPEN.get(self._fs, self._path).file)
             self._size = address.length if address.length >= 0 else self._file.size()
 
+    def _read_at(self, count: int, start: int) -> bytes:
+        return self._file.read_at(count, start) if start < self._file.size() else b""
+
     def readable(self) -> bool:
         return True
 
@@ -130,8 +133,8 @@ class _RawFile(io.RawIOBase):
         start = self._address.offset + self._at
         try:
             with numbered(self._address):
-                data = patiently(self._fs, self._path, lambda: self._file.read_at(count, start))
-            if len(data) < count and self._address.length >= 0:
+                data = patiently(self._fs, self._path, lambda: self._read_at(count, start))
+            if len(data) < count:
                 raise _cut_short(self._address)
         except OSError as error:
             self.failure = error
@@ -172,6 +175,16 @@ class _OpenFiles:
                 self._files.popitem(last=False)  # closed once nobody reads from it
         return opened
 
+    @contextmanager
+    def using(self, fs: pafs.FileSystem, path: str) -> Iterator[_Opened]:
+        """The handle, which is not kept if the block fails: the file may be another by now."""
+        try:
+            yield self.get(fs, path)
+        except FS_ERRORS:
+            with self._lock:
+                self._files.pop((id(fs), path), None)
+            raise
+
 
 _OPEN = _OpenFiles()
 
@@ -201,8 +214,8 @@ def _read_whole(fs: pafs.FileSystem, path: str) -> bytes:
 def _read_spans(fs: pafs.FileSystem, path: str, spans: Sequence[Span]) -> list[bytes | OSError]:
     start = min(span.offset for span in spans)
     end = max(span.offset + span.length for span in spans)
-    file = _OPEN.get(fs, path).file
-    data = memoryview(file.read_at(end - start, start) if start < file.size() else b"")
+    with _OPEN.using(fs, path) as opened:
+        data = memoryview(opened.file.read_at(end - start, start) if start < opened.file.size() else b"")
     pieces = [bytes(data[span.offset - start : span.offset - start + span.length]) for span in spans]
     return [piece if len(piece) == span.length else _cut_short(span) for piece, span in zip(pieces, spans, strict=True)]
 
@@ -213,20 +226,19 @@ def _cut_short(span: Span) -> OSError:
 
 def _read_cells(fs: pafs.FileSystem, path: str, rows: Sequence[int]) -> list[bytes | OSError]:
     """Cells are compressed by row groups, so one costs as much as all of its group."""
-    opened = _OPEN.get(fs, path)
-    metadata = opened.metadata
-    table = pq.ParquetFile(opened.file, metadata=metadata, pre_buffer=True)
-    column = find_image_column(path, table.schema_arrow)
-    counts = (metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
-    starts = list(accumulate(counts, initial=0))
-    found: dict[int, bytes | OSError] = {}
-    for group, members in groupby(sorted(set(rows)), key=lambda row: _group_of(row, starts)):
-        if group is None:
-            found |= dict.fromkeys(members, OSError(errno.EIO, f"the file has only {starts[-1]:,} rows", path))
-            continue
-        cells = table.read_row_group(group, columns=[column.path]).column(0).combine_chunks()
-        images = column.bytes_of(cells)
-        found |= {row: images[row - starts[group]].as_py() or b"" for row in members}
+    with _OPEN.using(fs, path) as opened:
+        metadata = opened.metadata
+        table = pq.ParquetFile(opened.file, metadata=metadata, pre_buffer=True)
+        column = find_image_column(path, table.schema_arrow)
+        counts = (metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+        starts = list(accumulate(counts, initial=0))
+        found: dict[int, bytes | OSError] = {}
+        for group, members in groupby(sorted(set(rows)), key=lambda row: _group_of(row, starts)):
+            if group is None:
+                found |= dict.fromkeys(members, OSError(errno.EIO, f"the file has only {starts[-1]:,} rows", path))
+                continue
+            images = column.bytes_of(table.read_row_group(group, columns=[column.path]).column(0).combine_chunks())
+            found |= {row: images[row - starts[group]].as_py() or b"" for row in members}
     return [found[row] for row in rows]
 
 

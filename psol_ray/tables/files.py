@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 from psol_ray.errors import without_secrets
@@ -22,9 +23,26 @@ def open_uri(setting: str, uri: str) -> tuple[pafs.FileSystem, str]:
         UserError: there is no such file system.
     """
     if "://" in uri:
-        with sentence(f"{setting}: {without_secrets(uri)!r} cannot be opened", "give a local path or an s3:// URI"):
-            return pafs.FileSystem.from_uri(uri)
+        shown = without_secrets(uri)
+        with sentence(f"{setting}: {shown!r} cannot be opened", "give a local path, or a URI such as s3://bucket/path"):
+            try:
+                return pafs.FileSystem.from_uri(uri)
+            except pa.ArrowInvalid as error:
+                if "Unrecognized filesystem type" not in str(error):
+                    raise
+                return _by_fsspec(uri)
     return pafs.LocalFileSystem(), absolute(uri)
+
+
+def _by_fsspec(uri: str) -> tuple[pafs.FileSystem, str]:
+    """A store that pyarrow does not know, and an fsspec package that is installed does."""
+    try:
+        import fsspec
+
+        fs, path = fsspec.core.url_to_fs(uri)
+    except Exception as error:  # of a package that is not there, or of its own
+        raise pa.ArrowInvalid(f"neither pyarrow nor fsspec knows this store: {error}") from None
+    return pafs.PyFileSystem(pafs.FSSpecHandler(fs)), path
 
 
 def absolute(path: str) -> str:

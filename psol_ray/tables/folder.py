@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow.fs as pafs
 
-from psol_ray.tables.patience import IS_OBJECT_STORE, address_of, patiently, sentence
+from psol_ray.tables.patience import address_of, is_object_store, patiently, sentence
 
 __all__ = ["UNFINISHED", "Folder"]
 
@@ -42,7 +42,7 @@ class Folder:
             patiently(self.fs, target, lambda: self._write(target, data))
 
     def _write(self, target: str, data: bytes) -> None:
-        if self.fs.type_name in IS_OBJECT_STORE:
+        if is_object_store(self.fs):
             with self.fs.open_output_stream(target) as stream:
                 stream.write(data)
             return

@@ -16,7 +16,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from psol_ray.errors import UserError, first_line, without_secrets
 
-__all__ = ["FS_ERRORS", "IS_OBJECT_STORE", "address_of", "patiently", "sentence"]
+__all__ = ["FS_ERRORS", "address_of", "is_object_store", "patiently", "sentence"]
 
 T = TypeVar("T")
 
@@ -24,26 +24,32 @@ FS_ERRORS = (OSError, pa.ArrowException)
 """What pyarrow's file systems raise."""
 
 _SCHEMES = {"s3": "s3://", "gcs": "gs://", "abfs": "abfs://"}
-IS_OBJECT_STORE = frozenset(_SCHEMES)
-"""Kinds of file systems where an object appears once its stream is closed. Elsewhere a file is renamed into place."""
+_FSSPEC = "py::fsspec+"
 
 _PATIENCE_SECONDS = 120.0
 # Arrow gives errors of a store no class of their own; what would come again is told by the words.
 _LASTING = re.compile(
     r"ACCESS_DENIED|NO_SUCH|NOT_FOUND|INVALID_|SIGNATURE|UNRECOGNIZED_CLIENT|MISSING_|TOKEN|VALIDATION|REDIRECT"
-    r"|HTTP status 40[0-7]|does not exist|credential",
+    r"|HTTP status 40[0-7]|does not exist|credential|past end|deserialize|[Pp]arquet",
     re.IGNORECASE,
 )
 
 
 def address_of(fs: pafs.FileSystem, path: str) -> str:
     """A path as one would type it: with the scheme of its store."""
+    if fs.type_name.startswith(_FSSPEC):
+        return f"{fs.type_name.removeprefix(_FSSPEC)}://{path.lstrip('/')}"
     return f"{_SCHEMES.get(fs.type_name, '')}{path}"
+
+
+def is_object_store(fs: pafs.FileSystem) -> bool:
+    """Whether an object appears once its stream is closed. Elsewhere a file is renamed into place."""
+    return fs.type_name in _SCHEMES or fs.type_name.startswith(_FSSPEC)
 
 
 def patiently(fs: pafs.FileSystem, path: str, act: Callable[[], T]) -> T:
     """Do something with a path, and again for two minutes while the error is one that passes; says so meanwhile."""
-    if fs.type_name not in IS_OBJECT_STORE:
+    if not is_object_store(fs):
         return act()
     retrying = Retrying(
         retry=retry_if_exception(_passes),

@@ -1,0 +1,175 @@
+"""Shards hold every image to the byte, are found again, and are not written twice."""
+
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+import pytest
+from synthetic.images import write_images
+
+from psol_ray.catalog.headers import read_sizes
+from psol_ray.catalog.layouts import list_data
+from psol_ray.catalog.listing import build_catalog
+from psol_ray.catalog.pack import pack
+from psol_ray.catalog.source import look_at
+from psol_ray.errors import UserError
+from psol_ray.storage.addresses import image_addresses
+from psol_ray.storage.ahead import read_bytes
+from psol_ray.tables.folder import Folder
+
+from .test_parquet_shards import write_table
+from .test_tar_shards import picture
+
+
+def catalog_of(layout: str, root: Path) -> pa.Table:
+    """As `psol index` makes it, with the columns of `FILES` and, of shards, of `PLACES`."""
+    listing = list_data(layout, str(root))
+    files = look_at(str(root), str(root), listing).files
+    images = listing.images
+    if "width" not in images.column_names:
+        images = build_catalog(images, read_sizes(str(root), images["image_id"].to_pylist()))
+    for name in ("bytes", "modified"):
+        images = images.append_column(name, files[name])
+    return images
+
+
+def run(images: pa.Table, root: Path, out: Path, shard_bytes: int = 5000) -> pa.Table:
+    return pack(images, str(root), Folder(pafs.LocalFileSystem(), str(out)), shard_bytes, lambda _: None)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_images(tmp_path / "data", ["red", "blue"])
+
+
+def contents(root: Path, images: pa.Table) -> dict[str, bytes]:
+    addresses = image_addresses(str(root), images)
+    return {name: read_bytes(each) for name, each in zip(images["image_id"].to_pylist(), addresses, strict=True)}
+
+
+@pytest.mark.parametrize("with_index", [True, False])
+def test_images_and_all_that_is_known_of_them_are_found_again(data: Path, tmp_path: Path, with_index: bool) -> None:
+    images, out = catalog_of("folder", data), tmp_path / "out"
+    run(images, data, out)
+    if not with_index:
+        (out / "psol.parquet").unlink()
+    again = catalog_of("webdataset", out)
+    columns = ["image_id", "label", "class_name", "split", "width", "height", "gt_boxes", "bytes"]
+    assert again.select(columns).equals(images.select(columns))
+    assert contents(out, again) == contents(data, images)
+    assert len(set(again["shard"].to_pylist())) > 2
+
+
+def test_other_readers_see_samples(data: Path, tmp_path: Path) -> None:
+    run(catalog_of("folder", data), data, tmp_path / "out")
+    with tarfile.open(tmp_path / "out/train-00000.tar") as tar:
+        names = tar.getnames()
+        assert names[:3] == ["train/blue/0.jpg", "train/blue/0.cls", "train/blue/0.json"]
+        member = tar.extractfile(names[0])
+        assert member is not None
+        assert member.read() == (data / "train/blue/0.jpg").read_bytes()
+
+
+def test_names_that_other_readers_take_for_one_sample_are_made_to_differ(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    for name in ("a.jpg", "a.png", "a.b.jpg", "a_b.jpg"):
+        (root / "train/c").mkdir(parents=True, exist_ok=True)
+        (root / "train/c" / name).write_bytes(picture(kind="PNG" if name.endswith("png") else "JPEG"))
+    images = catalog_of("folder", root)
+    run(images, root, tmp_path / "out")
+    with tarfile.open(tmp_path / "out/train-00000.tar") as tar:
+        keys = {name.partition(".")[0] for name in tar.getnames()}
+    assert len(keys) == 4
+    (tmp_path / "out/psol.parquet").unlink()
+    again = catalog_of("webdataset", tmp_path / "out")
+    assert again["image_id"].to_pylist() == images["image_id"].to_pylist()
+
+
+def test_shards_that_are_there_are_not_written_again(data: Path, tmp_path: Path) -> None:
+    images, out = catalog_of("folder", data), tmp_path / "out"
+    run(images, data, out)
+    shards = sorted(out.glob("*.tar"))
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in shards}
+    (out / "psol.parquet").unlink()
+    shards[1].unlink()
+    shards[2].write_bytes(b"cut short")
+    run(images, data, out)
+    after = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in shards}
+    assert {name: content for name, (content, _) in after.items()} == {n: content for n, (content, _) in before.items()}
+    written = {name for name in before if after[name][1] != before[name][1]}
+    assert written == {shards[1].name, shards[2].name}
+
+
+def test_another_folder_is_not_written_into(data: Path, tmp_path: Path) -> None:
+    images, out = catalog_of("folder", data), tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").touch()
+    with pytest.raises(UserError, match=r"found mine.txt there, expected an empty folder"):
+        run(images, data, out)
+    (out / "mine.txt").unlink()
+    run(images, data, out)
+    with pytest.raises(UserError, match=r"or one in which these very images were being packed; give another"):
+        run(images, data, out, shard_bytes=9000)
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _replace(path: Path) -> None:
+    path.write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(_remove, r"cannot be read \(No such file"), (_replace, "found 1 bytes, expected .* as when it was indexed")],
+)
+def test_an_image_that_is_not_what_it_was_is_named(
+    data: Path, tmp_path: Path, change: Callable[[Path], None], message: str
+) -> None:
+    images = catalog_of("folder", data)
+    change(data / "train/red/3.jpg")
+    with pytest.raises(UserError, match=f"train/red/3.jpg: {message}"):
+        run(images, data, tmp_path / "out")
+
+
+def test_images_of_parquet_are_packed_as_they_lie(tmp_path: Path) -> None:
+    images = [picture(8 + i, 9) for i in range(6)]
+    write_table(tmp_path / "in/train.parquet", image=images, label=[0, 1, 0, 1, 0, 1])
+    catalog = catalog_of("parquet", tmp_path / "in")
+    packed = run(catalog, tmp_path / "in", tmp_path / "out")
+    assert packed["image_id"].to_pylist() == [f"{i:06d}" for i in range(6)]
+    assert contents(tmp_path / "out", packed) == {f"{i:06d}": image for i, image in enumerate(images)}
+
+
+def _cut(out: Path) -> str:
+    path = out / "train-00001.tar"
+    path.write_bytes(path.read_bytes()[:1000])
+    return r"train-00001.tar: found 1,000 bytes, expected \d+(,\d+)*; copy it anew"
+
+
+def _lose(out: Path) -> str:
+    (out / "train-00001.tar").unlink()
+    return r"found no train-00001.tar, which psol.parquet lists; copy the shards anew"
+
+
+def _spoil(out: Path) -> str:
+    (out / "psol.parquet").write_bytes(b"PAR1")
+    return r"psol.parquet: found no index of shards .* pack them anew, or delete it"
+
+
+def _other_table(out: Path) -> str:
+    pq.write_table(pa.table({"a": [1]}), out / "psol.parquet")
+    return r"psol.parquet: found no index of shards"
+
+
+@pytest.mark.parametrize("spoil", [_cut, _lose, _spoil, _other_table])
+def test_shards_that_are_not_whole_are_named_before_any_work(
+    data: Path, tmp_path: Path, spoil: Callable[[Path], str]
+) -> None:
+    run(catalog_of("folder", data), data, tmp_path / "out")
+    with pytest.raises(UserError, match=spoil(tmp_path / "out")):
+        list_data("webdataset", str(tmp_path / "out"))
