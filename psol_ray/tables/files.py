@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -49,8 +50,10 @@ def absolute(path: str) -> str:
     """A local path as others can use it, who need not share this process's working directory.
 
     With `..` it is the real one: behind a link that is another than the one before it, which `abspath` would name.
-    URIs are that already.
+    URIs are that already, but for `file://`, which is a path.
     """
+    if path.startswith("file://"):
+        path = unquote(urlsplit(path).path)
     if "://" in path:
         return path.rstrip("/") if "?" not in path else path
     return os.path.realpath(path) if ".." in Path(path).parts else os.path.abspath(path)

@@ -22,10 +22,6 @@ NETWORK = ("--boxes.backbone", "test_resnet", "--boxes.weights", "random")
             ("--run_dir", "r", "--data.root", "file:/d"),
             "data.root: found 'file:/d', expected a path or a URI; write file:",
         ),
-        (
-            ("--run_dir", "r", "--data.root", "s3://b/d"),
-            "data.root: found 's3://b/d', expected a folder that every mach",
-        ),
     ],
 )
 def test_what_is_no_path_is_told(

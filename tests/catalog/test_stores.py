@@ -1,0 +1,97 @@
+"""Each layout in an object store is listed as on a disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from s3 import Store, put_folder
+from synthetic.images import write_images
+
+from psol_ray.catalog.headers import AWAY, read_sizes
+from psol_ray.catalog.layouts import list_data
+from psol_ray.catalog.source import find_other_samples, look_at
+from psol_ray.errors import UserError
+
+from .test_cub import FILES
+from .trees import solution_csv, voc_xml, write
+
+DOG = "n02102040"
+
+
+def _cub(root: Path) -> None:
+    for name, text in FILES.items():
+        write(root / name, text)
+    for image in ("002.Owl/a.jpg", "001.Ant/b.jpg", "001.Ant/c d.jpg"):
+        write(root / "images" / image, "x")
+
+
+def _folder(root: Path) -> None:
+    write_images(root, ["red", "blue"], train=2, val=1)
+    write(root / "train/red/deeper/é.jpg", "x")
+    write(root / "train/red/notes.txt", "x")
+
+
+def _imagenet(root: Path) -> None:
+    base = root / "ILSVRC"
+    write(base / f"Data/CLS-LOC/train/{DOG}/{DOG}_1.JPEG", "x")
+    write(base / "Data/CLS-LOC/val/V_1.JPEG", "x")
+    write(base / "Annotations/CLS-LOC/val/V_1.xml", voc_xml(DOG, (1, 2, 3, 4)))
+    write(root / "LOC_train_solution.csv", solution_csv([(f"{DOG}_1", f"{DOG} 1 2 3 4")]))
+
+
+def _wsol(root: Path) -> None:
+    for split in ("train", "test"):
+        write(root / split / "image_ids.txt", f"cat/{split}.jpg\n")
+        write(root / split / "class_labels.txt", f"cat/{split}.jpg,0\n")
+        write(root / split / "localization.txt", f"cat/{split}.jpg,1,2,3,4\n")
+        write(root / f"cat/{split}.jpg", "x")
+
+
+@pytest.mark.parametrize(
+    ("layout", "make"), [("cub", _cub), ("folder", _folder), ("imagenet", _imagenet), ("wsol", _wsol)]
+)
+def test_a_layout_is_listed_as_on_a_disk(
+    tmp_path: Path, store: Store, layout: str, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path)
+    put_folder(store.port, tmp_path, f"bucket/{layout}")
+    there, here = list_data(layout, store.uri(layout)), list_data(layout, str(tmp_path))
+    assert there.images.equals(here.images)
+    assert (there.passed_over, there.remarks) == (here.passed_over, here.remarks)
+    assert [Path(path).name for path in map(str, there.annotations)] == [path.name for path in here.annotations]
+    # Sizes are told with the names, without a request for each.
+    source = look_at(str(tmp_path), str(tmp_path), here)
+    assert there.files is not None
+    assert there.files["bytes"].to_pylist() == source.files["bytes"].to_pylist()
+
+
+def test_sizes_are_read_from_the_beginnings_of_images(tmp_path: Path, store: Store) -> None:
+    write_images(tmp_path, ["red"], train=3, val=0)
+    write(tmp_path / "train/red/bad.jpg", "no image")
+    put_folder(store.port, tmp_path, "bucket/sizes")
+    image_ids = [f"train/red/{name}.jpg" for name in ("0", "1", "2", "bad")]
+    there = read_sizes(store.uri("sizes"), [*image_ids, "train/red/gone.jpg"])
+    assert there[:4].tolist() == read_sizes(str(tmp_path), image_ids).tolist()
+    assert tuple(there[4]) == AWAY
+
+
+def test_images_that_were_replaced_are_found_out(tmp_path: Path, store: Store) -> None:
+    write_images(tmp_path, ["red"], train=3, val=1)
+    put_folder(store.port, tmp_path, "bucket/samples")
+    root = store.uri("samples")
+    source = look_at(root, root, list_data("folder", root))
+    assert find_other_samples(root, source.details) == []
+    store.put("samples/train/red/1.jpg", b"another")
+    assert find_other_samples(root, source.details) == ["train/red/1.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nothing", r"data.root 's3://bucket/nothing\?.*' does not exist, expected a folder of images in that store"),
+        ("../nobucket/x", r"data.root 's3://.*' (does not exist|cannot be read)"),
+    ],
+)
+def test_what_is_not_there_is_told(store: Store, path: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        list_data("folder", store.uri(path))
