@@ -198,8 +198,8 @@ def _read(root: str, images: pa.Table) -> Sequence[bytes]:
     for address, data, size in zip(addresses, datas, images["bytes"].to_pylist(), strict=True):
         if len(data) != size:
             raise UserError(
-                f"{address}: found {len(data):,} bytes, expected {size:,} as when it was indexed; run `psol index"
-                " --overwrite`"
+                f"{address}: found {len(data):,} bytes, expected {size:,} as when it was indexed;"
+                " run `psol index --overwrite`"
             )
     return datas
 

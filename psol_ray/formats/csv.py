@@ -11,7 +11,7 @@ from pyarrow import csv as arrow_csv
 from psol_ray.catalog.csv_columns import CORNERS, check_columns
 from psol_ray.errors import UserError, first_line
 from psol_ray.evaluation.join import check_rows, mask
-from psol_ray.formats.base import MatchedBoxes, exporting
+from psol_ray.formats.base import ExportRows, MatchedBoxes, exporting
 from psol_ray.formats.paths import source_file
 from psol_ray.tables.schemas import boxes_array
 
@@ -19,6 +19,7 @@ __all__ = ["read", "write"]
 
 _FILE = "boxes.csv"
 _COLUMNS = ("image_id", *CORNERS)
+_AT_ONCE = 1 << 16
 
 
 def read(folder: Path, catalog: pa.Table, _threshold: float, /) -> MatchedBoxes:
@@ -73,10 +74,17 @@ def write(folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
         UserError: the folder is taken, or the table does not fit the catalog.
     """
     with exporting(folder, catalog, table) as (unfinished, rows):
-        # NumPy prints the fewest digits that give the same float32 again.
-        corners_N4 = rows.boxes_N4.astype(np.float32).astype(str).tolist()
-        with (unfinished / _FILE).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(_COLUMNS)
-            writer.writerows([name, *box] for name, box in zip(rows.image_ids, corners_N4, strict=True))
+        _write_rows(unfinished / _FILE, rows)
     return rows.num_left_out
+
+
+def _write_rows(path: Path, rows: ExportRows) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        # A million boxes as texts would take a gigabyte.
+        for start in range(0, len(rows.images), _AT_ONCE):
+            names = rows.images.column("image_id").slice(start, _AT_ONCE).to_pylist()
+            # NumPy prints the fewest digits that give the same float32 again.
+            corners_N4 = rows.boxes_N4[start : start + _AT_ONCE].astype(np.float32).astype(str).tolist()
+            writer.writerows([name, *box] for name, box in zip(names, corners_N4, strict=True))
