@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # psol on the machines that Slurm allocates: a Ray of this job alone, one command in it, and the end of both.
 #
-#   sbatch --nodes=4 deploy/slurm.sh run --config jobs/imagenet.yaml --data.root /scratch/imagenet --run_dir /scratch/run
+#   sbatch --nodes=4 deploy/slurm.sh run --config jobs/imagenet.yaml --data.root /scratch/imagenet \
+#     --run_dir /scratch/runs/imagenet
 #
-# From the project's folder, which all machines see, as they see images and results; `make install` has made .venv there.
-# What follows the script is a command of psol, and its exit code is the job's. Two minutes before the time is up, the
-# run is told to end and the job is put back into the queue, where it goes on; with `sbatch --no-requeue` it just ends.
+# From the project's folder, which all machines see, as they see images and results, and in which `make install` has
+# made .venv. What follows the script is a command of psol, and its exit code is the job's. Two minutes before the time
+# is up, the run is told to end and the job is put back into the queue, where it goes on; with `sbatch --no-requeue` it
+# just ends.
 #SBATCH --job-name=psol
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -22,8 +24,8 @@ cd "$SLURM_SUBMIT_DIR"
 export PATH="$PWD/.venv/bin:$PATH"
 join_seconds=${PSOL_JOIN_SECONDS:-300}
 
-# Nothing here is shared with another job on the same machines: neither ports nor folder nor token, without which whoever
-# reaches the port could run code as this user. `ray stop` would end the Ray of every job of this user.
+# Nothing here is shared with another job on the same machines: neither ports nor folder nor token, without which
+# whoever reaches the port could run code as this user. `ray stop` would end the Ray of every job of this user.
 port=$((20000 + SLURM_JOB_ID % 1000 * 10))
 host=$(hostname -I | cut -d ' ' -f 1)
 export PSOL_HEAD="$host:$port" RAY_TMPDIR="/tmp/psol-$SLURM_JOB_ID"
@@ -31,6 +33,7 @@ RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
 
 # On each machine. Batch scripts run on the first one, whose task has the head, hence the address above.
+# shellcheck disable=SC2016  # expanded there, not here
 start_ray='
   ulimit -n "$(ulimit -Hn)" && mkdir -p "$RAY_TMPDIR" && exec > "$RAY_TMPDIR/start-$SLURM_PROCID.log" 2>&1
   set -- --num-cpus="$SLURM_CPUS_ON_NODE" --num-gpus="${SLURM_GPUS_ON_NODE:-0}" --block --disable-usage-stats
@@ -46,7 +49,7 @@ srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpus-per-task="$SLURM
   --kill-on-bad-exit=0 bash -c "$start_ray" &
 ray=$!
 
-driver= is_time_up=no num_signals=0
+driver='' is_time_up=no num_signals=0
 tell_driver() {
   num_signals=$((num_signals + 1))
   if [ -n "$driver" ]; then kill -TERM "$driver" 2> /dev/null || true; else exit 130; fi

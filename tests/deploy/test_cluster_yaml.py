@@ -1,6 +1,5 @@
 """cluster.yaml is what Ray's schema, its bootstrap of AWS and its provider take, and starts what it says."""
 
-import copy
 import json
 import re
 import shlex
@@ -29,15 +28,15 @@ def cluster() -> dict[str, Any]:
     return loaded
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """An account with the role that docs/clusters.md has made."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    # Ray writes the key pair that it makes into ~/.ssh.
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with mock_aws():
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """boto3 in an account with the role that docs/clusters.md has made."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "test")
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        # Ray writes the key pair that it makes into ~/.ssh.
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         import boto3  # late, so that it is moto's
 
         iam = boto3.client("iam")
@@ -55,16 +54,17 @@ _TRUST = {
 }
 
 
-def bootstrap(cluster: dict[str, Any]) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def resolved(aws: Any) -> dict[str, Any]:  # noqa: ARG001
     """What `ray up` makes of the file."""
     from ray.autoscaler._private.aws.config import bootstrap_aws
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    prepared = prepare_config(copy.deepcopy(cluster))
+    prepared = prepare_config(yaml.safe_load(TEXT))
     validate_config(prepared)
-    resolved: dict[str, Any] = bootstrap_aws(AWSNodeProvider.fillout_available_node_types_resources(prepared))
-    return resolved
+    found: dict[str, Any] = bootstrap_aws(AWSNodeProvider.fillout_available_node_types_resources(prepared))
+    return found
 
 
 def test_rays_schema_accepts_it(cluster: dict[str, Any]) -> None:
@@ -82,8 +82,7 @@ def test_three_places_are_to_be_edited(cluster: dict[str, Any]) -> None:
     assert not re.findall(r"us-west|\d{12}|fs-0", rest)
 
 
-def test_the_head_does_no_work_and_workers_come_and_go(aws: Any, cluster: dict[str, Any]) -> None:  # noqa: ARG001
-    resolved = bootstrap(cluster)
+def test_the_head_does_no_work_and_workers_come_and_go(resolved: dict[str, Any]) -> None:
     head, gpu = (resolved["available_node_types"][name] for name in ("head", "gpu"))
     assert resolved["head_node_type"] == "head"
     assert head["resources"] == {"CPU": 0}
@@ -92,10 +91,9 @@ def test_the_head_does_no_work_and_workers_come_and_go(aws: Any, cluster: dict[s
     assert resolved["idle_timeout_minutes"] == 5
 
 
-def test_every_machine_has_role_image_and_disk(aws: Any, cluster: dict[str, Any]) -> None:
+def test_every_machine_has_role_image_and_disk(aws: Any, resolved: dict[str, Any]) -> None:
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 
-    resolved = bootstrap(cluster)
     provider = AWSNodeProvider(resolved["provider"], resolved["cluster_name"])
     for name, node_type in resolved["available_node_types"].items():
         provider.create_node(node_type["node_config"], {"ray-user-node-type": name}, 1)
@@ -119,9 +117,8 @@ def test_every_machine_has_role_image_and_disk(aws: Any, cluster: dict[str, Any]
     }
 
 
-def test_nothing_is_copied_to_machines_or_installed_on_them(aws: Any, cluster: dict[str, Any]) -> None:  # noqa: ARG001
+def test_nothing_is_copied_to_machines_or_installed_on_them(resolved: dict[str, Any]) -> None:
     # Left out of the file, these would be those of Ray's defaults, which install another Ray.
-    resolved = bootstrap(cluster)
     commands = [resolved[f"{kind}setup_commands"] for kind in ("", "head_", "worker_")]
     assert commands == [[], [], []]
     assert resolved["file_mounts"] == {}

@@ -75,9 +75,9 @@ def test_who_starts_it_finds_the_programs_that_they_call() -> None:
 
 def test_it_runs_as_the_owner_of_the_folders_that_are_mounted() -> None:
     cluster = yaml.safe_load((ROOT / "cluster.yaml").read_text())
-    [user] = instructions("USER")
+    [number] = instructions("USER")
     added = next(line for line in instructions("RUN") if "useradd" in line)
-    [number] = re.findall(rf"--uid (\d+) .* {user}\b", added)
+    [user] = re.findall(rf"--uid {number} --shell /bin/bash (\w+)", added)
     assert f"-o {number} -g {number} /mnt/psol" in cluster["initialization_commands"][-1]
     assert f"fsGroup: {number}\n" in (ROOT / "deploy/rayjob.yaml").read_text()
     assert variables()["HOME"] == f"/home/{user}"

@@ -29,7 +29,7 @@ def definition(shared: Path) -> dict[str, Any]:
     path = shared / "kuberay/ray.io_rayjobs.yaml"
     if not path.exists():
         pytest.skip(f"{path} is not there: KubeRay's ray-operator/config/crd/bases/ray.io_rayjobs.yaml")
-    versions = yaml.safe_load(path.read_text())["spec"]["versions"]
+    versions = yaml.load(path.read_text(), yaml.CSafeLoader)["spec"]["versions"]  # 1.4 MB, 8 s in Python
     [schema] = [version["schema"]["openAPIV3Schema"] for version in versions if version["name"] == "v1"]
     _forbid_unknown_fields(schema)
     schema["properties"]["metadata"] = {"type": "object"}  # whose fields are those of every object
@@ -46,10 +46,11 @@ def _forbid_unknown_fields(schema: Any) -> None:
 
 
 def test_the_operators_definition_accepts_it(definition: dict[str, Any], job: dict[str, Any]) -> None:
-    jsonschema.validate(job, definition)
+    validator = jsonschema.Draft7Validator(definition)
+    assert [error.message for error in validator.iter_errors(job)] == []
     job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["maxreplicas"] = 8
-    with pytest.raises(jsonschema.ValidationError, match="maxreplicas"):
-        jsonschema.validate(job, definition)
+    [error] = validator.iter_errors(job)
+    assert "maxreplicas" in error.message
 
 
 def test_it_is_a_job_on_a_cluster_of_its_own(job: dict[str, Any]) -> None:
