@@ -1,6 +1,8 @@
-"""Algorithm 1 whole.
+r"""Algorithm 1 whole.
 
-ray job submit --working-dir . -- python jobs/run.py --config jobs/imagenet.yaml
+ray job submit --address http://localhost:8265 --working-dir . -- \
+  python jobs/run.py --config jobs/imagenet.yaml --data.root /mnt/psol/data/imagenet \
+  --run_dir /mnt/psol/runs/imagenet
 """
 
 import sys

@@ -21,6 +21,9 @@ _VARIABLE = re.compile(r'^ *([A-Z]+)="(.*?)"', re.M | re.S)
 _PSOL = re.compile(
     r"^(?:\S*/)?(?:psol(?= )|python -m pdb -m psol_ray\.cli|python jobs/psol\.py|python (?=jobs/run\.py)) ?"
 )
+# Where a command of psol is the end of another program's.
+_SUBMITTED = re.compile(r"^ray job submit (?:--address \S+ )?--working-dir \. -- ")
+_BATCH = re.compile(r"^sbatch (?:--\S+ )*deploy/slurm\.sh ")
 # `source` was a section once.
 _SETTING = re.compile(rf"(?:--)?((?:{'|'.join(sorted(sections() | {'source'}))})\.[a-z_.]*[a-z_])(?:[: ].*)?")
 _FILES = (".csv", ".py", ".json", ".safetensors", ".parquet", ".yaml")
@@ -42,7 +45,7 @@ def _commands() -> Iterator[Line]:
             for line in _VARIABLE.sub("", block).replace("\\\n", " ").splitlines():
                 for name, value in variables.items():
                     line = line.replace(f"${name} ", f"{value} ")
-                yield Line(path.name, " ".join(line.split()).removeprefix("ray job submit --working-dir . -- "))
+                yield Line(path.name, _BATCH.sub("psol ", _SUBMITTED.sub("", " ".join(line.split()))))
         for code in _inline(text):
             yield Line(path.name, code)
 
@@ -62,7 +65,13 @@ def _psol_lines() -> list[Line]:
 
 
 def test_there_are_commands_in_every_document_for_users() -> None:
-    assert {line.document for line in _psol_lines()} >= {"README.md", "evaluation.md", "training.md", "results.md"}
+    assert {line.document for line in _psol_lines()} >= {
+        "README.md",
+        "clusters.md",
+        "evaluation.md",
+        "training.md",
+        "results.md",
+    }
     named = {line.text.partition(" ")[0] for line in _psol_lines()}
     assert named >= COMMANDS.keys()
 

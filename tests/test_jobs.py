@@ -1,14 +1,10 @@
-"""The scripts and settings in jobs/, and the cluster file, are what they say."""
+"""The scripts and settings in jobs/ are what they say."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
-import jsonschema
 import pytest
-import ray
-import yaml
 
 from psol_ray.cli.parse import parse
 from psol_ray.models.backbones import find_backbone
@@ -55,12 +51,3 @@ def test_one_file_of_settings_serves_every_command() -> None:
         if command.sections:
             argument = ["localizer"] if command.argument else []
             assert parse([command.name, *argument, "--config", file]).config == expected
-
-
-def test_ray_accepts_the_cluster_file() -> None:
-    schema = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text())
-    cluster = yaml.safe_load((ROOT / "cluster.yaml").read_text())
-    jsonschema.validate(cluster, schema)
-    assert cluster["head_node_type"] in cluster["available_node_types"]
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**cluster, "no_such_field": 1}, schema)
