@@ -24,6 +24,7 @@ from psol_ray.pipeline.context import Context
 from psol_ray.tables import CATALOG, Provenance, StageDir
 from psol_ray.tables.boxes_table import image_sizes
 from psol_ray.tables.files import absolute
+from psol_ray.tables.patience import impatiently
 
 __all__ = ["check", "index", "provenance"]
 
@@ -39,9 +40,13 @@ def index(context: Context) -> None:
     """
     check(context)
     data, stage = context.config.data, context.stage("catalog")
-    made_before = None if context.overwrite else stage.made_by()
+    with impatiently():
+        made_before = None if context.overwrite else stage.made_by()
     if made_before is not None:
         _check_settings(stage, made_before, data)
+    else:
+        # Before the data are listed, which may take minutes.
+        context.run_dir.check_writable()
     root = absolute(data.root)
     listing, source = _look(context, root)
     if made_before is not None and stage.parts():
