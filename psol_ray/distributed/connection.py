@@ -124,8 +124,8 @@ def _explain(address: str, error: Exception) -> str:
     if versions := _VERSIONS.search(text):
         there, here = (found.replace(" Python", ", Python").replace(":", "") for found in versions.groups())
         return (
-            f"the Ray cluster at {address!r} runs {there}, and this process {here}; use the same of both here and on all"
-            " its machines"
+            f"the Ray cluster at {address!r} runs {there}, and this process {here}; use the same of both here and on"
+            " all its machines"
         )
     return f"cannot join the Ray cluster at {address!r} ({text[:300]})"
 
