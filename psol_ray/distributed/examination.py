@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from psol_ray.distributed.connection import connect
-from psol_ray.distributed.node_checks import Probe, checked_nodes
+from psol_ray.distributed.node_checks import Probe, checked_nodes, visible
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.errors import UserError, first_line
 from psol_ray.preflight.clock import judge_clock, offset_of
@@ -20,6 +21,7 @@ from psol_ray.preflight.examine import Lent, Wanted, examine
 from psol_ray.preflight.findings import Finding
 from psol_ray.tables import StageDir
 from psol_ray.tables.patience import impatiently
+from psol_ray.tables.rehearsal import without_trace
 
 __all__ = ["examine_nodes"]
 
@@ -64,17 +66,15 @@ def examine_nodes(
     if not nodes:
         raise UserError("the Ray cluster has no CPUs to work with; add nodes, or give its head some with --num-cpus")
     print(f"Looking at {len(nodes)} machines ...", file=sys.stderr)
-    stage = StageDir(wanted.folder.fs, wanted.folder.path)
-    try:
-        with impatiently():
-            opened = checked_nodes(stage, data_root, image_ids, gpu=False)
-            checks = opened.__enter__()
-    except UserError:  # which the driver's own findings tell
-        return _ask_all(nodes, wanted, Probe(data_root))
-    try:
-        return _ask_all(nodes, wanted, checks.probe)
-    finally:
-        opened.__exit__(None, None, None)
+    with ExitStack() as stack:
+        stage = StageDir(wanted.folder.fs, wanted.folder.path)
+        stack.enter_context(without_trace(stage))
+        stack.enter_context(impatiently())
+        try:
+            probe = stack.enter_context(checked_nodes(stage, data_root, image_ids, gpu=False)).probe
+        except UserError:  # the run directory cannot be written, which the driver's own findings tell
+            probe = Probe(data_root, visible(data_root, image_ids))
+        return _ask_all(nodes, wanted, probe)
 
 
 def _ask_all(nodes: Sequence[Mapping[str, Any]], wanted: Wanted, probe: Probe) -> dict[str, list[Finding]]:

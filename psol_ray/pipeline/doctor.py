@@ -4,8 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.markup import escape
-
 from psol_ray.errors import UserError
 from psol_ray.pipeline.context import IN_PROCESS, Context
 from psol_ray.pipeline.workload import Workload, find_workload
@@ -40,10 +38,17 @@ def doctor(context: Context) -> None:
         store_endpoint(context.config.run_dir),
     )
     findings = agree(_examine(context, wanted, root), _reference(context))
+    if not paths and context.config.data.layout != "demo":  # which makes its own
+        findings[_reference(context)].append(_no_images(root))
     _print(context, findings)
     if broken := complaints(findings, "broken"):
         number = f"{len(broken)} things" if len(broken) > 1 else "one thing"
         raise UserError(f"found {number} that will not work, listed above; mend that, and run it again")
+
+
+def _no_images(root: str) -> Finding:
+    remedy = f"no image was found in data.root {root}; mount the data, or correct the path"
+    return Finding("data", "no images", "broken", remedy)
 
 
 def _reference(context: Context) -> str:
@@ -82,7 +87,8 @@ def _print(context: Context, findings: Mapping[str, Sequence[Finding]]) -> None:
     console = context.console
     number = len(findings) - (_DRIVER in findings)
     machines = f"{number} machines" if number > 1 else "one machine"
-    console.print(findings_table(findings, escape(f"{machines}, run_dir {context.run_dir.address}")))
+    console.print(f"{machines}, run_dir {context.run_dir.address}", soft_wrap=True, markup=False, highlight=False)
+    console.print(findings_table(findings))
     for verdict, title in TITLES.items():
         if told := complaints(findings, verdict):
             console.print(f"[bold]{title}[/]")

@@ -1,17 +1,19 @@
 """Images a second of one worker: as an earlier run had them, measured here, or derived; in this order."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow.fs as pafs
 
 from psol_ray.errors import UserError
+from psol_ray.in_process import InProcess
 from psol_ray.pipeline.context import Context
 from psol_ray.pipeline.workload import Pass
 from psol_ray.preflight.places import sample_images
 from psol_ray.preflight.rates import EFFICIENCY, images_per_second, tflops_of
-from psol_ray.tables import RunDir
+from psol_ray.tables import Provenance, RunDir
 from psol_ray.tables.files import absolute, open_uri
 
 __all__ = ["Speed", "Speeds"]
@@ -47,7 +49,7 @@ class Speeds:
         for uri in _runs_beside(self.context.config.run_dir):
             made_by = RunDir(uri).stage(name).made_by()
             rate = None if made_by is None else RunDir(uri).stage(name).summary().get("rate")
-            if rate and made_by and _is_same(made_by.config, passes) and self._is_device(rate["device"]):
+            if rate and made_by and _is_same(made_by, passes) and self._is_device(rate["device"]):
                 if rate["images"] < _FEW_IMAGES:
                     continue
                 speed = rate["images"] / rate["seconds"] / rate["workers"]
@@ -86,31 +88,38 @@ class Speeds:
             rate = network_rate(net.backbone, net.input_size, features_only=net.features_only, training=each.training)
             decoded = self._decode(net.input_size)
             if decoded is None:
-                self._measured[key] = Speed(rate, "measured here: the network alone")
+                self._measured[key] = Speed(rate, f"measured here: the network alone{_busy()}")
             else:
                 # A CPU does one or the other; beside a GPU both go on at once.
                 both = min(rate, decoded) if self.gpu else 1 / (1 / rate + 1 / decoded)
-                self._measured[key] = Speed(both, "measured here: the network, reading and decoding")
+                self._measured[key] = Speed(both, f"measured here: the network, reading and decoding{_busy()}")
         return self._measured[key]
 
     def _decode(self, size: int) -> float | None:
-        from psol_ray.in_process import InProcess
         from psol_ray.preflight.measure import decoding_rate
 
         if size not in self._decoding:
             paths = sample_images(absolute(self.context.config.data.root), _NUM_DECODED, seed=1)
-            cpus = int(InProcess.num_cpus())
-            self._decoding[size] = decoding_rate(paths, size, cpus) if paths else 0.0
+            self._decoding[size] = decoding_rate(paths, size, InProcess.num_cpus()) if paths else 0.0
         return self._decoding[size] or None
 
 
-def _is_same(config: Mapping[str, Any], passes: Sequence[Pass]) -> bool:
-    """Whether a stage's settings name the networks of these passes."""
-    network = passes[0].network
-    if "localizer" in config or "classifiers" in config:
-        return True  # predictions: their networks are those of their runs
-    own = config.get("input_size")
-    return config.get("backbone") == network.backbone and own in (None, network.input_size)
+def _busy() -> str:
+    """Said of a measurement that others may have slowed down."""
+    load, cpus = os.getloadavg()[0], InProcess.num_cpus()
+    return f", while others kept it busy (load {load:.0f} on {cpus} CPUs)" if load > 1.5 * cpus else ""
+
+
+def _is_same(made_by: Provenance, passes: Sequence[Pass]) -> bool:
+    """Whether a stage was made by the networks of these passes."""
+    details = made_by.details
+    used = [details["localizer"], *details["classifiers"]] if "classifiers" in details else [made_by.config]
+    if len(used) > 1 and len(used) != len(passes):
+        return False
+    return all(
+        net.get("backbone") == each.network.backbone and net.get("input_size") in (None, each.network.input_size)
+        for net, each in zip(used, passes, strict=False)
+    )
 
 
 def _same_gpu(one: str, other: str) -> bool:

@@ -131,9 +131,9 @@ def _check_torch() -> Finding:
 
 def _check_engine() -> Finding:
     """The engine of a GPU that decodes JPEGs, which DALI uses where the driver shows it."""
-    spec = find_spec("nvidia")
-    folders = [] if spec is None else list(spec.submodule_search_locations or ())
-    libraries = sorted(str(path) for folder in folders for path in Path(folder).glob("*/lib/libnvjpeg.so.*"))
+    torch = find_spec("torch")
+    packages = Path(torch.origin).parents[1] if torch and torch.origin else Path("none")
+    libraries = sorted(str(path) for path in packages.glob("*/*/lib/libnvjpeg.so.*"))
     asked = _ask(_ENGINE, libraries[0]) if libraries else None
     if asked is None:
         return Finding("JPEG engine", "not known")

@@ -5,7 +5,6 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distributions, version
-from importlib.util import find_spec
 from pathlib import Path
 
 from psol_ray import __file__ as package_file
@@ -41,9 +40,12 @@ def _hash_sources() -> str:
 
 
 def _check_decoder() -> Finding:
-    if find_spec("nvidia") is not None and find_spec("nvidia.dali") is not None:
+    # Late, because it loads torch, whose lack is a finding of its own.
+    from psol_ray.images.dali_pipeline import dali_available
+
+    if dali_available():
         names = ((found.metadata["Name"] or "", found.version) for found in distributions())
-        number = next((number for name, number in names if name.lower().startswith("nvidia-dali")), "")
+        number = next((number for name, number in names if "-dali-cuda" in name.lower()), "")
         return Finding(_DECODER, f"DALI {number}".strip())
     remedy = "DALI is not installed there, and Pillow decodes on CPUs instead; run `pip install nvidia-dali-cuda130`"
     return Finding(_DECODER, "Pillow", "slow", remedy)

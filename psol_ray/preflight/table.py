@@ -23,9 +23,9 @@ Findings = Mapping[str, Sequence[Finding]]
 """Of each machine, by its name."""
 
 
-def findings_table(findings: Findings, title: str) -> Table:
+def findings_table(findings: Findings) -> Table:
     """A row for each check and each value that was found, however many machines have it."""
-    table = Table(title=title, title_justify="left", show_header=False)
+    table = Table(show_header=False)
     for _ in range(4):
         table.add_column("")
     names = dict.fromkeys(finding.name for of_one in findings.values() for finding in of_one)

@@ -3,7 +3,8 @@
 import os
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pyarrow.fs as pafs
 
@@ -11,7 +12,7 @@ from psol_ray.errors import UserError
 from psol_ray.tables.folder import UNFINISHED, Folder
 from psol_ray.tables.patience import impatiently
 
-__all__ = ["rehearse"]
+__all__ = ["rehearse", "without_trace"]
 
 
 def rehearse(folder: Folder) -> float:
@@ -24,8 +25,7 @@ def rehearse(folder: Folder) -> float:
         UserError: one of these cannot be done, or what is read is not what was written. Nothing is tried again.
     """
     name, content = f".trial-{uuid.uuid4().hex}{UNFINISHED}", os.urandom(1024)
-    with impatiently():
-        new = [] if folder.fs.type_name != "local" else _missing(folder.path)
+    with impatiently(), without_trace(folder):
         started = time.monotonic()
         folder.write_bytes(name, content)
         if folder.read_bytes(name) != content:
@@ -34,11 +34,19 @@ def rehearse(folder: Folder) -> float:
                 " what it has taken; use another run_dir"
             )
         folder.delete(pafs.FileInfo(f"{folder.path}/{name}", pafs.FileType.File))
-        seconds = time.monotonic() - started
-    with suppress(OSError):  # another has begun to use them
-        for path in new:
-            os.rmdir(path)
-    return seconds
+        return time.monotonic() - started
+
+
+@contextmanager
+def without_trace(folder: Folder) -> Iterator[None]:
+    """Remove after the block what folders it has made for this one, unless something is in them."""
+    new = _missing(folder.path) if folder.fs.type_name == "local" else []
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            for path in new:
+                os.rmdir(path)
 
 
 def _missing(path: str) -> list[str]:

@@ -42,12 +42,14 @@ def test_a_bucket_without_write_permission(port: int, reader: str) -> None:
         RunDir(uri(port, "bucket/run", reader)).check_writable()
 
 
-def test_credentials_that_nobody_knows(port: int, reader: str) -> None:
+@pytest.mark.usefixtures("reader")
+def test_credentials_that_nobody_knows(port: int) -> None:
     with pytest.raises(UserError, match=r"INVALID_ACCESS_KEY_ID.*; give credentials that the store knows: AWS_ACCESS"):
         RunDir(uri(port, "bucket/run", "nobody:secret")).check_writable()
 
 
-def test_no_credentials_at_all(port: int, reader: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("reader")
+def test_no_credentials_at_all(port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -69,7 +71,7 @@ def test_a_command_says_it_at_once(
     assert "; give credentials that may read, write, list and delete there" in line
 
 
-def test_a_bucket_that_is_not_there(port: int, tmp_path: Path) -> None:
+def test_a_bucket_that_is_not_there(tmp_path: Path) -> None:
     other = free_port()
     with (
         s3_server(other, "bucket", tmp_path / "failing"),
