@@ -33,8 +33,9 @@ def findings_table(findings: Findings) -> Table:
         there = {machine: f for machine, of_one in findings.items() for f in of_one if f.name == name}
         groups = _grouped(there)
         for number, (value, verdict, machines) in enumerate(groups[:_VALUES_SHOWN]):
-            # What is alike everywhere needs no word of where.
-            where = _where(machines, findings) if len(groups) > 1 or len(there) < len(findings) else ""
+            # What is alike on all machines needs no word of where; the process of the command has fewer rows.
+            is_everywhere = len(groups) == 1 and len(there) >= max(len(findings) - 1, 2)
+            where = "" if is_everywhere or len(findings) == 1 else _where(machines, findings)
             table.add_row(name if not number else "", value, where, _MARKS[verdict], style=_STYLES[verdict])
         if len(groups) > _VALUES_SHOWN:
             table.add_row("", f"and {len(groups) - _VALUES_SHOWN} other values", "", "")
