@@ -37,6 +37,19 @@ class InProcess:
         """`resources` are what a worker is given; None is all of this machine."""
         self._resources = resources
 
+    @property
+    def device(self) -> str:
+        """See `Executor.device`."""
+        import torch
+
+        resources = self._resources or _whole_machine()
+        return f"{resources.num_cpus} CPUs" if resources.gpu is None else torch.cuda.get_device_name(resources.gpu)
+
+    @staticmethod
+    def num_cpus() -> int:
+        """CPUs that this process may use."""
+        return _num_cpus()
+
     def run_parts(self, run: PartRun) -> Sequence[str]:
         """See `Executor.run_parts`."""
         worker: Any = run.make_worker(self._resources or _whole_machine())

@@ -68,6 +68,18 @@ _ALL = (
         skips=True,
     ),
     Command(
+        "doctor",
+        "Look at every machine before a run: what will not work, and what will be slow.",
+        "doctor:doctor",
+        ("data", "boxes", *_NETWORKS, "predict", "cluster"),
+    ),
+    Command(
+        "plan",
+        "Say before a run what it takes: images, hours, storage and traffic.",
+        "plan:plan",
+        ("data", "boxes", *_NETWORKS, "predict", "cluster"),
+    ),
+    Command(
         "index",
         "Make the catalog of a data set: its images with class, split, size and ground truth.",
         "index:index",

@@ -1,18 +1,21 @@
 """A real S3 server on loopback, in a process of its own, that can be told to fail."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow.fs as pafs
 
-__all__ = ["Store", "environment", "free_port", "put_folder", "requests", "s3_server", "uri"]
+__all__ = ["Store", "environment", "free_port", "guarded", "put_folder", "requests", "s3_server", "uri"]
 
 _SERVE = """
 import itertools, json, os, sys, time
@@ -24,6 +27,10 @@ numbers = itertools.count(1)
 
 def sometimes(environ, start_response):
     number, faults = next(numbers), {}
+    if os.path.exists(sys.argv[2] + ".closed") and not environ.get("HTTP_AUTHORIZATION"):
+        # As S3 says it; moto itself fails on a request that nobody has signed.
+        start_response("403 Forbidden", [("Content-Type", "application/xml")])
+        return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
     if os.path.exists(sys.argv[2]):
         with open(sys.argv[2]) as file:
             faults = json.loads(file.read() or "{}") or {"every": 1}
@@ -120,3 +127,37 @@ class Store:
     def asked(self) -> list[str]:
         """See `requests`."""
         return requests(self.failing)
+
+
+@contextmanager
+def guarded(port: int, failing: Path, *actions: str) -> Iterator[str]:
+    """Have a running server want permissions, as S3 does; yields the credentials of a user who may do `actions` alone.
+
+    Before that everybody may do everything.
+    """
+    # Late: every process of the tests imports this module.
+    import boto3
+
+    endpoint = f"http://127.0.0.1:{port}"
+    iam = boto3.client(
+        "iam", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="secret"
+    )
+    iam.create_user(UserName="user")
+    key = iam.create_access_key(UserName="user")["AccessKey"]
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}]}
+    iam.put_user_policy(UserName="user", PolicyName="policy", PolicyDocument=json.dumps(policy))
+    _count_free_actions(endpoint, "0")
+    closed = Path(f"{failing}.closed")
+    closed.touch()
+    try:
+        yield f"{quote(key['AccessKeyId'], '')}:{quote(key['SecretAccessKey'], '')}"
+    finally:
+        closed.unlink()
+        _count_free_actions(endpoint, "inf")
+
+
+def _count_free_actions(endpoint: str, number: str) -> None:
+    """How many requests are answered without looking for permissions."""
+    headers = {"Content-Type": "text/plain"}
+    request = urllib.request.Request(f"{endpoint}/moto-api/reset-auth", number.encode(), headers, method="POST")
+    urllib.request.urlopen(request).close()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import threading
 
@@ -35,6 +36,8 @@ _RAY = {
     # The new default, whose coming Ray 2.55 announces in every run; 2.60 has it.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+# How Ray words that the cluster has another version, in one line.
+_VERSIONS = re.compile(r"was started with: (Ray: \S+ Python: \S+).*? was started with: (Ray: \S+ Python: \S+)")
 # Where Ray puts what a submitted job was given.
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
@@ -117,8 +120,14 @@ def _explain(address: str, error: Exception) -> str:
             f"no Ray cluster answers at {address!r} ({reason}); start one with `ray up cluster.yaml` or leave the"
             " address out"
         )
-    # All of it in one line: which versions of Ray and Python there are stands in the last.
-    return f"cannot join the Ray cluster at {address!r} ({' '.join(str(error).split())[:300]})"
+    text = " ".join(str(error).split())
+    if versions := _VERSIONS.search(text):
+        there, here = (found.replace(" Python", ", Python").replace(":", "") for found in versions.groups())
+        return (
+            f"the Ray cluster at {address!r} runs {there}, and this process {here}; use the same of both here and on"
+            " all its machines"
+        )
+    return f"cannot join the Ray cluster at {address!r} ({text[:300]})"
 
 
 def _advice_on_token(address: str) -> str:

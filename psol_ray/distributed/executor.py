@@ -15,6 +15,7 @@ from ray.actor import ActorHandle
 from psol_ray.distributed.actor import PartActor
 from psol_ray.distributed.cluster import WorkerPlan, plan_workers
 from psol_ray.distributed.connection import connect
+from psol_ray.distributed.devices import accelerator
 from psol_ray.distributed.headers import read_sizes_in_parallel
 from psol_ray.distributed.node_checks import NodeChecks, checked_nodes
 from psol_ray.distributed.pool import run_pool
@@ -46,6 +47,11 @@ class RayExecutor:
     def num_workers(self) -> int:
         """See `Executor.num_workers`."""
         return self._plan.num_workers
+
+    @property
+    def device(self) -> str:
+        """See `Executor.device`."""
+        return accelerator() if self._plan.num_gpus else f"{self._plan.num_cpus} CPUs"
 
     def run_parts(self, run: PartRun) -> Sequence[str]:
         """See `Executor.run_parts`."""

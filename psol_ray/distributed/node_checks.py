@@ -7,7 +7,6 @@ minutes it is asked again: a mount may come seconds after Ray.
 """
 
 import os
-import subprocess
 import sys
 import time
 import uuid
@@ -23,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from psol_ray.distributed.shares import Node
 from psol_ray.distributed.waiting import Teller
 from psol_ray.errors import UserError, abbreviate, first_line, without_secrets
+from psol_ray.preflight.gpus import fault_of_cuda
 from psol_ray.storage.addresses import Address, is_uri
 from psol_ray.tables import StageDir
 from psol_ray.work.perform import why_away
@@ -36,10 +36,6 @@ _LATE_SECONDS = 60.0
 # Where there is no other.
 _LIMIT_SECONDS = 600.0
 _ASK_AGAIN_SECONDS = 180.0
-# Eight GPUs whose driver is not kept loaded take half a minute.
-_DRIVER_SECONDS = 120.0
-# As the CUDA runtime begins, in a process of its own: this one may be given to an actor that is to see one GPU alone.
-_CUDA = "import ctypes, sys; sys.exit(ctypes.CDLL('libcuda.so.1').cuInit(0) and 100)"
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class Probe:
             gpu: whether it has to have a GPU that works.
         """
         fault = None if self.stage is None else self._fault_of_run_dir(self.stage)
-        return fault or self._fault_of_data() or (_fault_of_cuda() if gpu else None)
+        return fault or self._fault_of_data() or (fault_of_cuda() if gpu else None)
 
     def _fault_of_run_dir(self, stage: StageDir) -> str | None:
         deadline = time.monotonic() + _SIGHT_SECONDS
@@ -89,22 +85,6 @@ class Probe:
             first = next(iter(reasons.values()))
             return f"data.root {root} there lacks images of the catalog ({abbreviate(reasons)}: {first})"
         return None
-
-
-def _fault_of_cuda() -> str | None:
-    # A task of no GPU is shown none by some versions of Ray, and by whoever has set their variable for it.
-    environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-    nowhere = subprocess.DEVNULL
-    begun = subprocess.Popen([sys.executable, "-I", "-S", "-c", _CUDA], env=environment, stdout=nowhere, stderr=nowhere)
-    try:
-        fails = begun.wait(_DRIVER_SECONDS)
-    except subprocess.TimeoutExpired:
-        begun.kill()  # and not waited for: it may hang in the kernel
-        return (
-            f"Ray lends GPUs of it, and NVIDIA's driver there has not answered for {_DRIVER_SECONDS:.0f} s; see"
-            " `nvidia-smi` on it, and restart the machine if that hangs, too"
-        )
-    return "Ray lends GPUs of it, and NVIDIA's driver does not work there; see `nvidia-smi` on it" if fails else None
 
 
 class UnfitNode(Exception):

@@ -57,7 +57,7 @@ def boxes(context: Context) -> None:
             writer = PartWriter(
                 {**{name: (stages[name], others[name]) for name in others}, "boxes": (work.stage, made_by)}
             )
-            hosts = _run(context, generator, make_worker, writer, classes, todo, left_out)
+            hosts = _run(context, work, generator, make_worker, writer, classes, todo, left_out)
         for name, stage in stages.items():
             check_parts(stage, classes, hosts)
             stage.complete(others[name], {"parts": len(classes)})
@@ -126,6 +126,7 @@ def _by_part(catalog: pa.Table) -> dict[str, pa.Table]:
 
 def _run(
     context: Context,
+    work: Work,
     generator: Generator,
     make_worker: WorkerFactory,
     writer: PartWriter,
@@ -134,21 +135,22 @@ def _run(
     left_out: LeftOut,
 ) -> Sequence[str]:
     executor = InProcess(Resources(1)) if generator.in_driver else context.executor
-    fair_share = sum(len(classes[part]) for part in todo) / executor.num_workers
+    num_images = sum(len(classes[part]) for part in todo)
+    fair_share = num_images / executor.num_workers
     finished = itertools.count(len(classes) - len(todo) + 1)
-    return executor.run_parts(
-        PartRun(
-            title=f"Pseudo boxes ({generator.title})",
-            jobs=[job for part in todo for job in generator.jobs(part, classes[part], fair_share)],
-            make_worker=Bounded(make_worker, context.config.data.max_pixels),
-            writer=writer,
-            data_root="" if generator.in_driver else context.data_root,
-            total=sum(map(len, classes.values())),
-            describe=lambda job: f"{next(finished):,}/{len(classes):,} classes" if job.name in classes else "",
-            concurrency=generator.concurrency,
-            left_out=left_out,
-        )
+    run = PartRun(
+        title=f"Pseudo boxes ({generator.title})",
+        jobs=[job for part in todo for job in generator.jobs(part, classes[part], fair_share)],
+        make_worker=Bounded(make_worker, context.config.data.max_pixels),
+        writer=writer,
+        data_root="" if generator.in_driver else context.data_root,
+        total=sum(map(len, classes.values())),
+        describe=lambda job: f"{next(finished):,}/{len(classes):,} classes" if job.name in classes else "",
+        concurrency=generator.concurrency,
+        left_out=left_out,
     )
+    with work.timed(executor, num_images):
+        return executor.run_parts(run)
 
 
 def _summarize(

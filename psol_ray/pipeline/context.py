@@ -39,6 +39,17 @@ class Work:
     summary: dict[str, Any] = field(default_factory=dict)
     gaps: list[str] = field(default_factory=list)
     """In what it is not whole, a sentence each."""
+    rate: dict[str, Any] = field(default_factory=dict)
+    """How fast it was made, for `psol plan`: images, seconds, workers and their device."""
+
+    @contextmanager
+    def timed(self, executor: Executor, num_images: int) -> Iterator[None]:
+        """Note how long the block, in which `executor` works on so many images, takes."""
+        started = time.monotonic()
+        yield
+        seconds = round(time.monotonic() - started, 3)
+        self.rate |= {"images": num_images, "seconds": seconds, "workers": executor.num_workers}
+        self.rate["device"] = executor.device
 
 
 @dataclass(frozen=True)
@@ -117,6 +128,7 @@ class Context:
             return False
         summary = stage.summary()
         self.gaps.extend(summary.pop("gaps", []))
+        summary.pop("rate", None)
         self._tell(made_by.stage, f"complete already, {describe(summary)}")
         return True
 
@@ -144,7 +156,8 @@ class Context:
             yield work
             work.summary["seconds"] = round(time.monotonic() - started, 1)
             lease.check()
-            stage.complete(work.made_by, {**work.summary, "gaps": work.gaps} if work.gaps else work.summary)
+            kept = {"gaps": work.gaps, "rate": work.rate}
+            stage.complete(work.made_by, work.summary | {name: value for name, value in kept.items() if value})
         self.gaps.extend(work.gaps)
         self._tell(made_by.stage, describe(work.summary))
 

@@ -25,6 +25,7 @@ from psol_ray.storage.addresses import Address, file_address
 from psol_ray.tables import CATALOG, Provenance, StageDir
 from psol_ray.tables.boxes_table import image_sizes
 from psol_ray.tables.files import absolute
+from psol_ray.tables.patience import impatiently
 from psol_ray.tables.schemas import PLACES
 from psol_ray.work.perform import why_away
 
@@ -42,9 +43,13 @@ def index(context: Context) -> None:
     """
     check(context)
     data, stage = context.config.data, context.stage("catalog")
-    made_before = None if context.overwrite else stage.made_by()
+    with impatiently():
+        made_before = None if context.overwrite else stage.made_by()
     if made_before is not None:
         _check_settings(stage, made_before, data)
+    else:
+        # Before the data are listed, which may take minutes.
+        context.run_dir.check_writable()
     root = absolute(data.root)
     listing, source = _look(context, root)
     if made_before is not None and stage.parts():

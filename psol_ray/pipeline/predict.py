@@ -81,17 +81,17 @@ def _run(context: Context, work: Work, loaded: LoadedEnsemble, todo: list[Job], 
 
     config = context.config.predict
     make_worker = partial(PredictionWorker, loaded.localizer, loaded.classifiers, config.precision, config.batch_size)
-    return context.executor.run_parts(
-        PartRun(
-            title="Predicting",
-            jobs=todo,
-            make_worker=Bounded(make_worker, context.config.data.max_pixels),
-            writer=PartWriter({"predictions": (work.stage, work.made_by)}),
-            data_root=context.data_root,
-            total=left_out.total,
-            left_out=left_out,
-        )
+    run = PartRun(
+        title="Predicting",
+        jobs=todo,
+        make_worker=Bounded(make_worker, context.config.data.max_pixels),
+        writer=PartWriter({"predictions": (work.stage, work.made_by)}),
+        data_root=context.data_root,
+        total=left_out.total,
+        left_out=left_out,
     )
+    with work.timed(context.executor, run.num_images):
+        return context.executor.run_parts(run)
 
 
 def _summarize(

@@ -35,6 +35,7 @@ class _Step:
 
 def run(context: Context) -> None:
     """Every stage in order; those that are complete do nothing."""
+    context.run_dir.check_writable()
     steps = _steps(context)
     # A misspelt name at the end of a long pipeline should not cost its beginning.
     for step in steps:
@@ -76,6 +77,7 @@ def transfer(context: Context) -> None:
             "predict.localizer: found none, expected the model.safetensors of another run's localizer; give its path"
         )
     alone = replace(context, config=replace(config, predict=replace(config.predict, classifiers=[])))
+    alone.run_dir.check_writable()
     index.index(alone)
     predict.predict(alone)
     evaluate(alone)

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from psol_ray.errors import UserError, first_line, without_secrets
 
-__all__ = ["FS_ERRORS", "address_of", "is_object_store", "patiently", "sentence"]
+__all__ = ["FS_ERRORS", "address_of", "impatiently", "is_object_store", "patiently", "remedy_for", "sentence"]
 
 T = TypeVar("T")
 
@@ -30,9 +31,47 @@ _PATIENCE_SECONDS = 120.0
 # Arrow gives errors of a store no class of their own; what would come again is told by the words.
 _LASTING = re.compile(
     r"ACCESS_DENIED|NO_SUCH|NOT_FOUND|INVALID_|SIGNATURE|UNRECOGNIZED_CLIENT|MISSING_|TOKEN|VALIDATION|REDIRECT"
+    r"|SKEWED"
     r"|HTTP status 40[0-7]|does not exist|credential|past end|deserialize|[Pp]arquet",
     re.IGNORECASE,
 )
+
+_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile named by AWS_PROFILE, or the role of the machine, on every"
+    " machine"
+)
+# What helps, by what S3 calls the error; the first that fits.
+_REMEDIES = (
+    (r"NO_SUCH_BUCKET", "create that bucket, or correct its name"),
+    (r"INVALID_ACCESS_KEY|TOKEN|SIGNATURE|UNRECOGNIZED", f"give credentials that the store knows: {_CREDENTIALS}"),
+    (
+        r"ACCESS_DENIED|UNKNOWN \(HTTP status 403\)",
+        f"give credentials that may read, write, list and delete there ({_CREDENTIALS}), or use another bucket",
+    ),
+    (r"SKEWED", "set the clock of that machine"),
+    (
+        r"NETWORK_CONNECTION",
+        "see whether the store runs and its endpoint (AWS_ENDPOINT_URL, endpoint_override) is right, and run the same"
+        " command again",
+    ),
+)
+_impatient: ContextVar[bool] = ContextVar("impatient", default=False)
+
+
+@contextmanager
+def impatiently() -> Iterator[None]:
+    """In the block nothing is tried again: nothing is lost yet, and the user is there."""
+    token = _impatient.set(True)
+    try:
+        yield
+    finally:
+        _impatient.reset(token)
+
+
+def remedy_for(error: BaseException | str) -> str | None:
+    """What helps against an error of a store, as far as it tells."""
+    _, _, code = str(error).partition("AWS Error ")
+    return next((remedy for words, remedy in _REMEDIES if re.match(rf"\S*(?:{words})", code)), None)
 
 
 def address_of(fs: pafs.FileSystem, path: str) -> str:
@@ -49,7 +88,7 @@ def is_object_store(fs: pafs.FileSystem) -> bool:
 
 def patiently(fs: pafs.FileSystem, path: str, act: Callable[[], T]) -> T:
     """Do something with a path, and again for two minutes while the error is one that passes; says so meanwhile."""
-    if not is_object_store(fs):
+    if not is_object_store(fs) or _impatient.get():
         return act()
     retrying = Retrying(
         retry=retry_if_exception(_passes),
@@ -76,8 +115,9 @@ def _tell(address: str, state: RetryCallState) -> None:
 
 @contextmanager
 def sentence(what: str, remedy: str) -> Iterator[None]:
-    """Make any error of a file system in the block a UserError: `WHAT (REASON); REMEDY`."""
+    """Make any error of a file system in the block a UserError: `WHAT (REASON); REMEDY`, or what helps better."""
     try:
         yield
     except FS_ERRORS as error:
-        raise UserError(f"{what} ({without_secrets(first_line(error))}); {remedy}") from None
+        better = remedy_for(error) or remedy
+        raise UserError(f"{what} ({without_secrets(first_line(error))}); {better}") from None

@@ -24,6 +24,7 @@ from psol_ray.tables.lease import LEASE_FILE
 from psol_ray.tables.parts import is_made_by, is_of_another, read_part, to_parquet
 from psol_ray.tables.patience import address_of
 from psol_ray.tables.provenance import Provenance
+from psol_ray.tables.rehearsal import rehearse
 
 __all__ = ["RunDir", "StageDir"]
 
@@ -60,13 +61,25 @@ class RunDir:
         fs, path = self._location
         return StageDir(fs, f"{path}/{name}")
 
+    def folder(self) -> Folder:
+        """The directory itself; nothing is created."""
+        return Folder(*self._location)
+
+    def check_writable(self) -> None:
+        """See that results can be written, read and deleted there, and leave nothing behind.
+
+        Raises:
+            UserError: they cannot.
+        """
+        rehearse(self.folder())
+
     def write_text(self, name: str, text: str) -> None:
         """Write a small file at the top, whole or not at all."""
-        Folder(*self._location).write_bytes(name, text.encode())
+        self.folder().write_bytes(name, text.encode())
 
     def read_text(self, name: str) -> str | None:
         """A small file at the top, or None where there is none."""
-        return Folder(*self._location).read_text(name)
+        return self.folder().read_text(name)
 
 
 @dataclass(frozen=True)

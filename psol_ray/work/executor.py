@@ -48,6 +48,11 @@ class Executor(Protocol):
         """How many workers there are to share parts, as far as is known."""
         ...
 
+    @property
+    def device(self) -> str:
+        """What each of them works on: the name of a GPU, or `4 CPUs`."""
+        ...
+
     def run_parts(self, run: PartRun) -> Sequence[str]:
         """Do all jobs, and those that follow from them.
 

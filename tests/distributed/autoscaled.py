@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -91,13 +91,25 @@ class AutoscaledCluster:
             **{name: [] for name in _LISTS},
         }
 
-    def add_node(self, num_cpus: int, num_gpus: int) -> subprocess.Popen[bytes]:
-        """Start a node that the autoscaler knows nothing of; returns the parent of its processes."""
-        return self._start(f"--address={self.address}", f"--num-cpus={num_cpus}", f"--num-gpus={num_gpus}")
+    def add_node(
+        self, num_cpus: int, num_gpus: int, prefix: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a node that the autoscaler knows nothing of; returns the parent of its processes.
 
-    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        Args:
+            num_cpus: CPUs that it lends.
+            num_gpus: GPUs that it says it has.
+            prefix: a program that starts another, and the words before that one's.
+            environment: variables of its processes.
+        """
+        arguments = (f"--address={self.address}", f"--num-cpus={num_cpus}", f"--num-gpus={num_gpus}")
+        return self._start(*arguments, prefix=prefix, environment=environment)
+
+    def _start(
+        self, *arguments: str, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         # A machine where somebody has made a token would give this cluster one.
-        env = {**os.environ, "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_AUTH_MODE": "disabled"}
+        env = {**os.environ, "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_AUTH_MODE": "disabled", **(environment or {})}
         if "--head" in arguments:
             # As `ray up` starts a head: the autoscaler's second version.
             env |= {
@@ -112,14 +124,16 @@ class AutoscaledCluster:
         command += [f"--{name}-port={_free_port()}" for name in ("dashboard-agent-grpc", "runtime-env-agent")]
         log = self._folder / f"ray-{len(self._processes)}.log"
         with log.open("w") as output:
-            process = subprocess.Popen([*command, *arguments], env=env, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                [*prefix, *command, *arguments], env=env, stdout=output, stderr=subprocess.STDOUT
+            )
         self._processes.append(process)
         while "Ray runtime started" not in log.read_text():
             if process.poll() is not None:
                 # Ray gives a node 30 s to start, which a busy machine may need for importing alone.
                 if len(self._processes) > _MOST_PROCESSES:
                     raise RuntimeError(log.read_text())
-                return self._start(*arguments)
+                return self._start(*arguments, prefix=prefix, environment=environment)
             time.sleep(0.2)
         return process
 

@@ -2,15 +2,19 @@
 
 import json
 import os
+import platform
+import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
+from synthetic.images import write_images
 
 from psol_ray.distributed import ray_init
 from psol_ray.distributed.connection import PROCESS_ENVIRONMENT, connect, disconnect
@@ -115,15 +119,36 @@ def test_a_ray_that_stays_away_is_told_in_a_sentence(
 
 @pytest.mark.usefixtures("apart")
 def test_what_stays_wrong_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    attempts = iter([RuntimeError("Version mismatch: The cluster was started with:\n Ray: 2.50.0"), None])
+    said = (
+        "Version mismatch: The cluster was started with:\n    Ray: 2.60.0\n    Python: 3.12.1\n"
+        "This process on node 10.0.0.1 was started with:\n    Ray: 2.50.0\n    Python: 3.11.7\n"
+    )
+    attempts = iter([RuntimeError(said), None])
 
     def join(**_: Any) -> None:
         if error := next(attempts):
             raise error
 
     monkeypatch.setattr(ray, "init", join)
-    with pytest.raises(UserError, match=r"^cluster.address: cannot join .* \(Version mismatch: .* Ray: 2.50.0\)"):
+    expected = (
+        "cluster.address: the Ray cluster at 'auto' runs Ray 2.60.0, Python 3.12.1, and this process Ray 2.50.0, Python"
+        " 3.11.7; use the same of both here and on all its machines"
+    )
+    with pytest.raises(UserError, match=f"^{re.escape(expected)}$"):
         connect(ClusterConfig(address="auto"))
+
+
+def test_a_head_of_another_version_is_one_sentence(cluster: str, tmp_path: Path) -> None:
+    """A real head, and a process that says that it has another Ray."""
+    program = "import sys, ray; ray.__version__ = '2.50.0'; from psol_ray.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "index", "--cluster.address", cluster]
+    command += ["--run_dir", str(tmp_path / "run"), "--data.root", str(write_images(tmp_path / "images", ["red"]))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    version = f"Ray {ray.__version__}, Python {platform.python_version()}"
+    assert line.startswith(f"psol index: cluster.address: the Ray cluster at '{cluster}' runs {version}, and this ")
+    assert " Ray 2.50.0, Python" in line
 
 
 @pytest.mark.usefixtures("apart")

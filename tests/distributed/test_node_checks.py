@@ -21,6 +21,7 @@ from psol_ray.distributed.node_checks import NodeChecks, Probe, UnfitNode, check
 from psol_ray.distributed.shares import Node
 from psol_ray.distributed.train_worker import train_worker
 from psol_ray.errors import UserError
+from psol_ray.preflight import gpus
 from psol_ray.tables import StageDir
 
 # Workers cannot import tests.
@@ -90,13 +91,13 @@ def test_the_driver_is_asked_for_all_gpus_also_where_ray_shows_none(
 ) -> None:
     """As cuInit does, which finds none with this variable empty."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(module, "_CUDA", "import os, sys; sys.exit('CUDA_VISIBLE_DEVICES' in os.environ and 100)")
+    monkeypatch.setattr(gpus, "_CUDA", "import os, sys; sys.exit('CUDA_VISIBLE_DEVICES' in os.environ and 100)")
     assert checks.probe.find_fault(gpu=True) is None
 
 
 def test_a_driver_that_hangs_is_a_fault(checks: NodeChecks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CUDA", "import time; time.sleep(60)")
-    monkeypatch.setattr(module, "_DRIVER_SECONDS", 1.0)
+    monkeypatch.setattr(gpus, "_CUDA", "import time; time.sleep(60)")
+    monkeypatch.setattr(gpus, "_DRIVER_SECONDS", 1.0)
     fault = checks.probe.find_fault(gpu=True) or ""
     assert fault.startswith(
         "Ray lends GPUs of it, and NVIDIA's driver there has not answered for 1 s; see `nvidia-smi`"

@@ -1,0 +1,110 @@
+"""What `psol plan` says of a run, and where its figures are from."""
+
+import json
+from pathlib import Path
+
+import pytest
+from synthetic.configs import write_config
+from synthetic.images import write_images
+
+from psol_ray.cli import main
+from psol_ray.pipeline import plan as module
+from psol_ray.pipeline import speeds
+from psol_ray.pipeline.workload import find_workload
+from psol_ray.preflight import measure
+from psol_ray.preflight.rates import EFFICIENCY, GPUS
+
+from .conftest import Run, context_of
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(measure, "_SECONDS", 0.0)
+
+
+def rows(shown: str) -> dict[str, list[str]]:
+    """Cells of the tables' rows, by the first."""
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
+    return {first: others for first, *others in lines}
+
+
+def test_before_anything_is_made_rates_are_measured_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_config(tmp_path, write_images(tmp_path / "images", ["red", "blue"]))
+    assert main(["plan", "--config", str(config)]) == 0
+    shown = rows(capsys.readouterr().out)
+    assert shown["classes"] == ["2", "listing"]
+    assert shown["training images"] == ["12", "listing"]
+    assert shown["test images"] == ["6", "listing"]
+    for stage in ("boxes", "train localizer", "train classifier", "predict"):
+        assert shown[stage][3].startswith("measured here: the network, reading and decoding")
+    assert float(shown["boxes"][1]) == pytest.approx(18 / float(shown["boxes"][0]) / 3600, rel=0.1)
+    # For who has to ask for GPUs.
+    assert shown["H100"][2] == f"derived: {EFFICIENCY:.0%} of {GPUS['H100']:.0f} TFLOP/s"
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_that_are_read_and_passes_of_networks(whole: Run) -> None:
+    workload = find_workload(context_of(whole))
+    assert workload.counts.source == "catalog"
+    assert [(p.stage, p.images, p.training) for p in workload.passes] == [
+        ("boxes", 18, False),
+        ("train localizer", 24, True),  # two epochs
+        ("train localizer", 12, False),
+        ("train classifier", 12, True),
+        ("train classifier", 6, False),
+        ("predict", 6, False),
+        ("predict", 6, False),
+    ]
+    # Both networks of the prediction see the same images.
+    assert workload.images_read == 18 + 24 + 12 + 12 + 6 + 6
+    total = sum(path.stat().st_size for path in whole.root.rglob("*.jpg"))
+    assert workload.counts.bytes_per_image == pytest.approx(total / 18)
+
+
+def test_what_a_run_had_is_kept_and_taken_for_one_beside_it(
+    copy: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stage in ("boxes", "predictions", "localizer", "classifier"):
+        rate = json.loads((copy.run_dir / stage / "_SUCCESS").read_text())["summary"]["rate"]
+        assert rate["workers"] == 1
+        assert rate["device"].endswith(" CPUs")
+        assert rate["images"] > 0
+        assert rate["seconds"] > 0
+    monkeypatch.setattr(speeds, "_FEW_IMAGES", 1)
+    # Beside it, with nothing but the same settings.
+    beside = str(copy.run_dir.parent / "another")
+    assert copy.psol("plan", "--run_dir", beside) == 0
+    shown = rows(capsys.readouterr().out)
+    for stage in ("boxes", "train localizer", "train classifier", "predict"):
+        assert shown[stage][3].startswith(f"measured by {copy.run_dir} (1 x ")
+    # Not for another network.
+    assert copy.psol("plan", "--run_dir", beside, "--boxes.input_size", "64") == 0
+    assert rows(capsys.readouterr().out)["boxes"][3].startswith("measured here")
+
+
+def test_a_complete_stage_says_nothing_of_its_rate(copy: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert copy.psol("boxes") == 0
+    assert "rate" not in capsys.readouterr().out.replace("generate", "")
+
+
+def test_gpus_that_are_not_here_are_derived(
+    copy: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "_devices", lambda _: module._Devices(8, "H100", "the cluster"))
+    assert copy.psol("plan") == 0
+    out = capsys.readouterr().out
+    assert "Time on 8 x H100, by the cluster" in out
+    assert rows(out)["boxes"][3] == f"derived from operations, {EFFICIENCY:.0%} of 989 TFLOP/s"
+    assert "On GPUs instead" not in out
+
+
+@pytest.mark.usefixtures("cluster")
+def test_workers_are_those_of_the_cluster(cluster: str, copy: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert copy.psol("plan", "--cluster.address", cluster) == 0
+    assert "Time on 1 x CPUs of a machine, by the cluster" in capsys.readouterr().out
+
+
+def test_images_that_cannot_be_listed(copy: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert copy.psol("plan", "--run_dir", str(copy.run_dir) + "-new", "--data.root", "/nowhere") == 2
+    assert "psol plan: data.root '/nowhere' does not exist" in capsys.readouterr().err
