@@ -30,6 +30,10 @@ ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 IMAGES = ["train/cat/1.jpg", "train/cat/2.jpg"]
 
 
+def addresses_in(folder: Path) -> list[str]:
+    return [f"{folder}/images/{image}" for image in IMAGES]
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with images and a run directory, in which this process works and no other."""
@@ -47,7 +51,7 @@ def stage_in(folder: Path | str) -> StageDir:
 
 @pytest.fixture
 def checks(here: Path) -> Iterator[NodeChecks]:
-    with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False) as checks:
+    with checked_nodes(stage_in(here), str(here / "images"), addresses_in(here), gpu=False) as checks:
         yield checks
 
 
@@ -68,14 +72,15 @@ def test_data_that_are_not_mounted(checks: NodeChecks, here: Path) -> None:
     fault = checks.probe.find_fault()
     assert fault == (
         f"data.root {here}/images there lacks images of the catalog"
-        f" ({here}/images/{IMAGES[0]}, {here}/images/{IMAGES[1]})"
+        f" ({here}/images/{IMAGES[0]}, {here}/images/{IMAGES[1]}: No such file or directory); mount them, or let it"
+        " read them"
     )
 
 
 def test_what_the_driver_does_not_see_is_asked_of_nobody(here: Path) -> None:
     (here / "images" / IMAGES[0]).unlink()
-    with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False) as checks:
-        assert checks.probe.paths == (f"{here}/images/{IMAGES[1]}",)
+    with checked_nodes(stage_in(here), str(here / "images"), addresses_in(here), gpu=False) as checks:
+        assert checks.probe.addresses == (f"{here}/images/{IMAGES[1]}",)
         assert checks.probe.find_fault() is None
 
 
@@ -105,7 +110,7 @@ def test_a_driver_that_hangs_is_a_fault(checks: NodeChecks, monkeypatch: pytest.
 
 
 def test_nothing_of_it_stays_in_the_run_directory(here: Path) -> None:
-    with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False):
+    with checked_nodes(stage_in(here), str(here / "images"), addresses_in(here), gpu=False):
         (file,) = (here / "run" / "boxes").iterdir()
         # Like a part that is not finished, so that completing the stage deletes what a killed driver left.
         assert file.name.startswith(".")
@@ -138,7 +143,7 @@ class TestNodes:
         self, here: Path, run: str, images: str, reason: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         stage, root = stage_in(run.format(here=here)), images.format(here=here)
-        with checked_nodes(stage, root, IMAGES, gpu=False) as checks:
+        with checked_nodes(stage, root, [f"{root}/{image}" for image in IMAGES], gpu=False) as checks:
             with pytest.raises(UserError, match=rf"no machine of the Ray cluster can work on this run \(.*{reason}"):
                 checks.require(find_nodes())
             assert checks.fit(find_nodes()) == []
@@ -153,7 +158,7 @@ class TestNodes:
     ) -> None:
         monkeypatch.setattr(module, "_ASK_AGAIN_SECONDS", 0.0)
         nodes = find_nodes()
-        with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False) as checks:
+        with checked_nodes(stage_in(here), str(here / "images"), addresses_in(here), gpu=False) as checks:
             (here / "images").rename(here / "not mounted yet")
             with pytest.raises(UserError, match="is no folder there"):
                 checks.require(nodes)
@@ -183,7 +188,7 @@ class TestNodes:
         assert capsys.readouterr().err.count(told) == 1
 
     def test_one_that_was_unfit_is_not_asked_all_the_time(self, here: Path) -> None:
-        with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=False) as checks:
+        with checked_nodes(stage_in(here), str(here / "images"), addresses_in(here), gpu=False) as checks:
             for node in find_nodes():
                 checks.note_fault(node.node_id, "no mount")
             with pytest.raises(UserError, match="no mount"):
@@ -199,7 +204,7 @@ class TestNodes:
         assert travelled.fault == f"data.root {here}/nowhere is no folder there; mount the images on it"
 
     def test_where_gpus_are_wanted_a_node_without_one_does_not_count(self, here: Path) -> None:
-        with checked_nodes(stage_in(here), str(here / "images"), IMAGES, gpu=True) as checks:
+        with checked_nodes(stage_in(here), str(here / "images"), addresses_in(here), gpu=True) as checks:
             (node,) = find_nodes()
             assert checks.fit([node]) == []
             without_driver = Node(node.node_id, node.num_cpus, num_gpus=1)
