@@ -83,7 +83,8 @@ class Probe:
         reasons = {str(address): why for address in self.addresses if (why := why_away(address))}
         if reasons:
             first = next(iter(reasons.values()))
-            return f"data.root {root} there lacks images of the catalog ({abbreviate(reasons)}: {first}); mount them, or let it read them"
+            lacks = f"data.root {root} there lacks images of the catalog ({abbreviate(reasons)}: {first})"
+            return f"{lacks}; mount them, or let it read them"
         return None
 
 
