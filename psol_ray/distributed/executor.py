@@ -1,7 +1,9 @@
 """Runs workers on a Ray cluster: a pool of actors, Ray Train for trainings, tasks for headers."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -15,11 +17,13 @@ from psol_ray.distributed.actor import PartActor
 from psol_ray.distributed.cluster import WorkerPlan, plan_workers
 from psol_ray.distributed.connection import connect
 from psol_ray.distributed.headers import read_sizes_in_parallel
+from psol_ray.distributed.metrics import PoolMetrics
 from psol_ray.distributed.node_checks import NodeChecks, checked_nodes
 from psol_ray.distributed.pool import run_pool
 from psol_ray.distributed.progress import RemoteTracker, tracked
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.slots import scheduling_strategy
+from psol_ray.log import subject
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Resources
 
@@ -61,6 +65,7 @@ class RayExecutor:
                     fit=checks.fit,
                     left_out=run.left_out,
                     images_done=tracker.images_done,
+                    metrics=PoolMetrics(subject()),
                 )
 
     def read_sizes(self, root: str, image_ids: Sequence[str], max_pixels: int) -> NDArray[np.int32]:
@@ -106,6 +111,7 @@ def _actor_starter(
     """Starts an actor with these resources, on this node if one is named."""
     # One copy in the object store, so that weights are read where the driver is and nowhere else.
     make_worker = ray.put(run.make_worker)
+    numbers, what = itertools.count(1), subject()
 
     def start(resources: Resources, node_id: str | None) -> ActorHandle:
         make_actor: Any = ray.remote(PartActor).options(
@@ -115,6 +121,7 @@ def _actor_starter(
             scheduling_strategy=scheduling_strategy(node_id),
             label_selector=checks.label_selector(),
         )
-        return make_actor.remote(make_worker, resources, run.data_root, run.writer, tracker)
+        name = replace(what, who=f"worker {next(numbers)}")
+        return make_actor.remote(make_worker, resources, run.data_root, run.writer, tracker, name)
 
     return start

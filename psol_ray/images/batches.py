@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from psol_ray.errors import ImagesAway
 from psol_ray.images.batch import DecodedBatch, Decoder
 from psol_ray.images.prefetch import prefetch
+from psol_ray.work.counters import timed
 
 __all__ = ["Absences", "decode_ahead", "decode_what_is_here", "has_size"]
 
@@ -29,7 +30,7 @@ def decode_ahead(
     """Which rows a batch holds, and what `decode` makes of their files, one batch ahead in a thread."""
     starts = range(0, len(paths), batch_size)
     rows = (slice(start, min(start + batch_size, len(paths))) for start in starts)
-    yield from prefetch((these, decode(paths[these])) for these in rows)
+    yield from timed(prefetch((these, decode(paths[these])) for these in rows))
 
 
 @dataclass
