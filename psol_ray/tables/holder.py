@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import socket
+import time
 import uuid
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -59,6 +60,21 @@ class Holder:
         except PermissionError:
             pass
         return _started(self.pid) == self.started
+
+    def lives(self, folder: Folder, beat_seconds: float, beats_missed: int) -> bool:
+        """Whether it makes what is in the folder: asked of its process where that is here, else of its beats, for which
+        this may wait."""
+        if self.is_here():
+            return self.lives_here()
+        deadline = time.monotonic() + beats_missed * beat_seconds
+        while time.monotonic() < deadline:
+            time.sleep(beat_seconds / 5)
+            now = Holder.read(folder)
+            if now is None:
+                return False
+            if now != self:
+                return True
+        return False
 
     def __str__(self) -> str:
         return f"{self.user} on {self.host} (process {self.pid}) since {self.since}"

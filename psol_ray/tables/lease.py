@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -22,10 +21,11 @@ from psol_ray.log import now, say
 from psol_ray.tables.folder import Folder
 from psol_ray.tables.holder import LEASE_FILE, Holder
 
-__all__ = ["LEASE_FILE", "PROGRESS_FILE", "Lease", "hold"]
+__all__ = ["BEAT_SECONDS", "LEASE_FILE", "PROGRESS_FILE", "Lease", "hold"]
 
 PROGRESS_FILE = "_PROGRESS"
-_BEAT_SECONDS = 10.0
+BEAT_SECONDS = 10.0
+"""Between two signs of life."""
 _BEATS_MISSED = 4
 
 
@@ -41,7 +41,7 @@ class Lease:
 
     def _beat(self) -> None:
         beat = 0
-        while not self._end.wait(_BEAT_SECONDS):
+        while not self._end.wait(BEAT_SECONDS):
             beat += 1
             # A store that is away for a while is no reason to end; the work itself will say so.
             with suppress(UserError):
@@ -127,25 +127,15 @@ def hold(folder: Folder, facts: Callable[[], Mapping[str, Any]] = dict) -> Itera
 
 def _check_free(folder: Folder) -> None:
     holder = Holder.read(folder)
-    if holder is None or not (holder.lives_here() if holder.is_here() else _beats(folder, holder)):
+    if holder is None:
         return
-    raise UserError(
-        f"{folder.address}: is being made by {holder}; wait until that run has ended or stop it, or use another run_dir"
-    )
-
-
-def _beats(folder: Folder, holder: Holder) -> bool:
-    """Whether a holder on another machine renews its lease; waits to see it."""
-    say(
-        f"{folder.address}: was being made by {holder}; waiting up to {_BEATS_MISSED * _BEAT_SECONDS:.0f} s to see"
-        " whether that run still lives ..."
-    )
-    deadline = time.monotonic() + _BEATS_MISSED * _BEAT_SECONDS
-    while time.monotonic() < deadline:
-        time.sleep(_BEAT_SECONDS / 5)
-        now = Holder.read(folder)
-        if now is None:
-            return False
-        if now != holder:
-            return True
-    return False
+    if not holder.is_here():
+        say(
+            f"{folder.address}: was being made by {holder}; waiting up to {_BEATS_MISSED * BEAT_SECONDS:.0f} s to see"
+            " whether that run still lives ..."
+        )
+    if holder.lives(folder, BEAT_SECONDS, _BEATS_MISSED):
+        raise UserError(
+            f"{folder.address}: is being made by {holder}; wait until that run has ended or stop it, or use another"
+            " run_dir"
+        )

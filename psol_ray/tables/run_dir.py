@@ -72,6 +72,10 @@ class RunDir:
         """Write a small file at the top, whole or not at all."""
         Folder(*self._location).write_bytes(name, text.encode())
 
+    def read_bytes(self, name: str) -> bytes | None:
+        """A small file at the top, or None where there is none."""
+        return Folder(*self._location).read_bytes(name)
+
     def read_text(self, name: str) -> str | None:
         """A small file at the top, or None where there is none."""
         return Folder(*self._location).read_text(name)

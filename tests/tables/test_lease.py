@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "_BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ class TestOtherMachines:
 
     def test_one_that_ends_meanwhile_is_followed(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
         replace(Holder.this_process(), place="elsewhere").write(folder)
-        monkeypatch.setattr("psol_ray.tables.lease.time.sleep", lambda _: folder.discard(LEASE_FILE))
+        monkeypatch.setattr("psol_ray.tables.holder.time.sleep", lambda _: folder.discard(LEASE_FILE))
         with hold(folder):
             pass
 
@@ -155,7 +155,7 @@ from psol_ray.tables import lease
 from psol_ray.tables.folder import Folder
 from psol_ray.tables.holder import Holder
 
-lease._BEAT_SECONDS = 0.1
+lease.BEAT_SECONDS = 0.1
 folder = Folder(pafs.LocalFileSystem(), sys.argv[1])
 try:
     with lease.hold(folder):
