@@ -25,7 +25,7 @@ from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.slots import scheduling_strategy
 from psol_ray.log import subject
 from psol_ray.work.executor import PartRun
-from psol_ray.work.jobs import Resources
+from psol_ray.work.jobs import Job, Resources
 
 __all__ = ["JOBS_PER_WORKER", "RayExecutor"]
 
@@ -56,12 +56,18 @@ class RayExecutor:
         with checked_nodes(stage, run.data_root, _some_images(run), gpu=gpu) as checks:
             plan = plan_workers(self._config, checks.require)
             with tracked(run.title, run.total, run.total - run.num_images) as tracker:
+
+                def on_done(job: Job) -> None:
+                    if job.is_independent:  # else its name may be that of one which follows
+                        tracker.finish(job.name, job.cost)
+                    tracker.set_note(run.describe(job))
+
                 return run_pool(
                     _actor_starter(run, tracker, checks),
                     plan,
                     run.jobs,
                     jobs_per_worker=JOBS_PER_WORKER,
-                    on_done=lambda job: tracker.set_note(run.describe(job)),
+                    on_done=on_done,
                     fit=checks.fit,
                     left_out=run.left_out,
                     images_done=tracker.images_done,

@@ -202,6 +202,7 @@ class _Pool:
         if worker.starting is not None:
             worker.starting = None
             worker.node, worker.host = answered.value
+            self.tell()
             self.crew.start(len(self.queue.waiting))
             return
         job = worker.jobs.pop(answer)

@@ -33,6 +33,10 @@ class RemoteTracker:
         """See `ProgressTracker.update`."""
         self.actor.update.remote(job, images, note)
 
+    def finish(self, job: str, images: int) -> None:
+        """See `ProgressTracker.finish`."""
+        self.actor.finish.remote(job, images)
+
     def set_note(self, note: str) -> None:
         """See `ProgressTracker.set_note`."""
         self.actor.set_note.remote(note)

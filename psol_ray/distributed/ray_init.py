@@ -11,6 +11,7 @@ from typing import Any
 import ray
 
 from psol_ray.distributed.auth_token import wants_token
+from psol_ray.distributed.ray_messages import shorten_messages
 from psol_ray.errors import first_line
 from psol_ray.log import say
 
@@ -33,6 +34,7 @@ def init(**arguments: Any) -> None:
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             with keep_handlers():
+                shorten_messages()
                 ray.init(logging_level=logging.ERROR, log_to_driver=False, **arguments)
             return
         except Exception as error:

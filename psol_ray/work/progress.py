@@ -37,6 +37,7 @@ class ProgressTracker:
 
     def __init__(self, earlier: int = 0) -> None:
         self._done: dict[str, int] = {}
+        self._finished: set[str] = set()
         self._earlier = earlier
         self._note = ""
         self._waited = Seconds()
@@ -44,12 +45,19 @@ class ProgressTracker:
     def reset(self, earlier: int) -> None:
         """Forget what was reported: an earlier run did `earlier` images, part of the whole and not of the rate."""
         self._done.clear()
+        self._finished.clear()
         self._earlier = earlier
 
     def update(self, job: str, images: int, note: str = "") -> None:
         """`images` of `job` are done; `note` is shown beside the bar."""
-        self._done[job] = images
+        if job not in self._finished:
+            self._done[job] = images
         self._note = note or self._note
+
+    def finish(self, job: str, images: int) -> None:
+        """The job is done, with all its images: somebody else who does it, too, has nothing to report any more."""
+        self._done[job] = images
+        self._finished.add(job)
 
     def set_note(self, note: str) -> None:
         """Show `note` beside the bar."""

@@ -27,6 +27,17 @@ def test_a_job_done_twice_counts_once() -> None:
     assert tracker.snapshot() == Snapshot(24, 0, "note")
 
 
+def test_a_job_that_is_done_stays_so_though_another_does_it_too() -> None:
+    tracker = ProgressTracker()
+    tracker.update("a", 5)
+    tracker.finish("a", 20)
+    tracker.update("a", 7)
+    assert tracker.snapshot() == Snapshot(20, 0, "")
+    tracker.reset(0)
+    tracker.update("a", 7)
+    assert tracker.snapshot() == Snapshot(7, 0, "")
+
+
 def test_after_a_reset_only_what_an_earlier_run_did_is_known() -> None:
     tracker = ProgressTracker(7)
     tracker.update("b", 3, "note")
