@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 _RAY = Path(sys.executable).with_name("ray")
-_LIMIT_SECONDS = 240
+_LIMIT_SECONDS = 500  # of a machine that is busy with other things, too
 # Of a cluster without GPUs, and a run without faults beyond the one that the test makes, these say nothing.
 _MAY_BE_EMPTY = {"ray_node_gpus_utilization", "ray_psol_training_restarts_total"}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.fs as pafs
 import pytest
+from s3 import free_port, s3_server, uri
 from synthetic.configs import write_config
 from synthetic.images import write_images
 
@@ -144,7 +145,7 @@ def test_of_one_that_was_killed_it_says_when_it_was_last_heard_of(
 
 
 def test_of_one_that_was_interrupted_it_says_that(indexed: Run, working: subprocess.Popen[bytes], show: Any) -> None:
-    working.send_signal(signal.SIGINT)
+    working.send_signal(signal.SIGTERM)
     assert working.wait(60) == 130
     lines = show(indexed.run_dir)
     assert table(lines)["boxes"][0] == "interrupted"
@@ -240,6 +241,19 @@ def test_several_runs_are_told_one_after_the_other(whole: Run, indexed: Run, sho
     ]
 
 
+def test_a_run_in_a_store_is_told_without_its_secrets(whole: Run, show: Any, tmp_path: Path) -> None:
+    port = free_port()
+    with s3_server(port, "bucket", tmp_path / "failing"):
+        address = uri(port, "bucket/cub")
+        there = RunDir(address)
+        pafs.copy_files(str(whole.run_dir), f"{there.location}", destination_filesystem=there.stage("boxes").fs)
+        lines = show(address)
+    assert lines[0] == "run       s3://bucket/cub"
+    here = show(whole.run_dir)
+    assert table(lines) == table(here)
+    assert "secret" not in "".join(lines)
+
+
 def test_where_there_is_no_run_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", str(tmp_path)]) == 2
     told = f"psol status: {tmp_path}: found no run there, expected the run_dir of one; give another\n"
@@ -253,4 +267,3 @@ def test_it_needs_neither_torch_nor_ray(whole: Run) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, "status", str(whole.run_dir)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert pafs.LocalFileSystem().get_file_info(str(whole.run_dir)).type == pafs.FileType.Directory
