@@ -155,6 +155,12 @@ _ALL = (
         ("export",),
     ),
     Command(
+        "status",
+        "Say of runs what is done, what is made where, how long it takes, and what was set aside; for a ticket, too.",
+        "status:status",
+        argument=Argument("run", "Run directory.", several=True),
+    ),
+    Command(
         "paper-tables",
         "Print the paper's tables with the figures of these run directories beside the paper's.",
         "paper_tables:paper_tables",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from synthetic.fixtures import one_thread, pillow_alone
 from synthetic.images import cut_short, write_squares
+from synthetic.logs import messages
 from synthetic.tables import NAN_BOX, box_row, boxes_of, class_images
 from synthetic.training import make_setup
 
@@ -164,7 +165,7 @@ def test_images_of_finished_parts_count_and_every_job_is_described(
     run, _ = run_of(job("part-a"), job("part-b"), total=10, describe=lambda done: f"finished {done.name}")
     assert run.num_images == 4
     ALONE.run_parts(run)
-    line = capsys.readouterr().err.splitlines()[-1]
+    line = messages(capsys.readouterr().err)[-1]
     assert line.startswith("Boxes: 10/10 images in ")
     assert line.endswith("finished part-b")
 
@@ -194,7 +195,7 @@ def test_progress_of_the_driver_is_drawn(capsys: pytest.CaptureFixture[str]) -> 
     with ALONE.progress("Reading", 8) as progress:
         progress(3)
         progress(8)
-    assert capsys.readouterr().err.startswith("Reading: 8/8 images in ")
+    assert messages(capsys.readouterr().err)[-1].startswith("Reading: 8/8 images in ")
 
 
 def test_a_training_that_was_killed_resumes_from_its_checkpoint(
@@ -220,4 +221,4 @@ def test_a_training_that_was_killed_resumes_from_its_checkpoint(
     assert setup.stage.read_bytes("model.safetensors") is not None
     rows = [json.loads(line) for line in (setup.stage.read_text("metrics.jsonl") or "").splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3]
-    assert capsys.readouterr().err.splitlines()[-1].startswith("Training joint: 12/12 images in ")
+    assert messages(capsys.readouterr().err)[-1].startswith("Training joint: 12/12 images in ")

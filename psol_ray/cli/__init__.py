@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from psol_ray.cli.interrupts import INTERRUPTED, Interrupts
 from psol_ray.cli.output import adapt_streams
 from psol_ray.errors import UserError, without_secrets
+from psol_ray.log import about
 from psol_ray.stages import COMMANDS
 
 if TYPE_CHECKING:
@@ -86,5 +87,6 @@ def _call(invocation: "Invocation", emptied: set[str]) -> list[str]:
         given.append(context(invocation.config, invocation.overwrite, invocation.skip, gaps=gaps, emptied=emptied))
     if invocation.argument is not None:
         given.append(invocation.argument)
-    getattr(import_module(f"psol_ray.pipeline.{module}"), function)(*given)
+    with about(run=given[0].run_dir.name if invocation.config is not None else ""):
+        getattr(import_module(f"psol_ray.pipeline.{module}"), function)(*given)
     return gaps

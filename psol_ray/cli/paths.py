@@ -5,10 +5,10 @@ Such a job runs in a folder that Ray unpacks and deletes.
 
 import os
 import re
-import sys
 
 from psol_ray.config import Config
 from psol_ray.errors import UserError
+from psol_ray.log import say
 from psol_ray.stages import Command
 
 __all__ = ["check_paths"]
@@ -45,10 +45,9 @@ def check_paths(command: Command, config: Config) -> None:
                 " URI"
             )
     if "data" in command.sections and _is_in_job(config.data.root):
-        print(
+        say(
             f"data.root: found {config.data.root!r}, which was uploaded with the job and is on the machine of the"
-            " driver alone; give an absolute path that all machines see",
-            file=sys.stderr,
+            " driver alone; give an absolute path that all machines see"
         )
 
 

@@ -12,7 +12,6 @@ Demand is made of placement groups that wait. They end with their job, even one 
 
 import json
 import re
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 
 from psol_ray.distributed.waiting import Teller
 from psol_ray.errors import UserError
+from psol_ray.log import say
 
 __all__ = ["Demand", "bring_node", "has_autoscaler"]
 
@@ -157,7 +157,7 @@ def _wait(resource: str, bundle: Mapping[str, float], is_there: Callable[[], boo
         if report.is_starting(bundle):
             reports = 0
             if not is_announced:
-                print(f"Waiting for a machine with a {resource}, which the autoscaler is starting ...", file=sys.stderr)
+                say(f"Waiting for a machine with a {resource}, which the autoscaler is starting ...")
                 is_announced = True
         if reports >= _REPORTS or time.monotonic() - seen_at > _SILENCE_SECONDS:
             if is_announced:

@@ -1,6 +1,5 @@
 """The nodes of a Ray cluster, and how they are divided among workers."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from psol_ray.distributed.autoscaler import bring_node, has_autoscaler
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.shares import Node, Share, divide_cpus, divide_gpus
 from psol_ray.errors import UserError
+from psol_ray.log import say
 
 __all__ = ["WorkerPlan", "check_nodes", "find_nodes", "plan_workers"]
 
@@ -129,6 +129,4 @@ def _check_growth(wanted: int, there: int, kind: str, can_grow: bool) -> None:
         raise UserError(
             f"cluster.workers: {wanted} were asked for and the cluster has {there} {kind}, one for each; ask for fewer"
         )
-    print(
-        f"The cluster has {there} {kind} for {wanted} workers; the autoscaler is asked for the others", file=sys.stderr
-    )
+    say(f"The cluster has {there} {kind} for {wanted} workers; the autoscaler is asked for the others")

@@ -124,5 +124,5 @@ class Crew:
     def close(self) -> None:
         """End them all."""
         self.slots.close()
-        for worker in self.workers:
-            ray.kill(worker.actor)
+        while self.workers:
+            ray.kill(self.workers.pop().actor)

@@ -1,7 +1,9 @@
 """Runs workers on a Ray cluster: a pool of actors, Ray Train for trainings, tasks for headers."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,14 +19,16 @@ from psol_ray.distributed.cluster import WorkerPlan, plan_workers
 from psol_ray.distributed.connection import connect
 from psol_ray.distributed.devices import accelerator
 from psol_ray.distributed.headers import read_sizes_in_parallel
+from psol_ray.distributed.metrics import PoolMetrics
 from psol_ray.distributed.node_checks import NodeChecks, checked_nodes
 from psol_ray.distributed.pool import run_pool
 from psol_ray.distributed.progress import RemoteTracker, tracked
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.slots import scheduling_strategy
+from psol_ray.log import subject
 from psol_ray.storage.addresses import Address, image_addresses
 from psol_ray.work.executor import PartRun
-from psol_ray.work.jobs import Resources
+from psol_ray.work.jobs import Job, Resources
 
 __all__ = ["JOBS_PER_WORKER", "RayExecutor"]
 
@@ -60,15 +64,22 @@ class RayExecutor:
         with checked_nodes(stage, run.data_root, _some_images(run), gpu=gpu) as checks:
             plan = plan_workers(self._config, checks.require)
             with tracked(run.title, run.total, run.total - run.num_images) as tracker:
+
+                def on_done(job: Job) -> None:
+                    if job.is_independent:  # else its name may be that of one which follows
+                        tracker.finish(job.name, job.cost)
+                    tracker.set_note(run.describe(job))
+
                 return run_pool(
                     _actor_starter(run, tracker, checks),
                     plan,
                     run.jobs,
                     jobs_per_worker=JOBS_PER_WORKER,
-                    on_done=lambda job: tracker.set_note(run.describe(job)),
+                    on_done=on_done,
                     fit=checks.fit,
                     left_out=run.left_out,
                     images_done=tracker.images_done,
+                    metrics=PoolMetrics(subject()),
                 )
 
     def read_sizes(self, root: str, image_ids: Sequence[str], max_pixels: int) -> NDArray[np.int32]:
@@ -115,6 +126,7 @@ def _actor_starter(
     """Starts an actor with these resources, on this node if one is named."""
     # One copy in the object store, so that weights are read where the driver is and nowhere else.
     make_worker = ray.put(run.make_worker)
+    numbers, what = itertools.count(1), subject()
 
     def start(resources: Resources, node_id: str | None) -> ActorHandle:
         make_actor: Any = ray.remote(PartActor).options(
@@ -124,6 +136,7 @@ def _actor_starter(
             scheduling_strategy=scheduling_strategy(node_id),
             label_selector=checks.label_selector(),
         )
-        return make_actor.remote(make_worker, resources, run.data_root, run.writer, tracker)
+        name = replace(what, who=f"worker {next(numbers)}")
+        return make_actor.remote(make_worker, resources, run.data_root, run.writer, tracker, name)
 
     return start

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from psol_ray.distributed.ray_init import init
 from psol_ray.errors import UserError, first_line
+from psol_ray.log import say
 
 __all__ = ["kill", "start"]
 
@@ -34,7 +35,7 @@ def start(environment: Mapping[str, str]) -> None:
     Raises:
         UserError: it does not start.
     """
-    print("Starting Ray on this machine ...", file=sys.stderr)
+    say("Starting Ray on this machine ...")
     _adopt_orphans()
     folder = _find_folder()
     _check_loopback()
@@ -75,7 +76,7 @@ def _find_folder() -> str:
         if fault is None:
             if faults:
                 first, reason = next(iter(faults.items()))
-                print(f"Ray's files are in {folder}, because {first} will not do: {reason}", file=sys.stderr)
+                say(f"Ray's files are in {folder}, because {first} will not do: {reason}")
             return folder
         faults[folder] = fault
     told = "; ".join(f"{folder}: {fault}" for folder, fault in faults.items())

@@ -7,7 +7,6 @@ minutes it is asked again: a mount may come seconds after Ray.
 """
 
 import os
-import sys
 import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
@@ -22,6 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from psol_ray.distributed.shares import Node
 from psol_ray.distributed.waiting import Teller
 from psol_ray.errors import UserError, abbreviate, first_line, without_secrets
+from psol_ray.log import say
 from psol_ray.preflight.gpus import fault_of_cuda
 from psol_ray.storage.addresses import Address, is_uri
 from psol_ray.tables import StageDir
@@ -162,12 +162,12 @@ class NodeChecks:
         self._failed_at[node_id] = time.monotonic()
         if self.faults.get(node_id) != fault:
             self.faults[node_id] = fault
-            print(f"{_name(node_id)} gets no work: {fault}", file=sys.stderr)
+            say(f"{_name(node_id)} gets no work: {fault}")
 
     def _note_fit(self, node_id: str) -> None:
         self._fit.add(node_id)
         if self.faults.pop(node_id, None):
-            print(f"{_name(node_id)} gets work from now on: what it lacked is there", file=sys.stderr)
+            say(f"{_name(node_id)} gets work from now on: what it lacked is there")
 
     def label_selector(self) -> dict[str, str]:
         """What keeps Ray from starting anything on a node that has failed."""

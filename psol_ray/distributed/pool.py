@@ -16,7 +16,6 @@ The pool begins with the nodes that are there, and takes in those that join.
 """
 
 import socket
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -27,9 +26,11 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
+from psol_ray.distributed.answer import Answer
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.crew import Crew
 from psol_ray.distributed.failures import cause_of, is_actor_gone, raise_failure
+from psol_ray.distributed.metrics import PoolMetrics
 from psol_ray.distributed.pool_stats import PoolStats
 from psol_ray.distributed.pool_worker import PoolWorker
 from psol_ray.distributed.queue import MAX_DEATHS, Death, JobQueue
@@ -37,6 +38,7 @@ from psol_ray.distributed.set_aside import record_of
 from psol_ray.distributed.shares import Node
 from psol_ray.distributed.slots import Slots
 from psol_ray.errors import ImagesAway, UserError, abbreviate
+from psol_ray.log import say
 from psol_ray.work.jobs import Job, Resources
 from psol_ray.work.left_out import LeftOut
 
@@ -59,6 +61,7 @@ def run_pool(
     fit: Callable[[list[Node]], list[Node]] | None = None,
     left_out: LeftOut | None = None,
     images_done: Callable[[], Mapping[str, int] | None] = lambda: None,
+    metrics: PoolMetrics | None = None,
 ) -> Sequence[str]:
     """Run all jobs, the most costly first, and those that follow from them.
 
@@ -77,6 +80,7 @@ def run_pool(
         fit: says which of the nodes there are may be used; None is all.
         left_out: decides whether to go on without images that are away, or were set aside with their part.
         images_done: says of each job, by its name, how many images are done; None while it does not know.
+        metrics: exports how the pool stands.
 
     Returns:
         the other machines that have done jobs, by their names.
@@ -88,11 +92,13 @@ def run_pool(
     left_out = left_out or LeftOut()
     crew = Crew(start_actor, Slots(plan, fit), stats or PoolStats())
     pool = _Pool(crew, JobQueue(list(jobs)), jobs_per_worker, on_done, left_out, images_done)
+    pool.metrics = metrics or pool.metrics
     try:
         while pool.is_busy():
             pool.step()
     finally:
         crew.close()
+        pool.tell()
     if lost := pool.queue.set_aside():
         raise UserError(
             f"{len(lost)} parts were set aside because their worker died {MAX_DEATHS} times"
@@ -114,6 +120,7 @@ class _Pool:
     looked_at: float = float("-inf")
     given_back: Counter[Job] = field(default_factory=Counter)
     hosts: set[str] = field(default_factory=set)  # that have done a job
+    metrics: PoolMetrics = field(default_factory=PoolMetrics)
     nodes_without_images: set[str] = field(default_factory=set)  # of which it was said that they cannot open some
 
     def is_busy(self) -> bool:
@@ -131,6 +138,7 @@ class _Pool:
             self.crew.start(len(self.queue.waiting))
             self._hand_out()
             self._look_after_silent()
+            self.tell()
         self._hand_out()
         self.crew.check_somebody_works(len(self.queue.waiting))
         awaited = {answer: worker for worker in self.crew.workers for answer in worker.answers()}
@@ -142,6 +150,12 @@ class _Pool:
             self._take_in(awaited[answered], answered)
         stats.steps += 1
         stats.seconds += time.perf_counter() - started
+
+    def tell(self) -> None:
+        """Whoever looks from outside, how it stands."""
+        there = Counter(worker.host for worker in self.crew.workers if worker.starting is None)
+        running = len([job for job in self.crew.held() if self._is_unfinished(job)])
+        self.metrics.look(len(self.queue.waiting), running, len(self.queue.set_aside()), there)
 
     def _hand_out(self) -> None:
         workers = self.crew.workers
@@ -178,7 +192,7 @@ class _Pool:
 
     def _take_in(self, worker: PoolWorker, answer: Any) -> None:
         try:
-            value = ray.get(answer)
+            answered = Answer.of(ray.get(answer))
         except RayError as error:
             if not is_actor_gone(error):
                 raise_failure(error)
@@ -187,16 +201,19 @@ class _Pool:
         self.crew.note_answer(worker)
         if worker.starting is not None:
             worker.starting = None
-            worker.node, worker.host = value
+            worker.node, worker.host = answered.value
+            self.tell()
             self.crew.start(len(self.queue.waiting))
             return
         job = worker.jobs.pop(answer)
-        if isinstance(value, ImagesAway):
-            self._take_back(worker, job, value)
+        self.metrics.note_waits(worker.host, answered.waited)
+        if isinstance(answered.value, ImagesAway):
+            self._take_back(worker, job, answered.value)
         elif self._is_unfinished(job):
             self.hosts.add(worker.host)
-            self.queue.finish(job, worker, value)
+            self.queue.finish(job, worker, answered.value)
             self.crew.stats.jobs_done += 1
+            self.metrics.note_done(worker.host, answered.images)
             if self.on_done is not None:
                 self.on_done(job)
 
@@ -216,7 +233,7 @@ class _Pool:
         if self.queue.belongs_elsewhere(job, worker.node, self.crew.nodes()):
             if worker.node not in self.nodes_without_images:
                 self.nodes_without_images.add(worker.node)
-                print(f"On {worker.host} {away}; what cannot be opened there is done elsewhere", file=sys.stderr)
+                say(f"On {worker.host} {away}; what cannot be opened there is done elsewhere")
             return
         tried = self.queue.away_on(job)
         hosts = {other.host for other in self.crew.workers if other.node in tried}
@@ -227,16 +244,16 @@ class _Pool:
         counts = self.images_done() if any(worker.jobs for worker in self.crew.workers) else None
         worker = None if counts is None else self.crew.find_frozen(counts)
         if worker is not None:
-            print(
+            say(
                 f"The worker on {worker.host} that did not get on with {worker.first_job.name} is ended, and another"
-                " does it",
-                file=sys.stderr,
+                " does it"
             )
             self._replace(worker, f"it did not get on for {worker.pulse.silent_s:.0f} s, and was ended")
 
     def _replace(self, worker: PoolWorker, cause: str) -> None:
         """Put a dead worker's jobs back into the queue, and start another."""
         self.crew.dismiss(worker, cause)
+        self.metrics.note_death(worker.host, cause)
         held = self.crew.held()
         for job in worker.jobs.values():
             if self._is_unfinished(job) and job not in held:
@@ -246,6 +263,8 @@ class _Pool:
                     job, record_of(job, deaths)
                 ):
                     self.queue.revive(job)
+                if len(deaths) < MAX_DEATHS:
+                    self.metrics.note_retry()
         self.crew.start(len(self.queue.waiting))
 
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from psol_ray.distributed.metrics import with_progress
+from psol_ray.log import Subject, subject
+from psol_ray.work.counters import Seconds
 from psol_ray.work.progress import ProgressTracker, Snapshot, draw_progress
 
 __all__ = ["RemoteTracker", "tracked"]
@@ -30,9 +33,21 @@ class RemoteTracker:
         """See `ProgressTracker.update`."""
         self.actor.update.remote(job, images, note)
 
+    def finish(self, job: str, images: int) -> None:
+        """See `ProgressTracker.finish`."""
+        self.actor.finish.remote(job, images)
+
     def set_note(self, note: str) -> None:
         """See `ProgressTracker.set_note`."""
         self.actor.set_note.remote(note)
+
+    def add_waits(self, seconds: Seconds) -> None:
+        """See `ProgressTracker.add_waits`."""
+        self.actor.add_waits.remote(seconds)
+
+    def waited(self) -> Seconds | None:
+        """See `ProgressTracker.waited`; None from an actor that died or is late."""
+        return _ask(self.actor.waited)
 
     def snapshot(self) -> Snapshot | None:
         """See `ProgressTracker.snapshot`; None from an actor that died or is late."""
@@ -50,6 +65,17 @@ def _ask(method: Any) -> Any:
         return None
 
 
+class _Board(ProgressTracker):
+    """The tracker that the actor holds; Ray calls it by its run and stage."""
+
+    def __init__(self, earlier: int, subject: Subject) -> None:
+        super().__init__(earlier)
+        self._subject = subject
+
+    def __repr__(self) -> str:
+        return str(self._subject)
+
+
 @contextmanager
 def tracked(title: str, total: int, done: int = 0) -> Iterator[RemoteTracker]:
     """Draw progress for as long as the block runs.
@@ -64,10 +90,11 @@ def tracked(title: str, total: int, done: int = 0) -> Iterator[RemoteTracker]:
     """
     # On the driver's node: on another, it would be gone with that one, and nobody would say how far the others are.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    board = ray.remote(ProgressTracker).options(num_cpus=0, scheduling_strategy=here)
-    tracker = RemoteTracker(board.remote(done))
+    board = ray.remote(_Board).options(num_cpus=0, scheduling_strategy=here)
+    what = subject()
+    tracker = RemoteTracker(board.remote(done, replace(what, who="progress")))
     try:
-        with draw_progress(title, total, tracker.snapshot):
+        with draw_progress(title, total, with_progress(what, total, tracker.snapshot)):
             try:
                 yield tracker
             except KeyboardInterrupt:

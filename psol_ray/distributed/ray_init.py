@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +11,9 @@ from typing import Any
 import ray
 
 from psol_ray.distributed.auth_token import wants_token
+from psol_ray.distributed.ray_messages import shorten_messages
 from psol_ray.errors import first_line
+from psol_ray.log import say
 
 __all__ = ["NO_RAY_HERE", "init", "keep_handlers"]
 
@@ -33,12 +34,13 @@ def init(**arguments: Any) -> None:
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             with keep_handlers():
+                shorten_messages()
                 ray.init(logging_level=logging.ERROR, log_to_driver=False, **arguments)
             return
         except Exception as error:
             if not attempts_left or _is_lasting(error):
                 raise
-            print(f"Ray is not there yet ({first_line(error)}); trying again ...", file=sys.stderr)
+            say(f"Ray is not there yet ({first_line(error)}); trying again ...")
             ray.shutdown()
             time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
 

@@ -3,7 +3,6 @@
 Each attempt is planned anew: a machine that is gone is not waited for.
 """
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from ray.train.torch import TorchTrainer
 
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.groups import group_ids, remove_groups_since
+from psol_ray.distributed.metrics import TrainingMetrics
 from psol_ray.distributed.node_checks import NodeChecks
 from psol_ray.distributed.progress import RemoteTracker
 from psol_ray.distributed.ray_init import keep_handlers
@@ -24,6 +24,7 @@ from psol_ray.distributed.train_errors import is_late, raise_hopeless, raise_los
 from psol_ray.distributed.train_worker import train_worker
 from psol_ray.distributed.waiting import Pulse, Teller
 from psol_ray.errors import UserError
+from psol_ray.log import say, subject
 from psol_ray.training.setup import TrainingSetup
 
 __all__ = ["check_batch", "train"]
@@ -55,12 +56,13 @@ def train(
         UserError: what a worker raised as one; no group of workers starts; no attempt can mend it; or it was given up.
     """
     failures, waiting_since = 0, None
+    metrics = TrainingMetrics(subject(), setup.config.batch_size)
     while True:
         plan = make_plan()
         check_batch(setup.made_by.stage, setup.config.batch_size, plan)
         groups, began = group_ids(), time.monotonic()
         try:
-            with _watched(tracker):
+            with _watched(tracker, metrics):
                 _fit(_make_trainer(setup, plan, tracker, checks))
             return
         except ActorDiedError as error:
@@ -83,7 +85,8 @@ def train(
                     f"training failed {failures} times, which is more than cluster.max_failures allows, in the"
                     f" end by {_last_line(error)}; fix that, and the same command goes on from the last checkpoint"
                 ) from error
-            print(f"training failed ({_last_line(error)}); going on from the last checkpoint", file=sys.stderr)
+            metrics.note_restart(_last_line(error))
+            say(f"training failed ({_last_line(error)}); going on from the last checkpoint")
 
 
 def _leave_out_unfit(error: TrainingFailedError, checks: NodeChecks | None) -> None:
@@ -94,12 +97,15 @@ def _leave_out_unfit(error: TrainingFailedError, checks: NodeChecks | None) -> N
 
 
 @contextmanager
-def _watched(tracker: RemoteTracker) -> Iterator[None]:
-    """Say it where nothing is heard of the training for as long as the block runs."""
+def _watched(tracker: RemoteTracker, metrics: TrainingMetrics) -> Iterator[None]:
+    """Export how far the training is for as long as the block runs, and say it where nothing is heard of it."""
     stop, pulse, teller = threading.Event(), Pulse(), Teller(_SILENT_SECONDS)
 
     def watch() -> None:
-        while not stop.wait(_LOOK_SECONDS):
+        ended = False
+        while not ended:
+            ended = stop.wait(_LOOK_SECONDS)
+            metrics.look(tracker.snapshot(), tracker.waited())
             pulse.see(tracker.images_done() or {})
             teller.tell(
                 "nothing has been heard of the training",
@@ -125,10 +131,9 @@ def _tell_or_give_up(plan: WorkerPlan, seconds: float) -> None:
             f"training found no room for {wanted} within {seconds:.0f} s; are others using the cluster? See"
             " `ray status`; the same command goes on from the last checkpoint"
         )
-    print(
+    say(
         f"training has waited for room for {wanted} for {seconds:.0f} s; others may be using the cluster, see"
-        f" `ray status`; it is given up after {_START_SECONDS:.0f} s",
-        file=sys.stderr,
+        f" `ray status`; it is given up after {_START_SECONDS:.0f} s"
     )
 
 
@@ -143,11 +148,17 @@ def _make_trainer(
     setup: TrainingSetup, plan: WorkerPlan, tracker: RemoteTracker, checks: NodeChecks | None
 ) -> TorchTrainer:
     probe = checks.probe if checks else None
-    folder, _, name = setup.stage.path.rpartition("/")
+    folder, name = _place(setup.stage.path)
     return TorchTrainer(
         train_worker,
         # A reference, because Ray Train's controller unpacks this too, and would import all of torchvision for it.
-        train_loop_config={"setup": ray.put(setup), "num_cpus": plan.num_cpus, "progress": tracker, "probe": probe},
+        train_loop_config={
+            "setup": ray.put(setup),
+            "num_cpus": plan.num_cpus,
+            "progress": tracker,
+            "probe": probe,
+            "subject": subject(),
+        },
         scaling_config=ScalingConfig(
             num_workers=_group_size(plan),
             use_gpu=bool(plan.num_gpus),
@@ -165,6 +176,14 @@ def _make_trainer(
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
+
+
+def _place(stage: str) -> tuple[str, str]:
+    """A folder and what is below it, by which Ray Train and its dashboard call the training: the stage's name with its
+    run's; where the run is a bucket, or lies in the root, the stage's alone."""
+    folder, _, name = stage.rpartition("/")
+    above, _, run = folder.rpartition("/")
+    return (above, f"{run}/{name}") if above else (folder, name)
 
 
 def _without_unfit(checks: NodeChecks | None) -> dict[str, Any]:

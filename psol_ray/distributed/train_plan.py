@@ -1,12 +1,12 @@
 """How many workers each attempt of a training has."""
 
-import sys
 from dataclasses import dataclass, replace
 
 from psol_ray.distributed.cluster import WorkerPlan, find_nodes, plan_workers
 from psol_ray.distributed.node_checks import NodeChecks
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.errors import UserError
+from psol_ray.log import say
 
 __all__ = ["TrainingPlans"]
 
@@ -48,7 +48,7 @@ class TrainingPlans:
                 " once they are back"
             )
         if plan.num_workers != self._first.num_workers:
-            print(f"training goes on with {plan.num_workers} of {self._first.num_workers} workers", file=sys.stderr)
+            say(f"training goes on with {plan.num_workers} of {self._first.num_workers} workers")
         return plan
 
     def _room(self) -> int:

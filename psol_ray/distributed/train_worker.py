@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import ray.train.torch
 from ray.train import Checkpoint
 
 from psol_ray.distributed.node_checks import UnfitNode
+from psol_ray.distributed.progress import RemoteTracker
+from psol_ray.log import say, speak_of
 from psol_ray.training.loop import train
 from psol_ray.training.setup import Rank
+from psol_ray.work.counters import WAITS
 
 __all__ = ["RayCheckpoints", "train_worker"]
 
@@ -36,6 +40,15 @@ class RayCheckpoints:
         return "of this training" if checkpoint is None else checkpoint.path
 
 
+class _WithWaits(RemoteTracker):
+    """Tells with each report how long this worker has waited for images, and images for it."""
+
+    def update(self, job: str, images: int, note: str = "") -> None:
+        """See `ProgressTracker.update`."""
+        super().update(job, images, note)
+        self.add_waits(WAITS.take())
+
+
 @contextmanager
 def _folder_of(checkpoint: Checkpoint) -> Iterator[Path]:
     with checkpoint.as_directory() as folder:
@@ -45,8 +58,8 @@ def _folder_of(checkpoint: Checkpoint) -> Iterator[Path]:
 def train_worker(loop_config: dict[str, Any]) -> None:
     """Runs on every worker.
 
-    `loop_config` holds `setup`, a reference to a `TrainingSetup`, `num_cpus`, `progress`, a `RemoteTracker`, and
-    `probe`, a `Probe` or None.
+    `loop_config` holds `setup`, a reference to a `TrainingSetup`, `num_cpus`, `progress`, a `RemoteTracker`, `probe`, a
+    `Probe` or None, and `subject`, what the log is to say.
 
     Raises:
         UnfitNode: this machine, which may have joined late, does not see the run's directory or its images.
@@ -57,5 +70,8 @@ def train_worker(loop_config: dict[str, Any]) -> None:
     # Not `cuda:0`: unlike an actor, a worker of Ray Train sees all GPUs that its machine lends to the run.
     device = ray.train.torch.get_device()
     rank = Rank(context.get_world_rank(), context.get_world_size(), device, loop_config["num_cpus"])
+    speak_of(replace(loop_config["subject"], who=f"rank {rank.rank} of {rank.world_size}"))
+    say(f"training begins on {device} with {rank.num_cpus} CPUs")
     wrap = partial(ray.train.torch.prepare_model, move_to_device=False)
-    train(ray.get(loop_config["setup"]), rank, RayCheckpoints(), loop_config["progress"], wrap)
+    train(ray.get(loop_config["setup"]), rank, RayCheckpoints(), _WithWaits(loop_config["progress"].actor), wrap)
+    say("training ended")

@@ -1,9 +1,10 @@
 """What a pool waits for: who has not got on for how long, and what is said of it, once a minute."""
 
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from psol_ray.log import say
 
 __all__ = ["FROZEN_SECONDS", "Pulse", "Teller"]
 
@@ -48,4 +49,4 @@ class Teller:
         now = time.monotonic()
         if seconds >= self.quiet_s and now - self._told_at.get(what, float("-inf")) >= _QUIET_SECONDS:
             self._told_at[what] = now
-            print(f"{what} for {seconds:.0f} s; {rest}", file=sys.stderr)
+            say(f"{what} for {seconds:.0f} s; {rest}")

@@ -1,6 +1,5 @@
 """Finds what a format reads: its files, and which image of the catalog a path means. Roots differ, ends do not."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from psol_ray.catalog.unicode_forms import composed
 from psol_ray.errors import UserError
 from psol_ray.evaluation.join import check_rows
+from psol_ray.log import say
 from psol_ray.tables.schemas import TEST, TRAIN
 
 __all__ = ["AMBIGUOUS", "UNKNOWN", "known_rows", "match_images", "source_file"]
@@ -63,10 +63,9 @@ def _tell_other_splits(path: Path, keys: pa.Array, images: pa.Table) -> None:
     if count := pc.sum(other).as_py():
         row = pc.index(other, True).as_py()
         image_id, split = (images.column(name)[row] for name in ("image_id", "split"))
-        print(
+        say(
             f"{path}: {count:,} paths name another split than their images' ({keys[row]} of the {split} image"
-            f" {image_id}, for one); import that split's own boxes if this is not meant",
-            file=sys.stderr,
+            f" {image_id}, for one); import that split's own boxes if this is not meant"
         )
 
 

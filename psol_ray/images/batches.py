@@ -14,6 +14,7 @@ from psol_ray.images.batch import DecodedBatch, Decoder
 from psol_ray.images.prefetch import prefetch
 from psol_ray.storage.addresses import Address
 from psol_ray.storage.ahead import fetched
+from psol_ray.work.counters import timed
 
 __all__ = ["Absences", "decode_ahead", "decode_what_is_here", "has_size"]
 
@@ -33,7 +34,7 @@ def decode_ahead(
     starts = range(0, len(paths), batch_size)
     rows = (slice(start, min(start + batch_size, len(paths))) for start in starts)
     with fetched(paths, uses):
-        yield from prefetch((these, decode(paths[these])) for these in rows)
+        yield from timed(prefetch((these, decode(paths[these])) for these in rows))
 
 
 @dataclass

@@ -14,7 +14,7 @@ from psol_ray.in_process import InProcess
 from psol_ray.pipeline.context import Context, Work
 from psol_ray.pipeline.whole import check_parts, read_whole, unreadable_gaps
 from psol_ray.tables import BOXES, Provenance, StageDir
-from psol_ray.tables.file_names import file_names
+from psol_ray.tables.file_names import class_parts
 from psol_ray.tables.schemas import MISSING, NO_FOREGROUND, UNREADABLE
 from psol_ray.training.settings import ModelName, TrainConfig
 from psol_ray.work.executor import PartRun
@@ -114,12 +114,12 @@ def _by_part(catalog: pa.Table) -> dict[str, pa.Table]:
     by_label = catalog.drop_columns(["gt_boxes"]).sort_by(
         [("label", "ascending"), ("split", "descending"), ("image_id", "ascending")]
     )
-    files = file_names(pc.unique(by_label.column("class_name")).to_pylist())
+    parts = class_parts(pc.unique(by_label.column("class_name")).to_pylist())
     labels = pc.run_end_encode(by_label.column("label").combine_chunks())
     classes, start = {}, 0
     for end in labels.run_ends.to_pylist():
         rows = by_label.slice(start, end - start)
-        classes[f"part-{files[rows.column('class_name')[0].as_py()]}"] = rows
+        classes[parts[rows.column("class_name")[0].as_py()]] = rows
         start = end
     return classes
 

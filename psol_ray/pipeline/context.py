@@ -1,7 +1,6 @@
 """What every command is given: the configuration, the run directory, an executor once one is needed, and a console."""
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +16,13 @@ from rich.markup import escape
 from psol_ray.catalog.source import find_other_samples
 from psol_ray.config import Config
 from psol_ray.errors import UserError, abbreviate, without_secrets
+from psol_ray.log import about, say
 from psol_ray.storage.addresses import is_uri
 from psol_ray.tables import CATALOG, Provenance, RunDir, StageDir
 from psol_ray.tables.files import absolute
 from psol_ray.tables.lease import hold
 from psol_ray.tables.schemas import PLACES
+from psol_ray.work import standing
 from psol_ray.work.executor import Executor
 
 __all__ = ["IN_PROCESS", "Context", "Work"]
@@ -141,11 +142,10 @@ class Context:
                 it now.
         """
         stage = self.stage(made_by.stage)
-        with hold(stage) as lease:
+        standing.clear()
+        with about(run=self.run_dir.name, stage=stage.name), hold(stage, standing.facts) as lease:
             if damaged := stage.damaged():
-                print(
-                    f"{stage.address}: made again: {abbreviate(damaged)}, missing or of another size", file=sys.stderr
-                )
+                say(f"{stage.address}: made again: {abbreviate(damaged)}, missing or of another size")
             if stage.begin(made_by, overwrite=self.overwrite):
                 raise UserError(f"{stage.address}: has just been completed by another run; run the same command again")
             if self.overwrite:

@@ -12,6 +12,7 @@ from psol_ray.pipeline.context import Context, Work
 from psol_ray.pipeline.whole import read_whole, unreadable_gaps
 from psol_ray.prediction.ensemble import Ensemble, LoadedEnsemble, check_known, own_models
 from psol_ray.tables import PREDICTIONS, Provenance
+from psol_ray.tables.file_names import IMAGES_PER_PART, numbered_part
 from psol_ray.tables.schemas import TEST
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Bounded, Job
@@ -19,8 +20,6 @@ from psol_ray.work.left_out import LeftOut
 from psol_ray.work.perform import PartWriter
 
 __all__ = ["check", "predict", "provenance"]
-
-_IMAGES_PER_PART = 1024
 
 
 def predict(context: Context) -> None:
@@ -70,8 +69,8 @@ def _class_names(catalog: pa.Table) -> list[str]:
 
 
 def _jobs(images: pa.Table) -> dict[str, Job]:
-    starts = range(0, len(images), _IMAGES_PER_PART)
-    jobs = [Job(f"part-{i:05d}", images.slice(start, _IMAGES_PER_PART)) for i, start in enumerate(starts)]
+    starts = range(0, len(images), IMAGES_PER_PART)
+    jobs = [Job(numbered_part(i), images.slice(start, IMAGES_PER_PART)) for i, start in enumerate(starts)]
     return {job.name: job for job in jobs}
 
 

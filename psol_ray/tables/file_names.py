@@ -8,7 +8,16 @@ import re
 import unicodedata
 from collections.abc import Collection
 
-__all__ = ["BEST_FILE", "HISTORY_FILE", "LONGEST", "MODEL_FILE", "file_names"]
+__all__ = [
+    "BEST_FILE",
+    "HISTORY_FILE",
+    "IMAGES_PER_PART",
+    "LONGEST",
+    "MODEL_FILE",
+    "class_parts",
+    "file_names",
+    "numbered_part",
+]
 
 MODEL_FILE = "model.safetensors"
 """The network of the last epoch."""
@@ -16,6 +25,9 @@ BEST_FILE = "best.safetensors"
 """The network of the epoch that scored best on the test images."""
 HISTORY_FILE = "metrics.jsonl"
 """A line of metrics for each epoch."""
+
+IMAGES_PER_PART = 1024
+"""Of tables whose parts are not classes."""
 
 LONGEST = 240
 """Bytes of a name that `file_names` makes: file systems take 255, with what is put before and behind it."""
@@ -26,6 +38,16 @@ _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?=\.|$)", re.IGNORECASE)  # files of no folder on Windows
 # No encoded character begins so: a name that ends in this and a hash is nobody else's.
 _HASH_MARK = "%-"
+
+
+def numbered_part(number: int) -> str:
+    """Name of a part of `IMAGES_PER_PART` images, counted from 0."""
+    return f"part-{number:05d}"
+
+
+def class_parts(class_names: Collection[str]) -> dict[str, str]:
+    """Name of each class's part."""
+    return {name: f"part-{file}" for name, file in file_names(class_names).items()}
 
 
 def file_names(names: Collection[str]) -> dict[str, str]:

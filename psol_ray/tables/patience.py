@@ -5,7 +5,6 @@ end of that; a full disk or a wrong key, on the other hand, is for the user, at 
 """
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +15,7 @@ import pyarrow.fs as pafs
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from psol_ray.errors import UserError, first_line, without_secrets
+from psol_ray.log import say
 
 __all__ = ["FS_ERRORS", "address_of", "impatiently", "is_object_store", "patiently", "remedy_for", "sentence"]
 
@@ -110,7 +110,7 @@ def _tell(address: str, state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     left = _PATIENCE_SECONDS - (state.seconds_since_start or 0)
     reason = "" if error is None else f" ({without_secrets(first_line(error))})"
-    print(f"{address}: the store does not answer{reason}; trying again for {left:.0f} s", file=sys.stderr, flush=True)
+    say(f"{address}: the store does not answer{reason}; trying again for {left:.0f} s")
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from psol_ray.errors import UserError, abbreviate
 from psol_ray.stages import STAGES
 from psol_ray.tables.files import open_uri
 from psol_ray.tables.folder import UNFINISHED, Folder
-from psol_ray.tables.lease import LEASE_FILE
+from psol_ray.tables.holder import LEASE_FILE
+from psol_ray.tables.lease import PROGRESS_FILE
 from psol_ray.tables.parts import is_made_by, is_of_another, read_part, to_parquet
 from psol_ray.tables.patience import address_of
 from psol_ray.tables.provenance import Provenance
@@ -31,6 +32,8 @@ __all__ = ["RunDir", "StageDir"]
 _STARTED = "_STARTED"
 _SUCCESS = "_SUCCESS"
 _EMPTYING = "_EMPTYING"
+# What is there though nobody has made anything yet.
+_SAY_NOTHING = (_STARTED, LEASE_FILE, PROGRESS_FILE)
 _RESULTS = (".parquet", ".safetensors", ".jsonl")
 # Reading a thousand parts of an object store is waiting.
 _NUM_THREADS = 16
@@ -56,6 +59,11 @@ class RunDir:
         """Absolute path, or the URI without credentials and parameters."""
         return address_of(*self._location)
 
+    @property
+    def name(self) -> str:
+        """Its last part, by which logs and metrics call the run."""
+        return self.location.rsplit("/", 1)[-1]
+
     def stage(self, name: str) -> "StageDir":
         """The folder of one stage; nothing is created."""
         fs, path = self._location
@@ -76,6 +84,10 @@ class RunDir:
     def write_text(self, name: str, text: str) -> None:
         """Write a small file at the top, whole or not at all."""
         self.folder().write_bytes(name, text.encode())
+
+    def read_bytes(self, name: str) -> bytes | None:
+        """A small file at the top, or None where there is none."""
+        return Folder(*self._location).read_bytes(name)
 
     def read_text(self, name: str) -> str | None:
         """A small file at the top, or None where there is none."""
@@ -174,7 +186,7 @@ class StageDir(Folder):
 
     def is_there(self) -> bool:
         """Whether anybody has begun to make the stage."""
-        return any(info.base_name != LEASE_FILE for info in self.entries())
+        return any(info.base_name not in (LEASE_FILE, PROGRESS_FILE) for info in self.entries())
 
     def _provenance(self, name: str) -> Provenance | None:
         text = self.read_text(name)
@@ -200,7 +212,7 @@ class StageDir(Folder):
             if claimed is not None and claimed.fingerprint == wanted.fingerprint:
                 return self._go_on()
             # A claim with nothing behind it is a run that failed before it made anything.
-            if any(name not in (_STARTED, LEASE_FILE) and not name.startswith(".") for name in names):
+            if any(name not in _SAY_NOTHING and not name.startswith(".") for name in names):
                 raise UserError(f"{self.address}: {_explain(claimed, wanted)}")
         self._empty(wanted)
         return False

@@ -16,6 +16,7 @@ from psol_ray.training.setup import Rank, TrainingSetup, make_loader, make_train
 from psol_ray.training.trainer import Trainer
 from psol_ray.training.unusable import Unusable, check_away, share_so_far
 from psol_ray.training.workers import num_workers
+from psol_ray.work.counters import timed
 
 __all__ = ["train"]
 
@@ -53,7 +54,7 @@ def train(
     state = restore(store, setup.saved, trainer)
     logger = MetricsLogger(setup, state, loader.steps, progress) if rank.rank == 0 else None
     run = _Run(setup, loader, trainer, state, store, logger, make_validation(setup, rank, trainer))
-    for batches in loader.steps_of(state.step, loader.steps * setup.config.epochs):
+    for batches in timed(loader.steps_of(state.step, loader.steps * setup.config.epochs)):
         _seed_step(setup.seed, state.step, rank.rank)
         trainer.step(batches)
         state.step += 1

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from synthetic.logs import messages
 
 from psol_ray.cli import main
 
@@ -74,7 +75,7 @@ def test_images_that_were_uploaded_are_told_of(
 ) -> None:
     (package / "images").mkdir()
     assert main(["boxes", "--run_dir", str(tmp_path / "run"), "--data.root", "images", *NETWORK]) == 2
-    first, second = capsys.readouterr().err.splitlines()
+    first, second = messages(capsys.readouterr().err)
     assert first.startswith("data.root: found 'images', which was uploaded with the job")
     assert second.endswith("run `psol index` first")
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+from synthetic.logs import messages
 
 from psol_ray.distributed import local_ray as module
 from psol_ray.errors import UserError
@@ -43,7 +44,7 @@ def test_a_temporary_folder_that_will_not_do_is_passed_over(
     folder = {"long": long_folder(tmp_path), "missing": Path("/nowhere"), "a file": tmp_path / "file"}[kind]
     monkeypatch.setenv("TMPDIR", str(folder))
     assert module._find_folder() == "/tmp/ray"
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = messages(capsys.readouterr().err)
     assert line.startswith(f"Ray's files are in /tmp/ray, because {folder}/ray will not do: ")
     assert not Path("/nowhere").exists()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow.fs as pafs
 import pytest
 import ray
+from synthetic.logs import messages
 
 from psol_ray.distributed import node_checks as module
 from psol_ray.distributed.cluster import find_nodes
@@ -171,7 +172,7 @@ class TestNodes:
             (here / "not mounted yet").rename(here / "images")
             assert checks.require(nodes) == nodes
             assert checks.label_selector() == {}
-        told = [line.partition(") gets ")[2] for line in capsys.readouterr().err.splitlines()]
+        told = [line.partition(") gets ")[2] for line in messages(capsys.readouterr().err)]
         assert [line.partition(":")[0] for line in told] == ["no work", "no work", "work from now on"]
 
     def test_where_none_answers_it_is_told_and_given_up(

@@ -8,12 +8,15 @@ import ray
 from ray.train import ControllerError, TrainingFailedError
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.util.placement_group import placement_group, remove_placement_group
+from synthetic.logs import messages
 
 from psol_ray.distributed import train as module
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.groups import group_ids, remove_groups_since
+from psol_ray.distributed.metrics import TrainingMetrics
 from psol_ray.distributed.node_checks import NodeChecks, Probe, UnfitNode, exclude
 from psol_ray.errors import UserError
+from psol_ray.log import Subject
 from psol_ray.work.progress import ProgressTracker
 
 
@@ -134,7 +137,7 @@ def test_a_node_that_turns_out_to_be_unfit_is_left_out_of_the_next_attempt(
     unfit = UnfitNode("a" * 56, "late", "data.root /data is no folder there")
     assert len(run([Fails(unfit), None], 1, checks=checks)) == 2
     assert checks.label_selector() == exclude(["a" * 56])
-    told = capsys.readouterr().err.splitlines()
+    told = messages(capsys.readouterr().err)
     assert told[0] == "node aaaaaaaa gets no work: data.root /data is no folder there"
     assert "a worker was started on late, which cannot work on this run" in told[1]
     assert told[1].endswith("going on from the last checkpoint")
@@ -149,10 +152,23 @@ def test_says_so_where_nothing_is_heard(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr(module, "_LOOK_SECONDS", 0.001)
     monkeypatch.setattr(module, "_SILENT_SECONDS", 0.0)
     told = ""
-    with module._watched(ProgressTracker()):  # type: ignore[arg-type]
+    with module._watched(ProgressTracker(), TrainingMetrics(Subject(), 8)):  # type: ignore[arg-type]
         while not told:
             told = capsys.readouterr().err
-    assert told.startswith("nothing has been heard of the training for ")
+    assert messages(told)[0].startswith("nothing has been heard of the training for ")
+
+
+@pytest.mark.parametrize(
+    ("stage", "place"),
+    [
+        ("/runs/cub/localizer", ("/runs", "cub/localizer")),
+        ("bucket/a/cub/joint", ("bucket/a", "cub/joint")),
+        ("bucket/joint", ("bucket", "joint")),
+        ("/cub/joint", ("/cub", "joint")),
+    ],
+)
+def test_a_training_is_called_by_its_run_and_stays_in_its_folder(stage: str, place: tuple[str, str]) -> None:
+    assert module._place(stage) == place
 
 
 def test_groups_that_were_left_behind_are_removed_and_no_others(cluster: str) -> None:

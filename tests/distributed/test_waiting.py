@@ -1,6 +1,7 @@
 """Who has not got on, and what is said of it."""
 
 import pytest
+from synthetic.logs import messages
 
 from psol_ray.distributed import waiting as module
 from psol_ray.distributed.waiting import Pulse, Teller
@@ -33,4 +34,4 @@ def test_each_thing_is_told_once_a_minute_and_not_before_it_has_lasted_one(
         clock[0] = 1000.0 + second
         teller.tell("a", second, "b")
         teller.tell("c", second - 100, "d")
-    assert capsys.readouterr().err.splitlines() == ["a for 60 s; b", "a for 120 s; b"]
+    assert messages(capsys.readouterr().err) == ["a for 60 s; b", "a for 120 s; b"]

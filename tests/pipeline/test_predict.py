@@ -177,7 +177,7 @@ def test_two_actors_of_which_one_is_killed_predict_what_one_does(
 ) -> None:
     assert cluster
     marker = tmp_path / "killed"
-    monkeypatch.setattr("psol_ray.pipeline.predict._IMAGES_PER_PART", 2)
+    monkeypatch.setattr("psol_ray.pipeline.predict.IMAGES_PER_PART", 2)
     monkeypatch.setattr("psol_ray.prediction.worker.PredictionWorker", worker_killed_once(PredictionWorker, marker))
     assert trained.psol("predict", *ON_RAY, "--cluster.workers", "2") == 0
     assert marker.exists()
@@ -196,7 +196,7 @@ class Slow(worker.PredictionWorker):
         time.sleep(60 if task.name == "part-00001" else 0)
         return super().process(task)
 
-predict._IMAGES_PER_PART, worker.PredictionWorker = 2, Slow
+predict.IMAGES_PER_PART, worker.PredictionWorker = 2, Slow
 main(sys.argv[1:])
 """
 
@@ -218,7 +218,7 @@ def test_goes_on_where_a_killed_driver_left_off(
     written = {path: path.stat().st_mtime_ns for path in stage.glob("part-*.parquet")}
     assert 1 <= len(written) <= 2
     assert not (stage / "_SUCCESS").exists()
-    monkeypatch.setattr("psol_ray.pipeline.predict._IMAGES_PER_PART", 2)
+    monkeypatch.setattr("psol_ray.pipeline.predict.IMAGES_PER_PART", 2)
     assert trained.psol("predict") == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written
     assert rows_of(trained) == rows_of(whole)

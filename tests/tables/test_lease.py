@@ -14,9 +14,10 @@ import pyarrow.fs as pafs
 import pytest
 
 from psol_ray.errors import UserError
-from psol_ray.tables import lease
+from psol_ray.tables import holder, lease
 from psol_ray.tables.folder import Folder
-from psol_ray.tables.lease import LEASE_FILE, _Holder, hold
+from psol_ray.tables.holder import LEASE_FILE, Holder
+from psol_ray.tables.lease import PROGRESS_FILE, hold
 
 _HOLD = """
 import sys, time
@@ -33,6 +34,11 @@ with hold(Folder(pafs.LocalFileSystem(), sys.argv[1])):
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return Folder(pafs.LocalFileSystem(), str(tmp_path / "boxes"))
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def test_a_killed_run_keeps_nothing(folder: Folder, other: subprocess.Popen[str]
 
 
 def test_another_process_of_the_same_number_is_another(folder: Folder) -> None:
-    replace(_Holder.this_process(), started="1").write(folder)
+    replace(Holder.this_process(), started="1").write(folder)
     with hold(folder):
         pass
 
@@ -78,7 +84,35 @@ def test_given_back_at_the_end_and_after_an_error(folder: Folder) -> None:
         assert folder.read_text(LEASE_FILE)
     with pytest.raises(KeyboardInterrupt), hold(folder):
         raise KeyboardInterrupt
+    assert [info.base_name for info in folder.entries()] == [PROGRESS_FILE]
+    with hold(folder):
+        pass
     assert folder.entries() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (KeyboardInterrupt(), "interrupted"),
+        (UserError("s3://me:secret@bucket: mend that"), "s3://bucket: mend that"),
+        (ZeroDivisionError("x"), "ZeroDivisionError: x"),
+    ],
+)
+@pytest.mark.usefixtures("_quick")
+def test_whoever_looks_finds_how_far_it_is_and_of_what_it_ended(folder: Folder, error: BaseException, why: str) -> None:
+    seen: list[str] = []
+
+    def work() -> None:
+        while (told := folder.read_text(PROGRESS_FILE)) is None:
+            time.sleep(0.01)
+        seen.append(told)
+        raise error
+
+    with pytest.raises(type(error)), hold(folder, lambda: {"images": 7}):
+        work()
+    running, ended = (json.loads(told) for told in (*seen, folder.read_text(PROGRESS_FILE) or ""))
+    assert (running["images"], running["pid"], "ended" in running) == (7, os.getpid(), False)
+    assert (ended["images"], ended["ended"]) == (7, why)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"token": "a"}'])
@@ -88,22 +122,17 @@ def test_a_lease_that_cannot_be_read_is_nobodys(folder: Folder, content: bytes) 
         pass
 
 
-@pytest.fixture
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "_BEAT_SECONDS", 0.1)
-
-
 @pytest.mark.usefixtures("_quick")
 class TestOtherMachines:
     def test_one_without_beats_is_dead(self, folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
-        replace(_Holder.this_process(), place="elsewhere", host="far", user="ann").write(folder)
+        replace(Holder.this_process(), place="elsewhere", host="far", user="ann").write(folder)
         with hold(folder):
             pass
         assert "was being made by ann on far" in capsys.readouterr().err
 
     def test_one_with_beats_lives(self, folder: Folder) -> None:
         with pytest.MonkeyPatch.context() as elsewhere:
-            elsewhere.setattr(lease, "_place", lambda _: "elsewhere")
+            elsewhere.setattr(holder, "_place", lambda _: "elsewhere")
             held = hold(folder)
             held.__enter__()
         try:
@@ -113,8 +142,8 @@ class TestOtherMachines:
             held.__exit__(None, None, None)
 
     def test_one_that_ends_meanwhile_is_followed(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-        replace(_Holder.this_process(), place="elsewhere").write(folder)
-        monkeypatch.setattr("psol_ray.tables.lease.time.sleep", lambda _: folder.discard(LEASE_FILE))
+        replace(Holder.this_process(), place="elsewhere").write(folder)
+        monkeypatch.setattr("psol_ray.tables.holder.time.sleep", lambda _: folder.discard(LEASE_FILE))
         with hold(folder):
             pass
 
@@ -124,12 +153,13 @@ import sys, time
 import pyarrow.fs as pafs
 from psol_ray.tables import lease
 from psol_ray.tables.folder import Folder
+from psol_ray.tables.holder import Holder
 
-lease._BEAT_SECONDS = 0.1
+lease.BEAT_SECONDS = 0.1
 folder = Folder(pafs.LocalFileSystem(), sys.argv[1])
 try:
     with lease.hold(folder):
-        lease._Holder("other", "ann", "far", "elsewhere", 1, "1", "yesterday").write(folder)
+        Holder("other", "ann", "far", "elsewhere", 1, "1", "yesterday").write(folder)
         time.sleep(60)
 except KeyboardInterrupt:
     sys.exit(130)
@@ -160,7 +190,7 @@ def test_a_lease_that_is_gone_ends_nothing_before_the_end(folder: Folder) -> Non
 
 def test_a_run_that_lost_its_lease_is_told_so(folder: Folder) -> None:
     with hold(folder) as held:
-        replace(_Holder.this_process(), user="ann", host="far").write(folder)
+        replace(Holder.this_process(), user="ann", host="far").write(folder)
         with pytest.raises(UserError, match="was taken over by ann on far"):
             held.check()
     assert json.loads(folder.read_text(LEASE_FILE) or "")["user"] == "ann"

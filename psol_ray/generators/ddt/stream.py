@@ -20,6 +20,7 @@ from psol_ray.generators.ddt.passes import Accept
 from psol_ray.images.batch import DecodedBatch, Decoder
 from psol_ray.storage.addresses import Address
 from psol_ray.storage.ahead import fetched
+from psol_ray.work.counters import WAITS
 
 __all__ = ["FeatureStream"]
 
@@ -195,9 +196,12 @@ class FeatureStream:
                 batch.fail(error)
                 continue
             received = time.perf_counter()
-            self.waited_s += received - max(started, batch.segments[0].request.asked_at)
+            waited = received - max(started, batch.segments[0].request.asked_at)
             self._run(batch, pixels)
-            self.busy_s += time.perf_counter() - received
+            busy = time.perf_counter() - received
+            self.waited_s += waited
+            self.busy_s += busy
+            WAITS.add(decode=waited, network=busy)
 
     def _run(self, batch: _Batch, pixels: DecodedBatch) -> None:
         try:
