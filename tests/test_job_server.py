@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("job_server")]
 
 ROOT = Path(__file__).parents[1]
 SCHEMAS = {"catalog": CATALOG, "boxes": BOXES, "predictions": PREDICTIONS}
+NUM_CLASSES = 40
 # Of everything: a machine with other load starts a node in a minute.
 PATIENCE_SECONDS = 400
 END = {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED}
@@ -135,11 +136,19 @@ def _answers(head: Head) -> bool:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Settings and images of a run of 20 classes."""
+    """Settings and images of a run whose boxes take some seconds."""
     folder = tmp_path_factory.mktemp("submitted")
-    root = write_images(folder / "images", [f"class{i:02d}" for i in range(20)], train=6, val=1)
-    cluster = {"max_failures": 9}
-    return write_config(folder, root, cluster=cluster, seed=1)
+    root = write_images(folder / "images", [f"class{i:02d}" for i in range(NUM_CLASSES)], train=6, val=1)
+    boxes = {"backbone": "test_resnet", "weights": "random", "input_size": 320, "precision": "float32"}
+    network = {"backbone": "test_efficientnet", "weights": "random", "input_size": 64, "batch_size": 24}
+    return write_config(
+        folder,
+        root,
+        boxes=boxes,
+        localizer={**network, "epochs": 2},
+        classifier={**network, "epochs": 1},
+        cluster={"max_failures": 9},
+    )
 
 
 def submit(head: Head, script: str, *arguments: str) -> Job:
@@ -176,7 +185,7 @@ def test_a_stopped_job_is_gone_on_with_and_a_node_killed_in_each_stage_costs_not
     until(lambda: "interrupted; the same command goes on from here" in job.logs, lambda: job.logs)
     kept = {path.name: path.stat().st_mtime_ns for path in (run_dir / "boxes").glob("part-*.parquet")}
     assert kept
-    assert len(kept) < 20
+    assert len(kept) < NUM_CLASSES
 
     job = submit(head, "jobs/run.py", *flags)
     killed = []
