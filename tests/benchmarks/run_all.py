@@ -30,6 +30,8 @@ def main(folder: Path, shared: str = "") -> None:
     if shared:
         run("sign_rules", "--data", f"{shared}/data", "--weights", f"{shared}/weights/vgg16_features.safetensors")
     run("odd_files", *data, "--input-size", "64")
+    run("storage", *data, "--input-size", "64")
+    run("imagenet_size", *data, "--folder", str(folder / "imagenet_size"))
     run("ddt_memory", *data)
     run("ddt_fidelity", *data, "--weights", weights)
     run("train_throughput", *data)

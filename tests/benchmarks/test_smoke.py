@@ -37,6 +37,10 @@ def test_every_benchmark_runs(tmp_path: Path) -> None:
     assert all(part["seconds"] > 0 for part in metrics_of(tmp_path, "evaluation")["parts"])
     assert not [row for row in metrics_of(tmp_path, "timm_families")["families"] if "failed" in row]
     assert len(metrics_of(tmp_path, "odd_files")["kinds"]) == 5
+    places = metrics_of(tmp_path, "storage")["places"]
+    assert {place["latency_ms"] for place in places} == {0, 10, 50}
+    assert all(place["share_of_local"] > 0 for place in places)
+    assert all(command["peak_mb"] > 0 for command in metrics_of(tmp_path, "imagenet_size")["commands"])
     if shared:
         assert metrics_of(tmp_path, "sign_rules")["together"]["cases"] == 2
     assert [run["passes"] for run in metrics_of(tmp_path, "ddt_memory")["runs"]] == [1, 1, 2, 1]

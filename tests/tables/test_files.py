@@ -6,7 +6,8 @@ import pyarrow.fs as pafs
 import pytest
 
 from psol_ray.errors import UserError
-from psol_ray.tables import read_file
+from psol_ray.tables import RunDir, read_file
+from psol_ray.tables.files import absolute
 
 
 @pytest.fixture
@@ -44,3 +45,21 @@ def test_names_the_setting_of_a_file_that_cannot_be_read(file: Path, monkeypatch
     monkeypatch.setattr("psol_ray.tables.files.open_uri", lambda _, uri: (Broken(), uri))
     with pytest.raises(UserError, match=r"^boxes\.localizer: '.*a file' cannot be read \(access denied\); fix that"):
         read_file("boxes.localizer", str(file))
+
+
+def test_a_store_that_only_fsspec_knows() -> None:
+    run = RunDir("memory://bucket/run")
+    run.write_text("config.yaml", "a: 1")
+    assert run.read_text("config.yaml") == "a: 1"
+    assert run.address == "memory://bucket/run"
+    stage = run.stage("boxes")
+    stage.write_bytes("part-a.parquet", b"1")
+    assert stage.parts() == ["part-a"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("s3://bucket/x/", "s3://bucket/x"), ("s3://b/x?region=y", "s3://b/x?region=y"), ("file:///a%20b/c", "/a b/c")],
+)
+def test_a_uri_is_absolute_already(path: str, expected: str) -> None:
+    assert absolute(path) == expected
