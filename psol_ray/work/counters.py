@@ -70,7 +70,10 @@ def statuses(tables: Mapping[str, pa.Table], left_out: Collection[str] = ()) -> 
             return {row["values"]: row["counts"] for row in pc.value_counts(table["status"]).to_pylist()}
     table = next(iter(tables.values()))
     without = pc.is_nan(table["x0"]) if "x0" in table.column_names else pa.array(np.zeros(len(table), bool))
-    missing = pc.and_(without, pc.is_in(table["image_id"], pa.array(list(left_out), pa.string())))
+    if not left_out:
+        missing = pa.array(np.zeros(len(table), bool))
+    else:
+        missing = pc.and_(without, pc.is_in(table["image_id"], pa.array(list(left_out), pa.string())))
     num_without, num_missing = (pc.sum(mask).as_py() or 0 for mask in (without, missing))
     counts = {OK: len(table) - num_without, UNREADABLE: num_without - num_missing, MISSING: num_missing}
     return {status: count for status, count in counts.items() if count}

@@ -27,6 +27,8 @@ def test_what_workers_report_is_drawn_until_the_tracker_dies(
     monkeypatch.setattr(progress, "_POLL_SECONDS", 0.05)
     monkeypatch.setattr(progress, "_LINE_SECONDS", 0.1)
     with tracked("Boxes", 100, done=40) as tracker:
+        # Of an actor that takes longer to start there is no answer yet.
+        ray.get(tracker.actor.snapshot.remote())
         assert tracker.snapshot() == Snapshot(40, 40, "")
         ray.get(work.remote(tracker))
         # Nobody waits for a report to arrive, so the worker may be done before its last one has.

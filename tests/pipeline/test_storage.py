@@ -57,7 +57,7 @@ def in_bucket(local: Run, by_path_alone: Store) -> Store:
     put_folder(by_path_alone.port, local.root, "bucket/images")
     weights = local.root.parent / "weights.safetensors"
     by_path_alone.put("weights.safetensors", weights.read_bytes())
-    assert local.psol("pack", "--pack.out", "s3://bucket/shards") == 0
+    assert local.psol("pack", "--pack.out", "s3://bucket/packed") == 0
     return by_path_alone
 
 
@@ -74,7 +74,7 @@ def assert_same(run_dir: str, local: Run) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flags", [("images", "folder"), ("shards", "webdataset")])
+@pytest.mark.parametrize("flags", [("images", "folder"), ("packed", "webdataset")])
 def test_a_run_in_a_store_makes_the_tables_of_one_on_a_disk(
     local: Run, in_bucket: Store, flags: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -104,7 +104,7 @@ def test_workers_of_a_cluster_read_the_store_themselves(
     run_dir = in_bucket.uri("run_ray")
     run = replace(local, run_dir=run_dir)  # type: ignore[arg-type]
     for command in ("index", "boxes", "train localizer"):
-        assert run.psol(command, "--data.root", in_bucket.uri("shards"), "--data.layout", "webdataset", *ON_RAY) == 0
+        assert run.psol(command, "--data.root", in_bucket.uri("packed"), "--data.layout", "webdataset", *ON_RAY) == 0
     assert repr(table(run_dir, "boxes").to_pydict()) == repr(table(str(local.run_dir), "boxes").to_pydict())
     trained = RunDir(run_dir).stage("localizer").read_bytes("model.safetensors")
     expected = safetensors.torch.load_file(local.run_dir / "localizer/model.safetensors")
