@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -201,8 +202,17 @@ def test_a_stopped_job_is_gone_on_with_and_a_node_killed_in_each_stage_costs_not
     for name, written in kept.items():
         assert (run_dir / "boxes" / name).stat().st_mtime_ns == written, name
 
+    for name in ("localizer", "classifier"):
+        rows = (run_dir / name / "metrics.jsonl").read_text().splitlines()
+        assert json.loads(rows[-1])["epoch"] == (2 if name == "localizer" else 1), rows
+
     quiet = tmp_path / "quiet"
-    assert main(["run", *flags[:3], str(quiet), "--cluster.address", "in-process"]) == 0
+    for command in ("index", "boxes"):
+        assert main([command, *flags[:3], str(quiet), "--cluster.address", "in-process"]) == 0
+    # With the same networks: batches of two workers have other statistics than one worker's.
+    for name in ("localizer", "classifier"):
+        shutil.copytree(run_dir / name, quiet / name)
+    assert main(["predict", *flags[:3], str(quiet), "--cluster.address", "in-process"]) == 0
     _assert_same(run_dir, quiet)
 
 
@@ -220,23 +230,20 @@ def _has_ended(job: Job) -> bool:
 
 
 def _assert_same(run_dir: Path, quiet: Path) -> None:
-    """Tables of the same images; boxes to the last digit; what was trained by another number of workers nearly."""
+    """What a worker with another number of threads makes has other last digits, but for boxes, which are of pixels."""
     tables = {stage: [_table(each, stage, schema) for each in (run_dir, quiet)] for stage, schema in SCHEMAS.items()}
     mine, theirs = tables["catalog"]
     assert mine.equals(theirs)
     mine, theirs = tables["boxes"]
-    # What is measured of a box has other last digits where a worker has another number of threads; the box has not.
     corners = ["image_id", "label", "width", "height", "x0", "y0", "x1", "y1", "status"]
     assert mine.select(corners).equals(theirs.select(corners))
     for name in set(BOXES.names) - set(corners):
         np.testing.assert_allclose(mine[name].to_numpy(), theirs[name].to_numpy(), rtol=1e-3, atol=1e-5)
     mine, theirs = tables["predictions"]
     assert mine["image_id"].equals(theirs["image_id"])
+    assert mine["top_labels"].equals(theirs["top_labels"])
     for name in ("x0", "y0", "x1", "y1"):
-        assert np.abs(mine[name].to_numpy() - theirs[name].to_numpy()).max() < 1
-    scores = [json.loads((each / "metrics.json").read_text()) for each in (run_dir, quiet)]
-    assert scores[0]["images"] == scores[1]["images"]
-    assert scores[0]["pseudo_boxes"] == scores[1]["pseudo_boxes"]
+        np.testing.assert_allclose(mine[name].to_numpy(), theirs[name].to_numpy(), atol=1e-2)
 
 
 def _table(run_dir: Path, stage: str, schema: pa.Schema) -> pa.Table:
