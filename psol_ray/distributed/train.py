@@ -67,7 +67,11 @@ def train(
             return
         except ActorDiedError as error:
             raise_lost_checkpoint(error, setup.stage.address)
-            raise
+            if "creation task" in str(error):  # what it raised, it would raise again
+                raise
+            # Its process was killed: by who runs out of memory, say.
+            remove_groups_since(groups)
+            failures = _count_failure(failures, max_failures, error, metrics)
         except TrainingFailedError as error:
             # Ray Train 2.60 leaves those of a start that fails behind its own back, and the next one would wait for it.
             remove_groups_since(groups)
@@ -79,14 +83,19 @@ def train(
                 continue
             waiting_since = None
             _leave_out_unfit(error, checks)
-            failures += 1
-            if failures > max_failures:
-                raise UserError(
-                    f"training failed {failures} times, which is more than cluster.max_failures allows, in the"
-                    f" end by {_last_line(error)}; fix that, and the same command goes on from the last checkpoint"
-                ) from error
-            metrics.note_restart(_last_line(error))
-            say(f"training failed ({_last_line(error)}); going on from the last checkpoint")
+            failures = _count_failure(failures, max_failures, error, metrics)
+
+
+def _count_failure(failures: int, max_failures: int, error: Exception, metrics: TrainingMetrics) -> int:
+    """One more, told; raises a UserError where that is too many."""
+    if failures == max_failures:
+        raise UserError(
+            f"training failed {failures + 1} times, which is more than cluster.max_failures allows, in the"
+            f" end by {_last_line(error)}; fix that, and the same command goes on from the last checkpoint"
+        ) from error
+    metrics.note_restart(_last_line(error))
+    say(f"training failed ({_last_line(error)}); going on from the last checkpoint")
+    return failures + 1
 
 
 def _leave_out_unfit(error: TrainingFailedError, checks: NodeChecks | None) -> None:
@@ -196,7 +205,7 @@ def _group_size(plan: WorkerPlan) -> Any:
     return (plan.min_workers, plan.num_workers) if plan.min_workers else plan.num_workers
 
 
-def _last_line(error: TrainingFailedError) -> str:
+def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:200]
 

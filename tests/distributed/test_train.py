@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import ActorDiedError, RayTaskError
 from ray.train import ControllerError, TrainingFailedError
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.util.placement_group import placement_group, remove_placement_group
@@ -28,7 +29,11 @@ class Fails(TrainingFailedError):
         self.worker_failures = {0: cause}
 
 
-SETUP: Any = SimpleNamespace(made_by=SimpleNamespace(stage="localizer"), config=SimpleNamespace(batch_size=8))
+SETUP: Any = SimpleNamespace(
+    made_by=SimpleNamespace(stage="localizer"),
+    config=SimpleNamespace(batch_size=8),
+    stage=SimpleNamespace(address="run/localizer"),
+)
 
 
 @pytest.fixture
@@ -76,6 +81,22 @@ LATE = ControllerError(WorkerGroupStartupTimeoutError(3))
 def test_goes_on_after_as_many_faults_as_allowed(run: Any, faults: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(run([FAULT] * faults + [None], 3)) == faults + 1
     assert capsys.readouterr().err.count("a machine is gone); going on from the last checkpoint") == faults
+
+
+def test_a_controller_whose_process_is_killed_is_a_fault_like_others(
+    run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([ActorDiedError(), None], max_failures=1) == [1, 1]
+    (line,) = messages(capsys.readouterr().err)
+    assert line.startswith("training failed (The actor died unexpectedly")
+    with pytest.raises(UserError, match="training failed 2 times"):
+        run([ActorDiedError(), ActorDiedError()], max_failures=1)
+
+
+def test_a_controller_that_cannot_begin_is_raised_with_its_traceback(run: Any) -> None:
+    cause = RayTaskError("TrainController.__init__", "its traceback", ValueError("broken"))
+    with pytest.raises(ActorDiedError, match="its traceback"):
+        run([ActorDiedError(cause)], max_failures=3)
 
 
 def test_every_attempt_is_planned_anew(run: Any) -> None:
