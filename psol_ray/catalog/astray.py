@@ -4,12 +4,12 @@ from itertools import islice
 
 from psol_ray.catalog.passed_over import PassedOver, Reason, describe
 from psol_ray.catalog.scan import Folder, scan_folder
+from psol_ray.catalog.split_names import TRAINING
 from psol_ray.errors import abbreviate
 from psol_ray.storage.tree import DataPath, name_of, parents_of
 
 __all__ = ["without_classes", "without_training"]
 
-_TRAINING = ("train", "training")
 _CUB_FILES = ("images.txt", "train_test_split.txt")
 _KAGGLE = "ILSVRC/Data/CLS-LOC"
 _IMAGENET_FOLDERS = (_KAGGLE, "Data/CLS-LOC")
@@ -48,9 +48,9 @@ def _other_root(root: DataPath, top: Folder, layout: str) -> str:
     above = parents_of(root)
     if layout == "imagenet" and (kaggle := next((path for path in above if (path / _KAGGLE / "train").is_dir()), None)):
         return f"this looks like a part of Kaggle's tree: set data.root to {kaggle}"
-    if name_of(root).lower() in _TRAINING:
+    if name_of(root).lower() in TRAINING:
         return "this looks like that folder itself: set data.root to its parent"
-    deeper = (name for name in islice(top.folders, _MOST) for train in _TRAINING if (root / name / train).is_dir())
+    deeper = (name for name in islice(top.folders, _MOST) for train in TRAINING if (root / name / train).is_dir())
     return next((f"there is one in {name}: set data.root to {root / name}" for name in deeper), "")
 
 

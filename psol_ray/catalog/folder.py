@@ -13,16 +13,13 @@ from psol_ray.catalog.class_folders import read_class_folders
 from psol_ray.catalog.listing import TEST, TRAIN, Listing, join_splits, split_table
 from psol_ray.catalog.passed_over import PassedOver, Reason
 from psol_ray.catalog.scan import Folder, scan_folder
+from psol_ray.catalog.split_names import HELD_OUT, TRAINING
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.storage.tree import DataPath
 
 __all__ = ["list_folder"]
 
 _BOXES_FILE = "boxes.csv"
-_TRAINING = ("train", "training")
-# The first of these that is there. Where there is more, `test` is left for after all choices are made: the run looks
-# at the split it is given while it trains.
-_HELD_OUT = (("val", "valid", "validation"), ("test", "testing"))
 
 
 def list_folder(root: DataPath) -> Listing:
@@ -64,7 +61,7 @@ def list_folder(root: DataPath) -> Listing:
 
 def _check_lost(root: DataPath, top: Folder) -> None:
     """Raise a UserError where what would be read is a link that leads nowhere."""
-    read = {_BOXES_FILE, *_TRAINING, *chain(*_HELD_OUT)}
+    read = {_BOXES_FILE, *TRAINING, *chain(*HELD_OUT)}
     lost = [name for reason, name in top.passed_over if reason is Reason.BROKEN_LINK and name.lower() in read]
     if lost:
         raise UserError(f"{root / lost[0]}: found a link that leads nowhere; mend or remove it")
@@ -72,11 +69,11 @@ def _check_lost(root: DataPath, top: Folder) -> None:
 
 def _split_folders(root: DataPath, top: Folder) -> list[str]:
     """The folder of the training images, and that of the test images where there is one."""
-    train = _only_one(root, top, _TRAINING)
+    train = _only_one(root, top, TRAINING)
     if train is None:
         advice = without_training(root, "folder")
         raise UserError(f"{root} has no folder train, expected train/CLASS/ in it; {advice}")
-    held_out = (name for names in _HELD_OUT if (name := _only_one(root, top, names)))
+    held_out = (name for names in HELD_OUT if (name := _only_one(root, top, names)))
     return [train, *islice(held_out, 1)]
 
 
@@ -89,7 +86,7 @@ def _only_one(root: DataPath, top: Folder, names: Sequence[str]) -> str | None:
 
 def _remarks(top: Folder, folders: Sequence[str]) -> list[str]:
     """Which folder the test images are of, where that is not plain."""
-    held_out = [name for name in top.folders if any(name.lower() in names for names in _HELD_OUT)]
+    held_out = [name for name in top.folders if any(name.lower() in names for names in HELD_OUT)]
     return [f"{folders[1]} is the test split"] if held_out and held_out not in (["val"], ["test"]) else []
 
 

@@ -1,6 +1,5 @@
 """Looks at all machines of a cluster at once, each by an actor that takes no CPU; one that is silent is a finding."""
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from psol_ray.distributed.connection import connect
 from psol_ray.distributed.node_checks import Probe, checked_nodes, visible
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.errors import UserError, first_line
+from psol_ray.log import say
 from psol_ray.preflight.clock import judge_clock, offset_of
 from psol_ray.preflight.examine import Lent, Wanted, examine
 from psol_ray.preflight.findings import Finding
@@ -66,7 +66,7 @@ def examine_nodes(
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     if not nodes:
         raise UserError("the Ray cluster has no CPUs to work with; add nodes, or give its head some with --num-cpus")
-    print(f"Looking at {len(nodes)} machines ...", file=sys.stderr)
+    say(f"Looking at {len(nodes)} machines ...")
     with ExitStack() as stack:
         stage = StageDir(wanted.folder.fs, wanted.folder.path)
         stack.enter_context(without_trace(stage))

@@ -21,7 +21,17 @@ from psol_ray.storage.image_column import find_image_column
 from psol_ray.tables.files import open_uri
 from psol_ray.tables.patience import FS_ERRORS, address_of, patiently
 
-__all__ = ["NUM_CONNECTIONS", "buffered", "numbered", "open_span", "probe", "read", "read_together", "store_of"]
+__all__ = [
+    "NUM_CONNECTIONS",
+    "buffered",
+    "numbered",
+    "open_span",
+    "probe",
+    "read",
+    "read_stream",
+    "read_together",
+    "store_of",
+]
 
 NUM_CONNECTIONS = 32
 """Requests to a store at a time: at 50 ms a request, 640 images a second of which each is a file."""
@@ -52,7 +62,7 @@ def read_together(addresses: Sequence[Span | Cell]) -> list[bytes | OSError]:
             if cells:
                 return patiently(fs, path, lambda: _read_cells(fs, path, [cell.row for cell in cells]))
             if spans[0].length < 0:
-                return [patiently(fs, path, lambda: _read_whole(fs, path)) for _ in spans]
+                return [patiently(fs, path, lambda: read_stream(fs, path)) for _ in spans]
             return patiently(fs, path, lambda: _read_spans(fs, path, spans))
     except OSError as error:
         return [error for _ in addresses]
@@ -206,7 +216,8 @@ def _locate(address: Span | Cell) -> tuple[pafs.FileSystem, str]:
     return fs, f"{root}/{address.file}"
 
 
-def _read_whole(fs: pafs.FileSystem, path: str) -> bytes:
+def read_stream(fs: pafs.FileSystem, path: str) -> bytes:
+    """All of a file."""
     with fs.open_input_stream(path) as stream:
         return stream.read()
 

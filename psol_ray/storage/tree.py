@@ -15,7 +15,7 @@ import pyarrow.fs as pafs
 
 from psol_ray.errors import without_secrets
 from psol_ray.storage.addresses import is_uri
-from psol_ray.storage.reader import buffered, numbered, store_of
+from psol_ray.storage.reader import buffered, numbered, read_stream, store_of
 from psol_ray.tables.patience import address_of, patiently
 
 __all__ = [
@@ -120,11 +120,7 @@ class StorePath:
     def read_bytes(self) -> bytes:
         """Content of a file."""
         with numbered(str(self)):
-            return patiently(self.store.fs, self.path, self._read)
-
-    def _read(self) -> bytes:
-        with self.store.fs.open_input_stream(self.path) as stream:
-            return stream.read()
+            return patiently(self.store.fs, self.path, lambda: read_stream(self.store.fs, self.path))
 
     def read_text(self, encoding: str = "utf-8") -> str:
         """Content of a text file."""
@@ -136,10 +132,6 @@ class StorePath:
             raise OSError(errno.EROFS, "data are not written to", str(self))
         data = io.BytesIO(self.read_bytes())
         return data if mode == "rb" else io.TextIOWrapper(data, encoding=encoding, newline=newline)
-
-    def relative_to(self, root: "StorePath") -> str:
-        """The path below a folder."""
-        return self.path.removeprefix(f"{root.path}/")
 
 
 @contextmanager

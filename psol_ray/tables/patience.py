@@ -28,11 +28,12 @@ _SCHEMES = {"s3": "s3://", "gcs": "gs://", "abfs": "abfs://"}
 _FSSPEC = "py::fsspec+"
 
 _PATIENCE_SECONDS = 120.0
+_QUOTED = re.compile(r"'[^']*'")
 # Arrow gives errors of a store no class of their own; what would come again is told by the words.
 _LASTING = re.compile(
     r"ACCESS_DENIED|NO_SUCH|NOT_FOUND|INVALID_|SIGNATURE|UNRECOGNIZED_CLIENT|MISSING_|TOKEN|VALIDATION|REDIRECT"
     r"|SKEWED"
-    r"|HTTP status 40[0-7]|does not exist|credential|past end|deserialize|[Pp]arquet",
+    r"|HTTP status 40[0-7]|does not exist|credential|past end|deserialize thrift|magic bytes",
     re.IGNORECASE,
 )
 
@@ -103,7 +104,8 @@ def patiently(fs: pafs.FileSystem, path: str, act: Callable[[], T]) -> T:
 def _passes(error: BaseException) -> bool:
     if not isinstance(error, OSError) or isinstance(error, (FileNotFoundError, PermissionError, FileExistsError)):
         return False
-    return not _LASTING.search(str(error))
+    # Without the names in it, which may be any words.
+    return not _LASTING.search(_QUOTED.sub("", str(error)))
 
 
 def _tell(address: str, state: RetryCallState) -> None:
