@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from s3 import Store, put_folder
+from s3 import Store, guarded, put_folder, uri
 from synthetic.images import write_images
 
 from psol_ray.catalog.headers import AWAY, read_sizes
@@ -95,3 +95,14 @@ def test_images_that_were_replaced_are_found_out(tmp_path: Path, store: Store) -
 def test_what_is_not_there_is_told(store: Store, path: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         list_data("folder", store.uri(path))
+
+
+def test_data_that_may_not_be_read_are_told_at_once(store: Store) -> None:
+    store.put("closed/train/cat/1.jpg", b"1")
+    with guarded(store.port, store.failing, "s3:PutObject") as credentials:
+        root = uri(store.port, "bucket/closed", credentials)
+        with pytest.raises(
+            UserError, match=r"cannot be read \(.*ACCESS_DENIED.*check the address, the endpoint"
+        ) as raised:
+            list_data("folder", root)
+    assert credentials.partition(":")[2] not in str(raised.value)

@@ -115,12 +115,27 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def program(pytestconfig: pytest.Config) -> str:
+    """Prometheus: the one that is installed, else Debian's package, unpacked and kept in pytest's cache."""
+    if installed := shutil.which("prometheus"):
+        return installed
+    assert pytestconfig.cache is not None
+    folder = pytestconfig.cache.mkdir("prometheus")
+    unpacked = folder / "usr/bin/prometheus"
+    if not unpacked.exists():
+        try:
+            subprocess.run(["apt-get", "download", "prometheus"], cwd=folder, check=True, capture_output=True)
+            (package,) = folder.glob("prometheus_*.deb")
+            subprocess.run(["dpkg-deb", "--extract", package, folder], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError, ValueError):
+            pytest.skip("prometheus is not installed, and Debian's package of that name could not be fetched")
+    return str(unpacked)
+
+
 @pytest.fixture(scope="module")
-def prometheus(head: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(program: str, head: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus with the project's own configuration, but for its places and its haste."""
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("prometheus is not installed (Debian's package of that name)")
     folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
     config = yaml.safe_load((ROOT / "deploy/prometheus.yaml").read_text())
     config["global"]["scrape_interval"] = "1s"

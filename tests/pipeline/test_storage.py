@@ -81,8 +81,8 @@ def test_a_run_in_a_store_makes_the_tables_of_one_on_a_disk(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder, layout = flags
     run_dir = f"s3://bucket/run_{layout}"
-    # The store fails now and then.
-    in_bucket.failing.write_text(json.dumps({"every": 23}))
+    # The store fails now and then, and is slow.
+    in_bucket.failing.write_text(json.dumps({"every": 23, "seconds": 0.01}))
     try:
         settings = ("--data.root", f"s3://bucket/{folder}", "--data.layout", layout)
         weights = ("--boxes.weights", "s3://bucket/weights.safetensors")
