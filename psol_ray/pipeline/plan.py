@@ -141,10 +141,12 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _number(amount: float) -> str:
-    """Two digits, or all before the point."""
+    """Two digits, or all before the point; nobody plans with less than a hundredth."""
     if amount != amount:
         return "not known"
-    return f"{amount:,.0f}" if amount >= 10 else f"{amount:.2g}"
+    if amount >= 10:
+        return f"{amount:,.0f}"
+    return f"{amount:.2g}" if amount >= 0.01 or not amount else "under 0.01"
 
 
 def _print_notes(console: Console) -> None:

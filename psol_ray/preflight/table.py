@@ -25,9 +25,7 @@ Findings = Mapping[str, Sequence[Finding]]
 
 def findings_table(findings: Findings) -> Table:
     """A row for each check and each value that was found, however many machines have it."""
-    table = Table(show_header=False)
-    for _ in range(4):
-        table.add_column("")
+    rows: list[tuple[tuple[str, ...], str]] = []
     names = dict.fromkeys(finding.name for of_one in findings.values() for finding in of_one)
     for name in names:
         there = {machine: f for machine, of_one in findings.items() for f in of_one if f.name == name}
@@ -36,9 +34,14 @@ def findings_table(findings: Findings) -> Table:
             # What is alike on all machines needs no word of where; the process of the command has fewer rows.
             is_everywhere = len(groups) == 1 and len(there) >= max(len(findings) - 1, 2)
             where = "" if is_everywhere or len(findings) == 1 else _where(machines, findings)
-            table.add_row(name if not number else "", value, where, _MARKS[verdict], style=_STYLES[verdict])
+            rows.append(((name if not number else "", value, where, _MARKS[verdict]), _STYLES[verdict]))
         if len(groups) > _VALUES_SHOWN:
-            table.add_row("", f"and {len(groups) - _VALUES_SHOWN} other values", "", "")
+            rows.append((("", f"and {len(groups) - _VALUES_SHOWN} other values", "", ""), ""))
+    # Of one machine that is well there is nothing to say of where, nor of what is wrong.
+    used = [place for place in range(4) if any(cells[place] for cells, _ in rows)]
+    table = Table(show_header=False)
+    for cells, style in rows:
+        table.add_row(*(cells[place] for place in used), style=style)
     return table
 
 

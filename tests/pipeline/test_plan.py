@@ -1,6 +1,7 @@
 """What `psol plan` says of a run, and where its figures are from."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,26 @@ def rows(shown: str) -> dict[str, list[str]]:
     return {first: others for first, *others in lines}
 
 
-def test_before_anything_is_made_rates_are_measured_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        (0.0, "0"),
+        (3e-5, "under 0.01"),
+        (0.0123, "0.012"),
+        (3.456, "3.5"),
+        (12_345.6, "12,346"),
+        (math.nan, "not known"),
+    ],
+)
+def test_amounts_are_shown_as_people_plan_with_them(amount: float, shown: str) -> None:
+    assert module._number(amount) == shown
+
+
+def test_before_anything_is_made_rates_are_measured_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of eighteen images all is under a hundredth.
+    monkeypatch.setattr(module, "_number", str)
     config = write_config(tmp_path, write_images(tmp_path / "images", ["red", "blue"]))
     assert main(["plan", "--config", str(config)]) == 0
     shown = rows(capsys.readouterr().out)
