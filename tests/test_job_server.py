@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -117,22 +118,25 @@ def until(look: Callable[[], Any], explain: Callable[[], str] = str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
-    head = Head(tmp_path_factory.mktemp("j"))
+def head() -> Iterator[Head]:
+    # Ray's sockets have paths of at most 107 characters, which pytest's own folders are too long for.
+    head = Head(Path(tempfile.mkdtemp(prefix="job", dir="/tmp")))
     try:
         head.start()
-        until(lambda: _answers(head))
+        until(lambda: _refusal(head) is None, lambda: f"the job server does not answer: {_refusal(head)}")
         yield head
     finally:
         head.stop()
+        shutil.rmtree(head.folder, ignore_errors=True)
 
 
-def _answers(head: Head) -> bool:
+def _refusal(head: Head) -> str | None:
+    """Why the job server does not answer; None once it does."""
     try:
         head.client.list_jobs()
-    except Exception:  # requests', or Ray's, while it starts
-        return False
-    return True
+    except Exception as error:  # requests', or Ray's, while it starts
+        return repr(error)
+    return None
 
 
 @pytest.fixture(scope="module")

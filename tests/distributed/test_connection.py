@@ -29,6 +29,8 @@ def apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("went on to Ray"))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    # One that is made here would stay, and be another than the one that this process has told Ray already.
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
 
 
 @pytest.fixture
