@@ -50,6 +50,9 @@ class InProcess:
         """CPUs that this process may use."""
         return _num_cpus()
 
+    def prepare(self) -> None:
+        """See `Executor.prepare`."""
+
     def run_parts(self, run: PartRun) -> Sequence[str]:
         """See `Executor.run_parts`."""
         worker: Any = run.make_worker(self._resources or _whole_machine())

@@ -3,7 +3,6 @@
 import os
 from collections import Counter, deque
 from collections.abc import Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,11 +15,9 @@ from psol_ray.catalog.scan import Folder, cannot_list, scan_folder
 from psol_ray.catalog.unicode_forms import check_one_form
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.storage.tree import DataPath, StorePath
+from psol_ray.work.threads import map_waiting
 
 __all__ = ["ClassFolders", "read_class_folders", "string_array"]
-
-# Listing a folder on a network filesystem is waiting, and ImageNet has a thousand of them.
-_NUM_THREADS = 16
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,7 @@ def read_class_folders(root: DataPath, folder: str) -> ClassFolders:
     where = root / folder
     found = scan_folder(where)
     _check_class_folders(where, found)
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        classes = list(pool.map(partial(_read_class, root, folder), found.folders))
+    classes = list(map_waiting(partial(_read_class, root, folder), found.folders))
     _check_empty(where, found.folders, [len(image_ids) for image_ids, _ in classes], [over for _, over in classes])
     passed_over = sum((over for _, over in classes), found.passed_over)
     class_index_N = np.repeat(np.arange(len(classes)), [len(image_ids) for image_ids, _ in classes])

@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,13 +18,13 @@ from psol_ray.storage.addresses import Address, image_addresses, is_uri
 from psol_ray.storage.reader import read
 from psol_ray.storage.tree import DataPath, StorePath, data_path, identity, relative_name
 from psol_ray.tables.schemas import PLACES
+from psol_ray.work.threads import map_waiting
 
 __all__ = ["FOLDER", "Source", "find_other_samples", "look_at"]
 
 FOLDER = "a folder"
 """Stands for the hash of annotations that are many files: ImageNet's XML, which is read with the listing anyway."""
 
-_NUM_THREADS = 16  # asking for a file on a network filesystem is waiting
 _FILES_AT_ONCE = 4096
 _NUM_SAMPLES = 64
 
@@ -126,8 +125,7 @@ def _hash_images(root: str, images: pa.Table) -> dict[str, str]:
     image_ids = images.column("image_id").to_pylist()
     if "width" not in images.column_names:
         images = images.append_column("width", pa.array(np.ones(len(images), np.int32)))
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        return dict(zip(image_ids, pool.map(_hash_image, image_addresses(root, images)), strict=True))
+    return dict(zip(image_ids, map_waiting(_hash_image, image_addresses(root, images)), strict=True))
 
 
 def _hash_image(address: Address) -> str:
@@ -153,9 +151,8 @@ def _digest(table: pa.Table) -> str:
 
 def _stat_files(root: str, image_ids: pa.ChunkedArray) -> pa.Table:
     starts = range(0, len(image_ids), _FILES_AT_ONCE)
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        parts = pool.map(partial(_stat_some, root), (image_ids.slice(start, _FILES_AT_ONCE) for start in starts))
-        stats_N2 = np.concatenate([np.zeros((0, 2), np.int64), *parts])
+    parts = map_waiting(partial(_stat_some, root), (image_ids.slice(start, _FILES_AT_ONCE) for start in starts))
+    stats_N2 = np.concatenate([np.zeros((0, 2), np.int64), *parts])
     return pa.table({"bytes": stats_N2[:, 0].copy(), "modified": stats_N2[:, 1].copy()}).cast(FILES)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import unicodedata
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
@@ -10,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.work.threads import map_waiting
 
 __all__ = ["check_one_form", "composed", "stored_paths"]
 
-_NUM_THREADS, _AT_ONCE = 16, 256  # asking for a file on a network filesystem is waiting
+_AT_ONCE = 256
 
 
 def composed(names: pa.Array) -> pa.Array:
@@ -58,10 +58,9 @@ def stored_paths(root: str, paths: pa.Array) -> pa.Array:
     names = paths.to_pylist()
     rows = np.flatnonzero(other_N)
     chunks = [rows[start : start + _AT_ONCE].tolist() for start in range(0, len(rows), _AT_ONCE)]
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        stored = pool.map(lambda chunk: [_stored(root, names[i]) for i in chunk], chunks)
-        for i, name in zip(rows, chain.from_iterable(stored), strict=True):
-            names[i] = name
+    stored = map_waiting(lambda chunk: [_stored(root, names[i]) for i in chunk], chunks)
+    for i, name in zip(rows, chain.from_iterable(stored), strict=True):
+        names[i] = name
     return pa.array(names, pa.string())
 
 

@@ -4,7 +4,6 @@ import errno
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +15,10 @@ from psol_ray.catalog.unicode_forms import stored_paths
 from psol_ray.errors import UserError
 from psol_ray.images.files import open_image_file
 from psol_ray.storage.tree import DataPath, StorePath
+from psol_ray.work.threads import map_waiting
 
 __all__ = ["read_voc_xml"]
 
-_NUM_THREADS = 16  # small files on a network filesystem are waiting
 _NO_FILE = (errno.ENOENT, errno.ENAMETOOLONG)
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?encoding=["']([\w.:-]+)["'][^>]*\?>""")
 
@@ -42,15 +41,14 @@ def read_voc_xml(folder: DataPath, image_keys: Sequence[str]) -> Annotations:
         OSError: one cannot be read, or is a folder or a pipe.
     """
     found = Annotations()
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        files = pa.array([f"{key}.xml" for key in image_keys], pa.string())
-        names = stored_paths(str(folder), files) if isinstance(folder, Path) else files
-        images = pool.map(_read, [folder / name for name in names.to_pylist()])
-        for key, image in zip(image_keys, images, strict=True):
-            if image.size:
-                found.image_sizes[key] = image.size
-            for class_name, corners in image.objects:
-                found.add(key, class_name, corners)
+    files = pa.array([f"{key}.xml" for key in image_keys], pa.string())
+    names = stored_paths(str(folder), files) if isinstance(folder, Path) else files
+    images = map_waiting(_read, [folder / name for name in names.to_pylist()])
+    for key, image in zip(image_keys, images, strict=True):
+        if image.size:
+            found.image_sizes[key] = image.size
+        for class_name, corners in image.objects:
+            found.add(key, class_name, corners)
     return found
 
 

@@ -5,6 +5,8 @@ which Ray Data and Ray Train ask, is filled in on Anyscale alone. What there is,
 head's monitor writes every 5 s. `ray up` and KubeRay start the autoscaler's second version, which reports to the GCS;
 `ray start` and `ray.init` the first, in the internal key-value store. With an autoscaler, nodes have the types that the
 cluster file names; without one they have none, or the first version gives each a type of its own, `node_` and its id.
+KubeRay gives nodes types in a cluster without an autoscaler, too, whose monitor reports like one that starts nothing.
+So types are a hint, and what is waited for long has been seen to be started.
 
 Demand is made of placement groups that wait. They end with their job, even one that is killed; a call of
 `ray.autoscaler.sdk.request_resources` would hold nodes until somebody takes it back, and overwrite other jobs' calls.
@@ -25,7 +27,7 @@ from psol_ray.distributed.waiting import Teller
 from psol_ray.errors import UserError
 from psol_ray.log import say
 
-__all__ = ["Demand", "bring_node", "has_autoscaler"]
+__all__ = ["Demand", "bring_node", "has_autoscaler", "seconds_since_growth", "starts_nodes"]
 
 _REPORT_KEY = "__autoscaling_status"
 _NO_TYPE = re.compile(r"node_[0-9a-f]{56}")
@@ -38,6 +40,8 @@ _SILENCE_SECONDS = 300.0
 
 # Clusters, by address, whose autoscaler had no nodes with a GPU: asking costs some 15 s.
 _without_gpus: set[str] = set()
+# When one was last seen to start something.
+_growing_at = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,14 @@ class _Report:
 
 def _read_report() -> _Report:
     """What the autoscaler says; a Ray in which these private ways have moved has none, as far as can be known."""
+    global _growing_at
     try:
-        return _ask_ray()
+        report = _ask_ray()
     except (ImportError, AttributeError, KeyError):
         return _Report()
+    if report.starting:
+        _growing_at = time.monotonic()
+    return report
 
 
 def _ask_ray() -> _Report:
@@ -102,8 +110,42 @@ def _parse_second_version(status: Any) -> _Report:
 
 
 def has_autoscaler() -> bool:
-    """Whether nodes can come that are not there."""
+    """Whether nodes may come that are not there."""
     return _read_report().has_types
+
+
+def seconds_since_growth() -> float:
+    """Seconds since the autoscaler was last seen to start a machine, for whomever; 0 while it does."""
+    _read_report()
+    return time.monotonic() - _growing_at
+
+
+def starts_nodes(bundle: Mapping[str, float], num_workers: int) -> bool:
+    """Whether the autoscaler starts a machine when so many workers more are asked for, or was seen to lately."""
+    if seconds_since_growth() < _SILENCE_SECONDS:
+        return True
+    demand, since = Demand(bundle), time.monotonic()
+    demand.ask(num_workers)
+    try:
+        return _is_seen_to_start(bundle, since)
+    finally:
+        demand.ask(0)
+
+
+def _is_seen_to_start(bundle: Mapping[str, float], since: float) -> bool:
+    reports, seen, there = 0, _read_report(), _count_nodes()
+    while reports < _REPORTS and time.monotonic() - since < _SILENCE_SECONDS:
+        report = _read_report()
+        if report.is_starting(bundle) or _count_nodes() > there:
+            return True
+        if report.number != seen.number:
+            seen, reports = report, reports + 1
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _count_nodes() -> int:
+    return sum(node["Alive"] for node in ray.nodes())
 
 
 class Demand:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import ray
 
-from psol_ray.distributed.autoscaler import bring_node, has_autoscaler
+from psol_ray.distributed.autoscaler import bring_node, has_autoscaler, starts_nodes
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.shares import Node, Share, divide_cpus, divide_gpus
 from psol_ray.errors import UserError
@@ -69,7 +69,10 @@ def check_nodes() -> list[Node]:
         UserError: there is none, and none comes.
     """
     if not find_nodes() and not (has_autoscaler() and bring_node("CPU", lambda: bool(find_nodes()))):
-        raise UserError("the Ray cluster has no CPUs to work with; add nodes, or give its head some with --num-cpus")
+        raise UserError(
+            "the Ray cluster has no CPUs to work with, and no autoscaler brings some; add machines, or wait until they"
+            " have joined (see `ray status`)"
+        )
     return find_nodes()
 
 
@@ -125,8 +128,11 @@ def _min_workers(config: ClusterConfig, num_workers: int) -> int | None:
 
 
 def _check_growth(wanted: int, there: int, kind: str, can_grow: bool) -> None:
+    if can_grow:
+        say(f"The cluster has {there} {kind} for {wanted} workers; the autoscaler is asked for the others")
+        bundle = {"CPU": 1, "GPU": 1} if kind == "GPUs" else {"CPU": 1}
+        can_grow = starts_nodes(bundle, wanted - there)
     if not can_grow:
         raise UserError(
             f"cluster.workers: {wanted} were asked for and the cluster has {there} {kind}, one for each; ask for fewer"
         )
-    say(f"The cluster has {there} {kind} for {wanted} workers; the autoscaler is asked for the others")

@@ -76,16 +76,19 @@ class Crew:
         }
 
     def check_somebody_works(self, num_jobs: int) -> None:
-        """Say how long nobody has; raise a UserError after ten minutes."""
+        """Say how long nobody has; raise a UserError after ten minutes in which no machine was being started either."""
         if any(worker.jobs for worker in self.workers):
             self._worked_at = time.monotonic()
+            return
         seconds = time.monotonic() - self._worked_at
+        hopeless_s = min(seconds, self.slots.seconds_since_growth())
         self._teller.tell(
             f"{num_jobs:,} parts have waited for a worker to start",
             seconds,
-            f"others may be using the cluster, see `ray status`; it is given up after {START_SECONDS:.0f} s",
+            "others may be using the cluster, see `ray status`; it is given up after"
+            f" {START_SECONDS:.0f} s in which no machine is being started either",
         )
-        if seconds > START_SECONDS:
+        if hopeless_s > START_SECONDS:
             raise UserError(
                 f"no worker has started within {START_SECONDS:.0f} s; are others using the cluster?"
                 " See `ray status`, and run the same command again"
@@ -120,6 +123,12 @@ class Crew:
                     f"{MAX_DEATHS} workers died while they started ({cause}); look into Ray's logs for the cause"
                     " (often memory)"
                 )
+
+    def send_away(self, worker: PoolWorker) -> None:
+        """Of one that has started where nobody is to work."""
+        ray.kill(worker.actor)
+        self.workers.remove(worker)
+        self.slots.refresh()
 
     def close(self) -> None:
         """End them all."""

@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from psol_ray.distributed.cluster import check_nodes
 from psol_ray.distributed.connection import connect
 from psol_ray.distributed.node_checks import Probe, checked_nodes, visible
 from psol_ray.distributed.settings import ClusterConfig
@@ -60,12 +61,11 @@ def examine_nodes(
         addresses: of some images below it.
 
     Raises:
-        UserError: there is no such cluster, or none of its machines lends a CPU.
+        UserError: there is no such cluster, or none of its machines lends a CPU and none comes.
     """
     connect(config)
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
-    if not nodes:
-        raise UserError("the Ray cluster has no CPUs to work with; add nodes, or give its head some with --num-cpus")
+    lending = {node.node_id for node in check_nodes()}  # of a cluster without any yet, the first that comes
+    nodes = [node for node in ray.nodes() if node["NodeID"] in lending]
     say(f"Looking at {len(nodes)} machines ...")
     with ExitStack() as stack:
         stage = StageDir(wanted.folder.fs, wanted.folder.path)

@@ -57,6 +57,10 @@ class RayExecutor:
         """See `Executor.device`."""
         return accelerator() if self._plan.num_gpus else f"{self._plan.num_cpus} CPUs"
 
+    def prepare(self) -> None:
+        """See `Executor.prepare`."""
+        connect(self._config)
+
     def run_parts(self, run: PartRun) -> Sequence[str]:
         """See `Executor.run_parts`."""
         gpu = bool(self._plan.num_gpus)

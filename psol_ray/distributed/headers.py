@@ -107,6 +107,8 @@ class _Reading:
 
     def __post_init__(self) -> None:
         self._sizes_N2 = np.full((len(self.image_ids), 2), AWAY, np.int32)
+        # One for all of them: Ray sends each that is made to every worker.
+        self._read_chunk = ray.remote(_read_chunk)
 
     def read(self) -> NDArray[np.int32]:
         for start in range(0, len(self.image_ids), _FILES_A_TASK):
@@ -119,7 +121,7 @@ class _Reading:
 
     def _begin(self, chunk: _Chunk) -> None:
         unfit = self.checks.faults.keys() | chunk.tried
-        read = ray.remote(_read_chunk).options(num_cpus=1, max_retries=_RETRIES, label_selector=exclude(unfit))
+        read = self._read_chunk.options(num_cpus=1, max_retries=_RETRIES, label_selector=exclude(unfit))
         image_ids = [self.image_ids[row] for row in chunk.rows_N]
         answer = read.remote(self.root, image_ids, self.max_pixels, chunk.name, chunk.num_images, self.tracker)
         self._running[answer] = chunk

@@ -170,8 +170,8 @@ class NodeChecks:
             say(f"{_name(node_id)} gets work from now on: what it lacked is there")
 
     def label_selector(self) -> dict[str, str]:
-        """What keeps Ray from starting anything on a node that has failed."""
-        return exclude(self.faults)
+        """What keeps Ray from starting anything on a node that has failed, or not answered yet: its mounts may hang."""
+        return exclude(self.faults.keys() | {node.node_id for node in self._asked.values()})
 
     def _ask(self, nodes: Sequence[Node]) -> list[Node]:
         """Ask those that have not been asked, or have failed a while ago; returns those that count."""

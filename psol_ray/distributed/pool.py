@@ -27,7 +27,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
 from psol_ray.distributed.answer import Answer
-from psol_ray.distributed.cluster import WorkerPlan
+from psol_ray.distributed.cluster import WorkerPlan, find_nodes
 from psol_ray.distributed.crew import Crew
 from psol_ray.distributed.failures import cause_of, is_actor_gone, raise_failure
 from psol_ray.distributed.metrics import PoolMetrics
@@ -48,6 +48,8 @@ __all__ = ["PoolStats", "run_pool"]
 _LOOK_SECONDS = 5.0
 # A job that is given back so often because of other jobs' images, though all of its own can be opened.
 _MAX_GIVEN_BACK = 20
+# Machines that may leave with a job before it is asked whether it is the job that takes them along.
+_MAX_LOST = 10
 
 
 def run_pool(
@@ -65,8 +67,8 @@ def run_pool(
 ) -> Sequence[str]:
     """Run all jobs, the most costly first, and those that follow from them.
 
-    A job whose actor dies is done again, after the others. One under which actors die three times is set aside; the
-    rest is completed.
+    A job whose actor dies is done again, after the others; one whose machine has left, at once. One under which actors
+    die three times is set aside; the rest is completed.
 
     Args:
         start_actor: starts an actor with these resources, on this node if one is named. It has a method
@@ -119,6 +121,7 @@ class _Pool:
     images_done: Callable[[], Mapping[str, int] | None]
     looked_at: float = float("-inf")
     given_back: Counter[Job] = field(default_factory=Counter)
+    lost: Counter[Job] = field(default_factory=Counter)  # how often its machine has left
     hosts: set[str] = field(default_factory=set)  # that have done a job
     metrics: PoolMetrics = field(default_factory=PoolMetrics)
     nodes_without_images: set[str] = field(default_factory=set)  # of which it was said that they cannot open some
@@ -202,6 +205,8 @@ class _Pool:
         if worker.starting is not None:
             worker.starting = None
             worker.node, worker.host = answered.value
+            if not self.crew.slots.may_use(worker.node):  # it has joined after Ray was told where to start nothing
+                self.crew.send_away(worker)
             self.tell()
             self.crew.start(len(self.queue.waiting))
             return
@@ -255,8 +260,14 @@ class _Pool:
         self.crew.dismiss(worker, cause)
         self.metrics.note_death(worker.host, cause)
         held = self.crew.held()
+        has_left = worker.node not in {node.node_id for node in find_nodes()}
         for job in worker.jobs.values():
             if self._is_unfinished(job) and job not in held:
+                if has_left and self.lost[job] < _MAX_LOST:  # which says nothing of the job
+                    self.lost[job] += 1
+                    self.queue.give_back(job)
+                    self.metrics.note_retry()
+                    continue
                 done = (self.images_done() or {}).get(job.name)
                 self.queue.requeue(job, Death(time.time(), worker.host, cause, done))
                 if len(deaths := self.queue.deaths(job)) >= MAX_DEATHS and self.left_out.add_set_aside(

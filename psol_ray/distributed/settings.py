@@ -20,4 +20,5 @@ class ClusterConfig:
     """Workers with which a training starts, and goes on after a loss, at least; it grows again. Null starts with all,
     and goes on after a loss with those that are left."""
     max_failures: NonNegativeInt = 3
-    """How often a training that a fault ended goes on from its last checkpoint before it is given up."""
+    """How often in a row, without a new checkpoint between, a training that a fault ended goes on from its last one
+    before it is given up."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from psol_ray.distributed.autoscaler import Demand
+from psol_ray.distributed.autoscaler import Demand, seconds_since_growth
 from psol_ray.distributed.cluster import WorkerPlan, find_nodes
 from psol_ray.distributed.shares import Node, Share
 from psol_ray.work.jobs import Resources
@@ -29,12 +29,14 @@ class Slots:
         self._shares = {share.node_id: share for share in plan.shares}
         self._demand = Demand({"CPU": 1, "GPU": 1} if plan.num_gpus else {"CPU": 1})
         self._lost_at = float("-inf")
+        self._usable: frozenset[str] = frozenset()
         self.refresh()
 
     def refresh(self) -> None:
         """Look which nodes there are."""
         found = find_nodes()
         nodes = {node.node_id: node for node in (found if self._fit is None else self._fit(found))}
+        self._usable = frozenset(nodes)
         left = self._shares.keys() - nodes.keys()
         for node_id in left:
             del self._shares[node_id]
@@ -43,6 +45,16 @@ class Slots:
         self._shares |= {share.node_id: share for share in self._plan.divide(joined, max(missing, 0))}
         if left:
             self._lost_at = time.monotonic()
+
+    def may_use(self, node_id: str) -> bool:
+        """Whether workers may be on that node; looks again at one that was not there."""
+        if node_id not in self._usable:
+            self.refresh()
+        return node_id in self._usable
+
+    def seconds_since_growth(self) -> float:
+        """Since the autoscaler was last seen to start a machine; without one, for ever."""
+        return seconds_since_growth() if self._plan.can_grow else float("inf")
 
     def seconds_since_loss(self) -> float:
         """Since it was noticed that a node has left."""

@@ -5,15 +5,17 @@ Each attempt is planned anew: a machine that is gone is not waited for.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import ray
 from ray.exceptions import ActorDiedError
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
 
+from psol_ray.distributed.autoscaler import seconds_since_growth
 from psol_ray.distributed.cluster import WorkerPlan
 from psol_ray.distributed.groups import group_ids, remove_groups_since
 from psol_ray.distributed.metrics import TrainingMetrics
@@ -25,6 +27,7 @@ from psol_ray.distributed.train_worker import train_worker
 from psol_ray.distributed.waiting import Pulse, Teller
 from psol_ray.errors import UserError
 from psol_ray.log import say, subject
+from psol_ray.tables import StageDir
 from psol_ray.training.setup import TrainingSetup
 
 __all__ = ["check_batch", "train"]
@@ -34,11 +37,19 @@ _START_SECONDS = 600.0
 # Ten steps, after which a worker reports, take minutes on a CPU.
 _SILENT_SECONDS = 600.0
 _LOOK_SECONDS = 5.0
+# Ray Train's own, of the checkpoints that it goes on from.
+_TAKEN_IN = "checkpoint_manager_snapshot.json"
+
+
+class MakePlan(Protocol):
+    """See `train_plan.TrainingPlans`."""
+
+    def __call__(self, *, has_begun: bool) -> WorkerPlan: ...
 
 
 def train(
     setup: TrainingSetup,
-    make_plan: Callable[[], WorkerPlan],
+    make_plan: MakePlan,
     tracker: RemoteTracker,
     max_failures: int,
     checks: NodeChecks | None = None,
@@ -49,20 +60,20 @@ def train(
         setup: what to train.
         make_plan: says for each attempt anew how many workers there are to be, and what each has.
         tracker: takes how far it is.
-        max_failures: faults after which it goes on; with one more it is given up.
+        max_failures: faults without a new checkpoint between them after which it goes on; with one more it is given up.
         checks: of the nodes; None takes them as they are.
 
     Raises:
         UserError: what a worker raised as one; no group of workers starts; no attempt can mend it; or it was given up.
     """
-    failures, waiting_since = 0, None
+    faults, waiting_since, has_begun = _Faults(setup.stage, max_failures), None, False
     metrics = TrainingMetrics(subject(), setup.config.batch_size)
     while True:
-        plan = make_plan()
+        plan = make_plan(has_begun=has_begun)
         check_batch(setup.made_by.stage, setup.config.batch_size, plan)
         groups, began = group_ids(), time.monotonic()
         try:
-            with _watched(tracker, metrics):
+            with _watched(tracker, metrics, can_grow=plan.can_grow):
                 _fit(_make_trainer(setup, plan, tracker, checks))
             return
         except ActorDiedError as error:
@@ -71,7 +82,8 @@ def train(
                 raise
             # Its process was killed: by who runs out of memory, say.
             remove_groups_since(groups)
-            failures = _count_failure(failures, max_failures, error, metrics)
+            faults.count(error, metrics)
+            has_begun = True
         except TrainingFailedError as error:
             # Ray Train 2.60 leaves those of a start that fails behind its own back, and the next one would wait for it.
             remove_groups_since(groups)
@@ -81,21 +93,33 @@ def train(
                 waiting_since = waiting_since or began
                 _tell_or_give_up(plan, time.monotonic() - waiting_since)
                 continue
-            waiting_since = None
+            waiting_since, has_begun = None, True
             _leave_out_unfit(error, checks)
-            failures = _count_failure(failures, max_failures, error, metrics)
+            faults.count(error, metrics)
 
 
-def _count_failure(failures: int, max_failures: int, error: Exception, metrics: TrainingMetrics) -> int:
-    """One more, told; raises a UserError where that is too many."""
-    if failures == max_failures:
-        raise UserError(
-            f"training failed {failures + 1} times, which is more than cluster.max_failures allows, in the"
-            f" end by {_last_line(error)}; fix that, and the same command goes on from the last checkpoint"
-        ) from error
-    metrics.note_restart(_last_line(error))
-    say(f"training failed ({_last_line(error)}); going on from the last checkpoint")
-    return failures + 1
+@dataclass
+class _Faults:
+    """Those without a new checkpoint between them: a long training on machines that are taken away sees many."""
+
+    stage: StageDir
+    most: int
+    _number: int = 0
+    _checkpoints: bytes | None = None
+
+    def count(self, error: Exception, metrics: TrainingMetrics) -> None:
+        """One more, told; raises a UserError where that is too many."""
+        checkpoints = self.stage.read_bytes(_TAKEN_IN)
+        if checkpoints != self._checkpoints:
+            self._number, self._checkpoints = 0, checkpoints
+        if self._number == self.most:
+            raise UserError(
+                f"training failed {self._number + 1} times, which is more than cluster.max_failures allows, in the"
+                f" end by {_last_line(error)}; fix that, and the same command goes on from the last checkpoint"
+            ) from error
+        self._number += 1
+        metrics.note_restart(_last_line(error))
+        say(f"training failed ({_last_line(error)}); going on from the last checkpoint")
 
 
 def _leave_out_unfit(error: TrainingFailedError, checks: NodeChecks | None) -> None:
@@ -106,14 +130,17 @@ def _leave_out_unfit(error: TrainingFailedError, checks: NodeChecks | None) -> N
 
 
 @contextmanager
-def _watched(tracker: RemoteTracker, metrics: TrainingMetrics) -> Iterator[None]:
-    """Export how far the training is for as long as the block runs, and say it where nothing is heard of it."""
+def _watched(tracker: RemoteTracker, metrics: TrainingMetrics, *, can_grow: bool = False) -> Iterator[None]:
+    """Export how far the training is for as long as the block runs, and say it where nothing is heard of it; notice
+    where an autoscaler is starting machines, if the cluster `can_grow`."""
     stop, pulse, teller = threading.Event(), Pulse(), Teller(_SILENT_SECONDS)
 
     def watch() -> None:
         ended = False
         while not ended:
             ended = stop.wait(_LOOK_SECONDS)
+            if can_grow:
+                seconds_since_growth()
             metrics.look(tracker.snapshot(), tracker.waited())
             pulse.see(tracker.images_done() or {})
             teller.tell(
@@ -135,14 +162,15 @@ def _watched(tracker: RemoteTracker, metrics: TrainingMetrics) -> Iterator[None]
 def _tell_or_give_up(plan: WorkerPlan, seconds: float) -> None:
     """A start takes a minute at most, so that this comes once a minute."""
     wanted = f"{plan.num_workers} workers of {plan.num_cpus} CPUs{' and a GPU' if plan.num_gpus else ''} each"
-    if seconds > _START_SECONDS:
+    hopeless_s = min(seconds, seconds_since_growth()) if plan.can_grow else seconds
+    if hopeless_s > _START_SECONDS:
         raise UserError(
             f"training found no room for {wanted} within {seconds:.0f} s; are others using the cluster? See"
             " `ray status`; the same command goes on from the last checkpoint"
         )
     say(
         f"training has waited for room for {wanted} for {seconds:.0f} s; others may be using the cluster, see"
-        f" `ray status`; it is given up after {_START_SECONDS:.0f} s"
+        f" `ray status`; it is given up after {_START_SECONDS:.0f} s in which no machine is being started either"
     )
 
 

@@ -13,7 +13,8 @@ __all__ = ["TrainingPlans"]
 
 @dataclass
 class TrainingPlans:
-    """Plans an attempt with the machines that are there: the first as `config` says, others with what is left of them.
+    """Plans an attempt with the machines that are there: as `config` says until one has begun, and after that with what
+    is left of them.
 
     With `gpu` workers have GPUs: a training that has begun with them does not go on without.
     """
@@ -23,8 +24,12 @@ class TrainingPlans:
     gpu: bool
     _first: WorkerPlan | None = None
 
-    def __call__(self) -> WorkerPlan:
+    def __call__(self, *, has_begun: bool = False) -> WorkerPlan:
         """The next attempt's.
+
+        Args:
+            has_begun: whether an attempt has found room. Before, an autoscaler may still be making it; after, a machine
+                that was lost may never be replaced, and those that are left cost money.
 
         Raises:
             UserError: the cluster has not what `config` asks for, at first; or not even `min_workers` are left, or none
@@ -38,10 +43,13 @@ class TrainingPlans:
             # unfit: those that have joined are asked, and not waited for.
             self.checks.fit(find_nodes())
             return self._first
-        try:
-            plan = plan_workers(self.config, self.checks.require)
-        except UserError:
-            plan = plan_workers(replace(self.config, workers=self._room()), self.checks.require)
+        if has_begun and self.config.workers:
+            # First without, which waits where all machines have left and others are to come.
+            plan_workers(replace(self.config, workers=None), self.checks.require)
+            config = replace(self.config, workers=min(self.config.workers, self._room()))
+        else:
+            config = self.config
+        plan = plan_workers(config, self.checks.require)
         if self.gpu and not plan.num_gpus:
             raise UserError(
                 "the machines with GPUs are gone from the cluster; the same command goes on from the last checkpoint"

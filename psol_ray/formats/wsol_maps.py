@@ -1,6 +1,5 @@
 """wsolevaluation's score maps: an array an image, `IMAGE_ID.npy`, from which its evaluation draws boxes."""
 
-from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -19,12 +18,12 @@ from psol_ray.geometry.readings import to_pixels
 from psol_ray.heatmaps.contours import contour_boxes, grey_levels
 from psol_ray.tables.boxes_table import image_sizes
 from psol_ray.tables.image_ids import leaves_root
+from psol_ray.work.threads import map_waiting
 
 __all__ = ["box_of_map", "read", "write"]
 
 _SIDE = 224  # to which wsolevaluation shrinks images, and their boxes with them
 _LONGEST = 255 - len(".npy")  # bytes of a file's name, on most file systems
-_NUM_THREADS = 16  # small files on a network filesystem are waiting
 
 
 class _Without(Enum):
@@ -47,8 +46,7 @@ def read(folder: Path, catalog: pa.Table, threshold: float, /) -> MatchedBoxes:
     image_ids = catalog.column("image_id").to_pylist()
     check_rows(catalog, leaves_root(catalog.column("image_id")), "catalog", LEAVES_ROOT)
     names = stored_paths(str(folder), pa.array([_path(image_id) for image_id in image_ids], pa.string()))
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        boxes = list(pool.map(partial(_read_box, threshold), [folder / name for name in names.to_pylist()]))
+    boxes = list(map_waiting(partial(_read_box, threshold), [folder / name for name in names.to_pylist()]))
     damaged_N = np.array([box is _Without.NUMBERS for box in boxes], bool)
     complaint = "with a map that is not an array of height x width finite numbers; save it again with numpy.save"
     check_rows(catalog, damaged_N, str(folder), complaint)

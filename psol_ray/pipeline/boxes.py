@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pyarrow as pa
@@ -43,10 +44,9 @@ def boxes(context: Context) -> None:
     if context.is_complete(made_by):
         return
     # Weights are read, and refused, before anything is claimed for them.
-    make_worker = generator.worker_factory()
+    make_worker, classes = _get_ready(context, generator)
     with context.making(made_by) as work:
         stages = _claim(context, others)
-        classes = _by_part(context.catalog())
         missing = {part for stage in (work.stage, *stages.values()) for part in stage.missing(classes)}
         left_out, todo = LeftOut.resume(
             work.stage, classes, missing, context.config.data.max_unreadable, skip=context.skip
@@ -62,6 +62,18 @@ def boxes(context: Context) -> None:
             check_parts(stage, classes, hosts)
             stage.complete(others[name], {"parts": len(classes)})
         _summarize(work, generator, classes, left_out, hosts)
+
+
+def _get_ready(context: Context, generator: Generator) -> tuple[WorkerFactory, dict[str, pa.Table]]:
+    """Who makes workers, and the rows of each class."""
+    if generator.in_driver:
+        return generator.worker_factory(), _by_part(context.catalog())
+    # Beside Ray, which takes as long to start and mostly waits. Ctrl-C and Ray's signals are the main thread's.
+    with ThreadPoolExecutor(1) as beside:
+        factory = beside.submit(generator.worker_factory)
+        classes = beside.submit(lambda: _by_part(context.catalog()))
+        context.executor.prepare()
+        return factory.result(), classes.result()
 
 
 def provenance(context: Context) -> Provenance:

@@ -53,6 +53,10 @@ class Executor(Protocol):
         """What each of them works on: the name of a GPU, or `4 CPUs`."""
         ...
 
+    def prepare(self) -> None:
+        """Get ready as far as that does not depend on what is to be done, which other methods do if nobody has."""
+        ...
+
     def run_parts(self, run: PartRun) -> Sequence[str]:
         """Do all jobs, and those that follow from them.
 

@@ -6,7 +6,7 @@ import pytest
 from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
 
 from psol_ray.distributed import autoscaler, waiting
-from psol_ray.distributed.autoscaler import Demand, bring_node, has_autoscaler
+from psol_ray.distributed.autoscaler import Demand, bring_node, has_autoscaler, seconds_since_growth, starts_nodes
 from psol_ray.errors import UserError
 
 needs_ray = pytest.mark.usefixtures("cluster")
@@ -143,3 +143,26 @@ def test_an_autoscaler_that_says_nothing_is_not_waited_for(monkeypatch: pytest.M
     monkeypatch.setattr(autoscaler, "_SILENCE_SECONDS", 0.1)
     write_reports(monkeypatch, [NOTHING])
     assert not bring_node("CPU", lambda: False)
+
+
+@needs_ray
+def test_one_that_is_asked_for_more_and_starts_nothing_brings_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the monitor of a cluster of KubeRay's without an autoscaler, whose nodes have types all the same."""
+    write_reports(monkeypatch, [NOTHING] * 9)
+    assert not starts_nodes({"CPU": 1, "GPU": 1}, 2)
+    write_reports(monkeypatch, [NOTHING, NOTHING, CPU, CPU])
+    assert starts_nodes({"CPU": 1}, 2)
+    write_reports(monkeypatch, [NOTHING, NOTHING, CPU, *[NOTHING] * 9])
+    assert not starts_nodes({"CPU": 1, "GPU": 1}, 2)
+
+
+def test_it_is_remembered_when_one_was_seen_to_start_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autoscaler, "_growing_at", float("-inf"))
+    reports = [autoscaler._Report(), autoscaler._Report(1, True, frozenset(CPU)), autoscaler._Report(2, True)]
+    monkeypatch.setattr(autoscaler, "_ask_ray", lambda: reports.pop(0))
+    assert seconds_since_growth() == float("inf")
+    assert seconds_since_growth() < 60
+    assert seconds_since_growth() < 60
+    monkeypatch.setattr(autoscaler, "_SILENCE_SECONDS", 600.0)
+    reports.append(autoscaler._Report(3, True))
+    assert starts_nodes({"CPU": 1}, 9)  # without asking for it

@@ -65,3 +65,12 @@ def test_one_that_starts_may_be_on_any_node_for_a_while(crew: Crew, monkeypatch:
     assert crew.nodes() == {"a", ""}
     monkeypatch.setattr(module, "_HOPE_SECONDS", 0.0)
     assert crew.nodes() == {"a"}
+
+
+def test_nobody_is_given_up_on_while_machines_are_being_started(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "START_SECONDS", -1.0)
+    monkeypatch.setattr(slots_module, "seconds_since_growth", lambda: -2.0)
+    with pytest.raises(UserError, match="no worker has started"):
+        crew.check_somebody_works(3)
+    crew.slots = Slots(WorkerPlan(8, 2, 1, shares=divide_gpus(NODES), can_grow=True))
+    crew.check_somebody_works(3)

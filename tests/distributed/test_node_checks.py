@@ -129,9 +129,14 @@ class TestNodes:
 
     def test_one_that_has_not_answered_waits_for_its_turn(self, checks: NodeChecks) -> None:
         nodes = find_nodes()
-        while not (fit := checks.fit(nodes)):  # asked at the first time, and not waited for
+        assert checks.label_selector() == {}
+        fit = checks.fit(nodes)  # asked at the first time, and not waited for
+        assert fit == []
+        assert checks.label_selector() == exclude([node.node_id for node in nodes])
+        while not (fit := checks.fit(nodes)):
             pass
         assert fit == nodes
+        assert checks.label_selector() == {}
 
     @pytest.mark.parametrize(
         ("run", "images", "reason"),

@@ -1,6 +1,7 @@
 """The pool's promises, kept by actors that write files, die, raise and hang."""
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -96,6 +97,23 @@ def test_a_job_that_kills_its_actors_is_set_aside_and_no_other(
         run_pool(actor_factory(tmp_path, behaviour), plan(num_actors), jobs("a", "b", "c", "d", "e"))
     assert done(tmp_path) == {"a", "c", "d", "e"}
     assert begun(tmp_path).count("b") == times
+
+
+def test_machines_that_leave_say_nothing_of_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As spot machines do, which a class may lose more often than it may kill its workers."""
+
+    def die_four_times(folder: Path, name: str) -> None:
+        if name == "b" and begun(folder).count("b") < 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(pool, "find_nodes", list)  # when it is asked for them, they have left
+    run_pool(actor_factory(tmp_path, die_four_times), plan(1), jobs("a", "b", "c"))
+    assert done(tmp_path) == {"a", "b", "c"}
+    monkeypatch.setattr(pool, "_MAX_LOST", 0)
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    with pytest.raises(UserError, match="1 parts were set aside"):
+        run_pool(actor_factory(tmp_path, die_four_times), plan(1), jobs("a", "b", "c"))
 
 
 def test_a_mistake_found_in_a_job_is_raised_as_it_is(tmp_path: Path) -> None:

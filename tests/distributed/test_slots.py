@@ -100,3 +100,14 @@ def test_a_worker_waits_for_its_node_and_for_no_other() -> None:
     assert not isinstance(strategy, str)
     assert (strategy.node_id, strategy.soft) == ("a" * 56, False)
     assert scheduling_strategy(None) == "DEFAULT"
+
+
+def test_a_node_that_has_joined_since_is_looked_at_before_it_may_be_used(change: Change) -> None:
+    change([SMALL])
+    fit = [SMALL]
+    slots = Slots(gpu_plan([SMALL]), lambda nodes: [node for node in nodes if node in fit])
+    assert slots.may_use(SMALL.node_id)
+    change([SMALL, LARGE])
+    assert not slots.may_use(LARGE.node_id)
+    fit.append(LARGE)
+    assert slots.may_use(LARGE.node_id)

@@ -32,7 +32,7 @@ class Fails(TrainingFailedError):
 SETUP: Any = SimpleNamespace(
     made_by=SimpleNamespace(stage="localizer"),
     config=SimpleNamespace(batch_size=8),
-    stage=SimpleNamespace(address="run/localizer"),
+    stage=SimpleNamespace(address="run/localizer", read_bytes=lambda _: None),
 )
 
 
@@ -48,11 +48,14 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
         max_failures: int,
         workers: list[int] | None = None,
         checks: NodeChecks | None = None,
+        can_grow: bool = False,
     ) -> list[int]:
         attempts: list[int] = []
 
-        def make_plan() -> WorkerPlan:
-            return WorkerPlan(1 if workers is None else workers[len(attempts)], 1, 0)
+        def make_plan(*, has_begun: bool) -> WorkerPlan:
+            # A group that has found no room has not begun.
+            assert has_begun == any(outcome is not LATE for outcome in outcomes[: len(attempts)])
+            return WorkerPlan(1 if workers is None else workers[len(attempts)], 1, 0, can_grow=can_grow)
 
         class Attempt:
             def __init__(self, plan: WorkerPlan) -> None:
@@ -142,6 +145,24 @@ def test_one_more_is_a_sentence(run: Any, allowed: int) -> None:
     complaint = rf"training failed {allowed + 1} times, .* by a machine is gone; fix that, and the same command goes on"
     with pytest.raises(UserError, match=complaint):
         run([FAULT] * 9, allowed)
+
+
+def test_faults_between_which_it_has_got_on_are_no_fault_of_its_own(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of machines that are taken away, one every half hour."""
+    checkpoints = iter([b"1", b"2", b"2", b"3", b"3", b"3"])
+    monkeypatch.setattr(SETUP.stage, "read_bytes", lambda name: next(checkpoints) if "snapshot" in name else None)
+    assert len(run([FAULT] * 5 + [None], 2)) == 6
+    checkpoints = iter([b"1", b"1"])
+    with pytest.raises(UserError, match="training failed 2 times"):
+        run([FAULT] * 9, 1)
+
+
+def test_where_machines_are_being_started_it_waits_for_them(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_START_SECONDS", -1.0)
+    monkeypatch.setattr(module, "seconds_since_growth", lambda: -2.0)
+    with pytest.raises(UserError, match="training found no room"):  # whatever others' autoscalers do
+        run([LATE, None], 3)
+    assert run([LATE, LATE, None], 3, can_grow=True) == [1, 1, 1]
 
 
 def test_what_only_the_user_can_fix_is_not_tried_again(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
