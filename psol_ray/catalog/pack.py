@@ -19,12 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from psol_ray.catalog.listing import FILES
 from psol_ray.catalog.shard_index import INDEX_FILE, to_index
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.storage.addresses import PARQUET, image_addresses
 from psol_ray.storage.ahead import fetched, read_bytes
 from psol_ray.tables.folder import Folder
-from psol_ray.tables.schemas import PLACES
+from psol_ray.tables.schemas import CATALOG, PLACES
 
 __all__ = ["pack"]
 
@@ -109,7 +110,8 @@ def _in_order(images: pa.Table) -> pa.Table:
 def _claim(out: Folder, images: pa.Table, shard_bytes: int) -> dict[str, int]:
     """The shards that are there, if they are of these images."""
     digest = hashlib.sha256(str(shard_bytes).encode())
-    for batch in images.select(["image_id", "label", "split", "bytes"]).combine_chunks().to_batches():
+    # All that goes into a shard, and the time: a file that was replaced by one of the same size is another.
+    for batch in images.select([*CATALOG.names, *FILES.names]).combine_chunks().to_batches():
         digest.update(batch.serialize())
     claim = digest.hexdigest().encode()
     there = {info.base_name: info.size for info in out.entries() if not info.base_name.startswith(".")}

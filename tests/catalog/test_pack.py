@@ -115,6 +115,29 @@ def test_another_folder_is_not_written_into(data: Path, tmp_path: Path) -> None:
         run(images, data, out, shard_bytes=9000)
 
 
+def _other_bytes(data: Path) -> None:
+    path = data / "train/red/3.jpg"
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\xff\xd9")
+
+
+def _other_box(data: Path) -> None:
+    path = data / "boxes.csv"
+    head, _, row = path.read_text().rstrip().rpartition("\n")
+    path.write_text(f"{head}\n{row.rpartition(',')[0]},39\n")
+
+
+@pytest.mark.parametrize("change", [_other_bytes, _other_box])
+def test_shards_of_what_the_images_were_before_are_not_kept(
+    data: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    out = tmp_path / "out"
+    run(catalog_of("folder", data), data, out)
+    (out / "psol.parquet").unlink()
+    change(data)
+    with pytest.raises(UserError, match=r"in which these very images were being packed"):
+        run(catalog_of("folder", data), data, out)
+
+
 def _remove(path: Path) -> None:
     path.unlink()
 
