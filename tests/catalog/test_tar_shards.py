@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from s3 import Store, put_folder
+from synthetic.images import save
 
 from psol_ray.catalog.layouts import list_data
 from psol_ray.catalog.passed_over import describe
@@ -23,13 +25,18 @@ def picture(width: int = 8, height: int = 6, kind: str = "JPEG") -> bytes:
     return sink.getvalue()
 
 
-def write_tar(path: Path, members: Mapping[str, bytes], mode: str = "w") -> Path:
+def write_tar(path: Path, members: Mapping[str, bytes | tuple[bytes, str]], mode: str = "w") -> Path:
+    """Write an archive of files, and of links: their type, and what they link to."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
         for name, data in members.items():
             info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+            if isinstance(data, tuple):
+                info.type, info.linkname = data
+                tar.addfile(info)
+            else:
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
     return path
 
 
@@ -116,6 +123,28 @@ def test_what_is_no_picture_is_passed_over(tmp_path: Path) -> None:
     assert describe(list_data("webdataset", str(tmp_path)).passed_over) == "1 with other suffixes (.md)"
 
 
+def test_hard_links_are_images_and_what_else_lies_there_is_counted(tmp_path: Path) -> None:
+    first = picture(9, 7)
+    members = {
+        "./cat/a.jpg": first,
+        "./cat/b.jpg": (tarfile.LNKTYPE, "./cat/a.jpg"),
+        "./cat/._c.jpg": b"AppleDouble",
+        "./cat/d.jpg": (tarfile.LNKTYPE, "./cat/gone.jpg"),
+        "./cat/e.jpg": (tarfile.SYMTYPE, "a.jpg"),
+        "./cat/f.jpg": (tarfile.FIFOTYPE, ""),
+        "./cat/g.jpg": (tarfile.LNKTYPE, "./cat/b.jpg"),
+    }
+    write_tar(tmp_path / "train.tar", members)
+    listing = list_data("webdataset", str(tmp_path))
+    assert listing.files is not None
+    assert listing.images["image_id"].to_pylist() == ["cat/a.jpg", "cat/b.jpg", "cat/g.jpg"]
+    images = listing.images.append_column("bytes", listing.files["bytes"])
+    assert {read_bytes(address) for address in image_addresses(str(tmp_path), images)} == {first}
+    assert describe(listing.passed_over) == (
+        "1 hidden, 1 pipes, sockets or devices (cat/f.jpg), 2 links that are not followed (cat/d.jpg, cat/e.jpg)"
+    )
+
+
 def test_shards_in_a_store_are_those_on_a_disk(tmp_path: Path, store: Store) -> None:
     for split in ("train", "val"):
         for i in range(2):
@@ -153,4 +182,34 @@ def test_a_shard_that_is_cut_short_is_named(tmp_path: Path, kept: int) -> None:
     path = write_tar(tmp_path / "train.tar", {f"cat/{i}.jpg": picture() for i in range(3)})
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(UserError, match=r"train.tar: found .*; it is cut short or damaged, copy it anew"):
+        list_data("webdataset", str(tmp_path))
+
+
+@pytest.mark.parametrize("padding", [0, 1 << 21])
+@pytest.mark.parametrize("in_store", [False, True])
+def test_archives_that_were_joined_are_refused(tmp_path: Path, store: Store, padding: int, in_store: bool) -> None:
+    first, second = (write_tar(tmp_path / f"{i}.tar", {f"cat/{i}.jpg": picture()}).read_bytes() for i in range(2))
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    path = folder / "train.tar"
+    path.write_bytes(first + bytes(padding))
+    assert classes_of(folder) == {"cat/0.jpg": "cat"}
+    path.write_bytes(first + bytes(padding) + second)
+    put_folder(store.port, folder, f"bucket/joined{padding}")
+    root = store.uri(f"joined{padding}") if in_store else str(folder)
+    with pytest.raises(UserError, match=r"train.tar: found more behind the end of its first archive, expected a sing"):
+        list_data("webdataset", root)
+
+
+@pytest.mark.parametrize("form", ["gnu", "posix"])
+def test_a_sparse_file_is_refused_by_its_name(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "cat/a.bmp"
+    save(path, (600, 600))
+    header = path.read_bytes()[:54]
+    with path.open("r+b") as file:
+        file.truncate(0)
+        file.write(header)
+        file.truncate(600 * 600 * 3 + 54)
+    subprocess.run(["tar", "--sparse", f"--format={form}", "-cf", "train.tar", "cat"], cwd=tmp_path, check=True)
+    with pytest.raises(UserError, match=r"train.tar: found the sparse file cat/a.bmp, expected files with all their"):
         list_data("webdataset", str(tmp_path))
