@@ -22,6 +22,8 @@ import pyarrow.compute as pc
 from psol_ray.catalog.listing import FILES
 from psol_ray.catalog.shard_index import INDEX_FILE, to_index
 from psol_ray.errors import UserError, abbreviate
+from psol_ray.images.picture_formats import picture_suffixes
+from psol_ray.images.stored import sniff_suffix
 from psol_ray.storage.addresses import PARQUET, image_addresses
 from psol_ray.storage.ahead import fetched, read_bytes
 from psol_ray.tables.folder import Folder
@@ -34,19 +36,29 @@ _END = 2 * _BLOCK
 _NUM_THREADS = 8
 _IMAGES_AT_ONCE = 256
 _SOURCE = "_packed_from"
+_ANY = ".jpg"  # where no suffix is known yet
 
 
 @dataclass(frozen=True)
 class _Member:
-    """A file of a shard: what is before its bytes, and these, None for those of an image."""
+    """A file of a shard: what is before its bytes, and these, None for those of an image.
+
+    Of an image whose name does not say what it is, `key` is the name, and its bytes say the suffix.
+    """
 
     header: bytes
     size: int
     data: bytes | None = None
+    key: str | None = None
 
     @property
     def whole(self) -> int:
         return len(self.header) + self.size + -self.size % _BLOCK
+
+    def header_for(self, data: bytes) -> bytes:
+        """What is before these bytes; as long as planned, for which a wrong suffix is put up with."""
+        header = self.header if self.key is None else _header(self.key + sniff_suffix(data), self.size)
+        return header if len(header) == len(self.header) else self.header
 
 
 @dataclass(frozen=True)
@@ -146,23 +158,26 @@ class _Keys:
         self._taken: set[str] = set()
 
     def of(self, image_id: str) -> tuple[str, str]:
-        """Key and suffix of an image."""
+        """Key and suffix of an image; none where other readers would not take the file for an image by that."""
         stem, suffix = os.path.splitext(image_id)
+        if suffix.lower() not in picture_suffixes():
+            stem, suffix = image_id, ""
         folder, _, name = stem.rpartition("/")
         name = name.replace(".", "_")
         key = f"{folder}/{name}" if folder else name
         while key in self._taken:
             key += f"_{suffix[1:]}"
         self._taken.add(key)
-        return key, suffix or ".img"
+        return key, suffix
 
 
 def _members(row: dict[str, Any], keys: _Keys) -> list[_Member]:
     key, suffix = keys.of(row["image_id"])
     said = {name: row[name] for name in ("image_id", "class_name", "label", "split", "width", "height", "gt_boxes")}
     texts = {".cls": str(row["label"]).encode(), ".json": json.dumps(said, separators=(",", ":")).encode()}
+    image = _Member(_header(key + (suffix or _ANY), row["bytes"]), row["bytes"], key=None if suffix else key)
     return [
-        _Member(_header(key + suffix, row["bytes"]), row["bytes"]),
+        image,
         *(_Member(_header(key + name, len(text)), len(text), text) for name, text in texts.items()),
     ]
 
@@ -181,7 +196,7 @@ def _tar(shard: _Shard, root: str) -> bytes:
         for members, data in zip(shard.members[start : start + len(rows)], datas, strict=True):
             for member in members:
                 bytes_of = data if member.data is None else member.data
-                content += member.header + bytes_of + bytes(-len(bytes_of) % _BLOCK)
+                content += member.header_for(bytes_of) + bytes_of + bytes(-len(bytes_of) % _BLOCK)
     return bytes(content + bytes(_END))
 
 

@@ -3,6 +3,7 @@
 Whatever opens an image does it here, so that catalog, decoders and pages agree on what an image is.
 """
 
+import io
 import warnings
 from typing import IO
 
@@ -10,9 +11,9 @@ import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from psol_ray.images.limits import MAX_PIXELS
-from psol_ray.images.picture_formats import picture_formats
+from psol_ray.images.picture_formats import picture_formats, picture_suffixes
 
-__all__ = ["open_stored", "stored_rgb", "stored_size"]
+__all__ = ["open_stored", "sniff_suffix", "stored_rgb", "stored_size"]
 
 # Odd EXIF blocks and large images are no reason to fill a terminal. Once and for all, because
 # `warnings.catch_warnings` is not safe among threads.
@@ -45,6 +46,15 @@ def stored_size(image: Image.Image) -> tuple[int, int]:
         # `size` is already that of the turned image.
         return image.tag_v2[TiffImagePlugin.IMAGEWIDTH], image.tag_v2[TiffImagePlugin.IMAGELENGTH]
     return image.size
+
+
+def sniff_suffix(data: bytes) -> str:
+    """The suffix of a file with this content; JPEG's for what is no image, as more are called that than anything."""
+    try:
+        suffix = f".{open_stored(io.BytesIO(data)).format}".lower()
+    except Exception:  # see `open_stored`
+        return ".jpg"
+    return suffix if suffix in picture_suffixes() - {".jpeg", ".mpo"} else ".jpg"
 
 
 def stored_rgb(image: Image.Image) -> Image.Image:

@@ -1,5 +1,6 @@
 """Shards hold every image to the byte, are found again, and are not written twice."""
 
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +48,8 @@ def data(tmp_path: Path) -> Path:
 
 def contents(root: Path, images: pa.Table) -> dict[str, bytes]:
     addresses = image_addresses(str(root), images)
-    return {name: read_bytes(each) for name, each in zip(images["image_id"].to_pylist(), addresses, strict=True)}
+    found = zip(images["image_id"].to_pylist(), addresses, strict=True)
+    return {name: read_bytes(address) for name, address in found if address}
 
 
 @pytest.mark.parametrize("with_index", [True, False])
@@ -168,6 +170,26 @@ def test_images_of_parquet_are_packed_as_they_lie(tmp_path: Path) -> None:
     assert contents(tmp_path / "out", packed) == {f"{i:06d}": image for i, image in enumerate(images)}
 
 
+def test_images_whose_names_do_not_say_what_they_are_are_found_without_the_index(tmp_path: Path) -> None:
+    kinds = ["JPEG", "PNG", "WEBP", "TIFF"]
+    images = [*(picture(8 + i, 9, kind) for i, kind in enumerate(kinds)), b"no image"]
+    paths = ["a/1", "a/2.x", "a/3", "a/" + 94 * "b", "a/4"]
+    structs = [{"bytes": image, "path": path} for image, path in zip(images, paths, strict=True)]
+    write_table(tmp_path / "in/train.parquet", image=structs, label=[0, 1, 0, 1, 0])
+    write_table(tmp_path / "in/val.parquet", image=images, label=[0, 1, 0, 1, 0])
+    out = tmp_path / "out"
+    catalog = catalog_of("parquet", tmp_path / "in")
+    run(catalog, tmp_path / "in", out, 100_000)
+    with tarfile.open(out / "test-00000.tar") as tar:
+        names = [name for name in tar.getnames() if not name.endswith((".cls", ".json"))]
+    assert names == ["000000.jpg", "000001.png", "000002.webp", "000003.tiff", "000004.jpg"]
+    (out / "psol.parquet").unlink()
+    again = catalog_of("webdataset", out)
+    columns = ["image_id", "label", "split", "width", "height"]
+    assert again.select(columns).equals(catalog.select(columns))
+    assert contents(out, again) == contents(tmp_path / "in", catalog)
+
+
 def _cut(out: Path) -> str:
     path = out / "train-00001.tar"
     path.write_bytes(path.read_bytes()[:1000])
@@ -177,6 +199,11 @@ def _cut(out: Path) -> str:
 def _lose(out: Path) -> str:
     (out / "train-00001.tar").unlink()
     return r"found no train-00001.tar, which psol.parquet lists; copy the shards anew"
+
+
+def _add(out: Path) -> str:
+    shutil.copy(out / "train-00000.tar", out / "train-more.tar")
+    return r"found train-more.tar, which psol.parquet does not list; move them elsewhere, or delete psol.parquet"
 
 
 def _spoil(out: Path) -> str:
@@ -189,7 +216,7 @@ def _other_table(out: Path) -> str:
     return r"psol.parquet: found no index of shards"
 
 
-@pytest.mark.parametrize("spoil", [_cut, _lose, _spoil, _other_table])
+@pytest.mark.parametrize("spoil", [_cut, _lose, _add, _spoil, _other_table])
 def test_shards_that_are_not_whole_are_named_before_any_work(
     data: Path, tmp_path: Path, spoil: Callable[[Path], str]
 ) -> None:
