@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from psol_ray.catalog.headers import size_of
 from psol_ray.catalog.listing import FILES
 from psol_ray.catalog.shard_index import INDEX_FILE, to_index
 from psol_ray.errors import UserError, abbreviate
@@ -26,6 +27,7 @@ from psol_ray.images.picture_formats import picture_suffixes
 from psol_ray.images.stored import sniff_suffix
 from psol_ray.storage.addresses import PARQUET, image_addresses
 from psol_ray.storage.ahead import fetched, read_bytes
+from psol_ray.tables.boxes_table import image_sizes
 from psol_ray.tables.folder import Folder
 from psol_ray.tables.schemas import CATALOG, PLACES
 
@@ -97,7 +99,7 @@ def pack(images: pa.Table, root: str, out: Folder, shard_bytes: int, progress: C
     Raises:
         UserError: `out` holds other shards, an image cannot be read, or is not what it was.
     """
-    images = _in_order(images.filter(pc.greater_equal(images["bytes"], 0)))
+    images = _with_sizes(_in_order(images.filter(pc.greater_equal(images["bytes"], 0))), root)
     there = _claim(out, images, shard_bytes)
     done, packed, sizes = 0, [], {}
     for shard in _plan(images, shard_bytes):
@@ -117,6 +119,19 @@ def _in_order(images: pa.Table) -> pa.Table:
     if "shard" in images.column_names and pc.any(pc.ends_with(images["shard"], PARQUET)).as_py():
         return images.sort_by([("split", "descending"), ("shard", "ascending"), ("offset", "ascending")])
     return images.sort_by([("split", "descending"), ("label", "ascending"), ("image_id", "ascending")])
+
+
+def _with_sizes(images: pa.Table, root: str) -> pa.Table:
+    """Those that are too large for this run have sizes, too: another may have a higher `data.max_pixels`."""
+    sizes_N2 = image_sizes(images)
+    unknown = np.flatnonzero(sizes_N2[:, 0] == 0)
+    for start in range(0, len(unknown), _IMAGES_AT_ONCE):
+        some = unknown[start : start + _IMAGES_AT_ONCE]
+        sizes_N2[some] = [size_of(data) for data in _read(root, images.take(some))]
+    for i, name in enumerate(("width", "height")):
+        at = images.schema.get_field_index(name)
+        images = images.set_column(at, CATALOG.field(name), pa.array(sizes_N2[:, i].astype(np.int32)))
+    return images
 
 
 def _claim(out: Folder, images: pa.Table, shard_bytes: int) -> dict[str, int]:

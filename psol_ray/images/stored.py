@@ -4,7 +4,9 @@ Whatever opens an image does it here, so that catalog, decoders and pages agree 
 """
 
 import io
+import struct
 import warnings
+from contextlib import suppress
 from typing import IO
 
 import numpy as np
@@ -13,7 +15,7 @@ from PIL import ExifTags, Image, TiffImagePlugin
 from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.picture_formats import picture_formats, picture_suffixes
 
-__all__ = ["open_stored", "sniff_suffix", "stored_rgb", "stored_size"]
+__all__ = ["header_size", "open_stored", "sniff_suffix", "stored_rgb", "stored_size"]
 
 # Odd EXIF blocks and large images are no reason to fill a terminal. Once and for all, because
 # `warnings.catch_warnings` is not safe among threads.
@@ -38,6 +40,25 @@ def open_stored(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> Image.Image:
     if width * height > max_pixels:
         raise Image.DecompressionBombError(f"{width} x {height} pixels are more than {max_pixels}")
     return image
+
+
+def header_size(data: bytes) -> tuple[int, int]:
+    """Width and height as stored, however many pixels these are: none is decoded.
+
+    Raises:
+        Exception: see `open_stored`.
+    """
+    try:
+        return stored_size(open_stored(io.BytesIO(data)))
+    except Image.DecompressionBombError:
+        # Pillow's limit is the whole process's, and stays as it is: its formats' readers themselves have none.
+        for name in picture_formats():
+            reader, accepts = Image.OPEN[name]
+            if accepts is None or accepts(data[:16]) is True:
+                # What such a reader does not like, another may.
+                with suppress(SyntaxError, IndexError, TypeError, struct.error):
+                    return stored_size(reader(io.BytesIO(data), ""))
+        raise
 
 
 def stored_size(image: Image.Image) -> tuple[int, int]:

@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from synthetic.images import write_images
+from synthetic.zoo import huge_png
 
 from psol_ray.catalog.headers import read_sizes
 from psol_ray.catalog.layouts import list_data
@@ -223,3 +225,21 @@ def test_shards_that_are_not_whole_are_named_before_any_work(
     run(catalog_of("folder", data), data, tmp_path / "out")
     with pytest.raises(UserError, match=spoil(tmp_path / "out")):
         list_data("webdataset", str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("with_index", [True, False])
+def test_images_too_large_for_the_run_that_packs_have_their_sizes(tmp_path: Path, with_index: bool) -> None:
+    data, out, pixels = tmp_path / "data", tmp_path / "out", Image.MAX_IMAGE_PIXELS
+    for name in ("a", "b"):
+        (data / f"train/c/{name}.png").parent.mkdir(parents=True, exist_ok=True)
+        (data / f"train/c/{name}.png").write_bytes(huge_png(20_000, 10_000) if name == "a" else b"no image")
+    images = catalog_of("folder", data)
+    assert images["width"].to_pylist() == [0, 0]
+    run(images, data, out)
+    if not with_index:
+        (out / "psol.parquet").unlink()
+    again = catalog_of("webdataset", out)
+    assert (again["width"].to_pylist(), again["height"].to_pylist()) == ([20_000, 0], [10_000, 0])
+    write_table(tmp_path / "in/train.parquet", image=[huge_png(20_000, 10_000)], label=[0])
+    assert catalog_of("parquet", tmp_path / "in")["width"].to_pylist() == [20_000]
+    assert pixels == Image.MAX_IMAGE_PIXELS
