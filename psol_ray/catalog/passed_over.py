@@ -24,7 +24,7 @@ class Reason(Enum):
     FOLDER = "folders that are not read"
     BOX = "boxes of images in them"
     SHARD = "shards of a split that is not read"
-    UNLABELLED = "rows without a label"
+    UNLABELLED = "without a label"
 
 
 PassedOver = Counter[tuple[Reason, str]]

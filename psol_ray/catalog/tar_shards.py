@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
 
+from psol_ray.catalog.annotations import numbers_of
 from psol_ray.catalog.headers import size_of
 from psol_ray.catalog.listing import Listing
 from psol_ray.catalog.passed_over import Reason
@@ -24,6 +25,8 @@ __all__ = ["list_tar_shards"]
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _CLASS_KEYS = ("class_name", "wnid", "synset", "class", "label", "cls")
+_NUM_CORNERS = 4
+_SHOWN = 60  # characters of what is not as expected
 _WNID = re.compile(r"n\d{8}(?=_)")
 
 
@@ -37,7 +40,8 @@ def list_tar_shards(root: DataPath) -> Listing:
     Names with `train` in them are training images, those with `val` or else `test` the test split.
 
     Raises:
-        UserError: there are no tar files, one is cut short, compressed, or several joined, or an image has no class.
+        UserError: there are no tar files, one is cut short, compressed, or several joined, or an image has no class,
+            or boxes that are none.
     """
     index = root / INDEX_FILE
     shards = find_shards(root, ".tar")
@@ -81,21 +85,28 @@ def _samples(members: Iterable[tarfile.TarInfo]) -> Iterator[tuple[str, dict[str
 def _take_in(
     shard: Shard, file: IO[bytes], key: str, members: Mapping[str, tarfile.TarInfo], images: ShardImages
 ) -> None:
-    pictures = [suffix for suffix in members if f".{suffix.rpartition('.')[2].lower()}" in picture_suffixes()]
+    found = [suffix for suffix in members if f".{suffix.rpartition('.')[2].lower()}" in picture_suffixes()]
+    # Beside a.jpg, a.seg.png is a mask of it, or a depth: something of the same image.
+    pictures = [suffix for suffix in found if "." not in suffix] or found
+    images.passed_over.update((Reason.SUFFIX, f".{suffix}") for suffix in found or members if suffix not in pictures)
     if not pictures:
-        images.passed_over.update((Reason.SUFFIX, f".{suffix}") for suffix in members)
         return
     said = _said(shard, file, members)
+    class_name, boxes = _class_of(shard, key, said), _boxes(f"{shard.path}, {key}", said.get("gt_boxes"))
+    if class_name is None:
+        images.passed_over[Reason.UNLABELLED, ""] += len(pictures)
+        return
     for suffix in pictures:
         member = members[suffix]
         name = said.get("image_id") if len(pictures) == 1 else None
         data = read_member(file, member)
         images.add(
             str(name or member.name),
-            _class_of(shard, key, said),
+            class_name,
             (member.offset_data, member.size),
             size_of(data),
-            said.get("gt_boxes") or (),
+            boxes,
+            own_name=member.name,
         )
 
 
@@ -114,15 +125,34 @@ def _said(shard: Shard, file: IO[bytes], members: Mapping[str, tarfile.TarInfo])
     return said
 
 
-def _class_of(shard: Shard, key: str, said: Mapping[str, Any]) -> str:
+def _boxes(where: str, found: Any) -> list[list[float]]:
+    if not found:
+        return []
+    if not isinstance(found, list) or not all(isinstance(box, list) and len(box) == _NUM_CORNERS for box in found):
+        raise UserError(
+            f"{where}: found {str(found)[:_SHOWN]} as gt_boxes, expected a list of boxes, each a list of four numbers;"
+            " mend it"
+        )
+    return [numbers_of(where, [str(number) for number in box]) for box in found]
+
+
+def _class_of(shard: Shard, key: str, said: Mapping[str, Any]) -> str | None:
+    """What a sample's class is called; None where it has none, which a negative number says."""
     folder, _, name = key.rpartition("/")
     wnid = _WNID.match(name)
     found = next((said[name] for name in _CLASS_KEYS if said.get(name) not in (None, "")), None)
-    if found is not None and not isinstance(found, str):
-        found = str(found)
-    found = found if found and not found.isdigit() else (wnid.group() if wnid else found)
-    if found:
-        return found.zfill(4) if found.isdigit() else found
+    if isinstance(found, list | dict):
+        raise UserError(
+            f"{shard.path}, {key}: found {str(found)[:_SHOWN]} as its class, expected a number or a name; mend it"
+        )
+    text = "" if found is None else str(found)
+    is_number = text.removeprefix("-").isdigit()
+    if text and not is_number:
+        return text
+    if wnid:
+        return wnid.group()
+    if is_number:
+        return None if text.startswith("-") else text.zfill(4)
     if folder:
         return folder.rpartition("/")[2]
     raise UserError(

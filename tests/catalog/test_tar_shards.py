@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import subprocess
 import tarfile
 from collections.abc import Mapping
@@ -145,6 +146,30 @@ def test_hard_links_are_images_and_what_else_lies_there_is_counted(tmp_path: Pat
     )
 
 
+def test_a_negative_number_is_no_label(tmp_path: Path) -> None:
+    members = {f"{key}.jpg": picture() for key in "abc"}
+    texts = {"a.cls": b"0", "b.cls": b"-1\n", "c.json": json.dumps({"label": -100}).encode()}
+    write_tar(tmp_path / "train.tar", dict(sorted((members | texts).items())))
+    listing = list_data("webdataset", str(tmp_path))
+    assert listing.images["image_id"].to_pylist() == ["a.jpg"]
+    assert describe(listing.passed_over) == "2 without a label"
+
+
+def test_what_else_is_drawn_of_an_image_is_no_image(tmp_path: Path) -> None:
+    masks = {"a.seg.png": picture(kind="PNG"), "a.jpg": picture(), "a.depth.png": picture(kind="PNG"), "a.cls": b"cat"}
+    write_tar(tmp_path / "train.tar", masks)
+    listing = list_data("webdataset", str(tmp_path))
+    assert listing.images["image_id"].to_pylist() == ["a.jpg"]
+    assert describe(listing.passed_over) == "2 with other suffixes (.depth.png, .seg.png)"
+
+
+def test_ids_that_several_images_of_a_shard_have_are_no_ids(tmp_path: Path) -> None:
+    said = json.dumps({"label": 1, "image_id": 139}).encode()
+    write_tar(tmp_path / "train-0.tar", {"a.jpg": picture(), "a.json": said, "b.jpg": picture(), "b.json": said})
+    write_tar(tmp_path / "train-1.tar", {"c.jpg": picture(), "c.json": said})
+    assert list(classes_of(tmp_path)) == ["139", "a.jpg", "b.jpg"]
+
+
 def test_shards_in_a_store_are_those_on_a_disk(tmp_path: Path, store: Store) -> None:
     for split in ("train", "val"):
         for i in range(2):
@@ -161,6 +186,29 @@ def test_shards_in_a_store_are_those_on_a_disk(tmp_path: Path, store: Store) -> 
         ({"train.tar": {"a.jpg": picture()}}, "train.tar: found no class for a, expected a.cls or a.json with a label"),
         ({"val.tar": {"cat/a.jpg": picture()}}, r"found only shards of test images \(val.tar\)"),
         ({"train.tar": {"a.jpg": picture(), "a.json": b"{"}}, "train.tar, a.jpg: found .* expected JSON or text"),
+        *(
+            (
+                {"train.tar": {"a.jpg": picture(), "a.json": json.dumps({"label": 1, "gt_boxes": boxes}).encode()}},
+                f"train.tar, a: found {found}",
+            )
+            for boxes, found in (
+                (
+                    [1, 2, 3, 4],
+                    r"\[1, 2, 3, 4\] as gt_boxes, expected a list of boxes, each a list of four numbers; mend it",
+                ),
+                ([[1, 2, 3]], r"\[\[1, 2, 3\]\] as gt_boxes"),
+                ([[1, 2, 3, 4, 5], [1, 2, 3]], r"\[\[1, 2, 3, 4, 5\], \[1, 2, 3\]\] as gt_boxes"),
+                ({"x": 1}, r"{'x': 1} as gt_boxes"),
+                ([["a", 1, 2, 3]], "a, 1, 2, 3, expected four finite numbers; fix the box"),
+                ([[math.nan, 1, 2, 3]], "nan, 1, 2, 3, expected four finite numbers"),
+                ([[10**400, 1, 2, 3]], "10+, 1, 2, 3, expected four finite numbers"),
+                ([[None, 1, 2, 3]], "None, 1, 2, 3, expected four finite numbers"),
+            )
+        ),
+        (
+            {"train.tar": {"a.jpg": picture(), "a.json": json.dumps({"label": [1, 2]}).encode()}},
+            r"train.tar, a: found \[1, 2\] as its class, expected a number or a name",
+        ),
         ({"train.tar": {"../../a.jpg": picture(), "../../a.cls": b"c"}}, "paths that are absolute or lead elsewhere"),
     ],
 )
