@@ -50,6 +50,8 @@ class ShardImages:
     widths: list[int] = field(default_factory=list)
     heights: list[int] = field(default_factory=list)
     boxes: list[Sequence[Sequence[float]]] = field(default_factory=list)
+    synsets: set[tuple[str, str]] = field(default_factory=set)
+    """What samples that say both show numbers of classes to be."""
     passed_over: PassedOver = field(default_factory=Counter)
 
     def add(
@@ -170,7 +172,7 @@ def _joined(root: DataPath, shards: Sequence[Shard], found: Sequence[ShardImages
     return pa.table(
         {
             "image_id": names,
-            "class_name": string_array([name for each in found for name in each.classes], root),
+            "class_name": string_array(_class_names(found), root),
             "gt_boxes": box_lists(names, boxes),
             "number": pa.array(number_N),
             **{
@@ -179,6 +181,14 @@ def _joined(root: DataPath, shards: Sequence[Shard], found: Sequence[ShardImages
             },
         }
     )
+
+
+def _class_names(found: Sequence[ShardImages]) -> list[str]:
+    """The class of each image; a number is the synset that others show it to be, unless they show several."""
+    pairs: set[tuple[str, str]] = set().union(*(each.synsets for each in found))
+    shown = Counter(number for number, _ in pairs)
+    synset_of = {number: synset for number, synset in pairs if shown[number] == 1}
+    return [synset_of.get(name, name) for each in found for name in each.classes]
 
 
 def _check_unique(shards: Sequence[Shard], names: pa.Array, number_N: np.ndarray) -> None:

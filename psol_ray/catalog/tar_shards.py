@@ -92,7 +92,10 @@ def _take_in(
     if not pictures:
         return
     said = _said(shard, file, members)
-    class_name, boxes = _class_of(shard, key, said), _boxes(f"{shard.path}, {key}", said.get("gt_boxes"))
+    class_name, boxes = (
+        _class_of(shard, key, said, images.synsets),
+        _boxes(f"{shard.path}, {key}", said.get("gt_boxes")),
+    )
     if class_name is None:
         images.passed_over[Reason.UNLABELLED, ""] += len(pictures)
         return
@@ -136,8 +139,11 @@ def _boxes(where: str, found: Any) -> list[list[float]]:
     return [numbers_of(where, [str(number) for number in box]) for box in found]
 
 
-def _class_of(shard: Shard, key: str, said: Mapping[str, Any]) -> str | None:
-    """What a sample's class is called; None where it has none, which a negative number says."""
+def _class_of(shard: Shard, key: str, said: Mapping[str, Any], synsets: set[tuple[str, str]]) -> str | None:
+    """What a sample's class is called; None where it has none, which a negative number says.
+
+    Where the number of a synset is said beside it, `synsets` takes in both.
+    """
     folder, _, name = key.rpartition("/")
     wnid = _WNID.match(name)
     found = next((said[name] for name in _CLASS_KEYS if said.get(name) not in (None, "")), None)
@@ -146,13 +152,15 @@ def _class_of(shard: Shard, key: str, said: Mapping[str, Any]) -> str | None:
             f"{shard.path}, {key}: found {str(found)[:_SHOWN]} as its class, expected a number or a name; mend it"
         )
     text = "" if found is None else str(found)
-    is_number = text.removeprefix("-").isdigit()
-    if text and not is_number:
+    number = text.zfill(4) if text.removeprefix("-").isdigit() else ""
+    if text and not number:
         return text
     if wnid:
+        if number:
+            synsets.add((number, wnid.group()))
         return wnid.group()
-    if is_number:
-        return None if text.startswith("-") else text.zfill(4)
+    if number:
+        return None if number.startswith("-") else number
     if folder:
         return folder.rpartition("/")[2]
     raise UserError(

@@ -146,6 +146,37 @@ def test_hard_links_are_images_and_what_else_lies_there_is_counted(tmp_path: Pat
     )
 
 
+@pytest.mark.parametrize(("second", "classes"), [("0", ["n01440764"]), ("1", ["n01440764", "n01443537"])])
+def test_numbers_are_the_synsets_that_training_images_show_them_to_be(
+    tmp_path: Path, second: str, classes: list[str]
+) -> None:
+    train = {
+        "n01440764_1.jpg": picture(),
+        "n01440764_1.cls": b"0",
+        "n01443537_2.jpg": picture(),
+        "n01443537_2.cls": b"1",
+    }
+    write_tar(tmp_path / "train-0.tar", train)
+    key = "ILSVRC2012_val_0000000"
+    val = {f"{key}1.jpg": picture(), f"{key}1.cls": b"0", f"{key}2.jpg": picture(), f"{key}2.cls": second.encode()}
+    write_tar(tmp_path / "val-0.tar", val)
+    found = classes_of(tmp_path)
+    assert {found[name] for name in val if name.endswith(".jpg")} == set(classes)
+
+
+def test_numbers_of_several_synsets_stay_numbers(tmp_path: Path) -> None:
+    train = {
+        "n01440764_1.jpg": picture(),
+        "n01440764_1.cls": b"0",
+        "n01443537_2.jpg": picture(),
+        "n01443537_2.cls": b"0",
+    }
+    write_tar(tmp_path / "train-0.tar", train)
+    write_tar(tmp_path / "val-0.tar", {"a.jpg": picture(), "a.cls": b"0"})
+    with pytest.raises(UserError, match=r"found 1 test images of 1 classes without training images \(0000\)"):
+        classes_of(tmp_path)
+
+
 def test_a_negative_number_is_no_label(tmp_path: Path) -> None:
     members = {f"{key}.jpg": picture() for key in "abc"}
     texts = {"a.cls": b"0", "b.cls": b"-1\n", "c.json": json.dumps({"label": -100}).encode()}
