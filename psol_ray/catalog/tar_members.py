@@ -65,7 +65,7 @@ def _all_members(shard: Shard, file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
                 if member.issparse():
                     raise UserError(
                         f"{shard.path}: found the sparse file {member.name}, expected files with all their bytes; make"
-                        " the shard anew without tar's --sparse"
+                        " the shard anew without `tar -S`"
                     )
                 if member.isreg() and member.offset_data + member.size > shard.size:
                     raise tarfile.ReadError("unexpected end of data")
@@ -90,5 +90,5 @@ def _check_nothing_behind(shard: Shard, file: IO[bytes]) -> None:
         if data.count(0) < len(data):
             raise UserError(
                 f"{shard.path}: found more behind the end of its first archive, expected a single one; keep archives in"
-                " files of their own, or join them by `tar --concatenate`"
+                " files of their own, or join them by `tar -A`"
             )
