@@ -19,7 +19,7 @@ _SECOND = 10**9
 
 
 def find_changes(
-    image_ids: pa.ChunkedArray, source: Source, recorded: pa.Table, details: Mapping[str, Any]
+    root: str, image_ids: pa.ChunkedArray, source: Source, recorded: pa.Table, details: Mapping[str, Any]
 ) -> list[str]:
     """A few words for each kind of change, names included; none where the data are the same.
 
@@ -29,18 +29,30 @@ def find_changes(
     are the same.
 
     Args:
+        root: the folder that image ids are relative to, as it was given.
         image_ids: the images that are there now.
         source: theirs.
         recorded: the catalog's `image_id` and `width`, and the columns of `FILES`.
         details: `Source.details` of when it was made.
     """
-    changes = _changed_images(image_ids, source, recorded, details)
-    if changes or (source.images, source.truth) != (details["images"], details["truth"]):
+    changes = _changed_images(root, image_ids, source, recorded, details)
+    others = [
+        what
+        for what, now, before in (
+            ("other classes, sizes or places of images", source.images, details["images"]),
+            ("other boxes", source.truth, details["truth"]),
+        )
+        if now != before
+    ]
+    if changes or others:
         changes += _changed_annotations(source.annotations, details["annotations"], known=bool(changes))
-    return changes
+    # Shards say these themselves, and neither names nor sizes of images need differ.
+    return changes or others
 
 
-def _changed_images(ids: pa.ChunkedArray, source: Source, recorded: pa.Table, details: Mapping[str, Any]) -> list[str]:
+def _changed_images(
+    root: str, ids: pa.ChunkedArray, source: Source, recorded: pa.Table, details: Mapping[str, Any]
+) -> list[str]:
     old_ids = recorded.column("image_id")
     rows = pc.index_in(ids, value_set=old_ids.combine_chunks())
     kept = pc.is_valid(rows)
@@ -54,7 +66,7 @@ def _changed_images(ids: pa.ChunkedArray, source: Source, recorded: pa.Table, de
         images["changed"] = names.filter(pa.array(changed_N & ~away_N & (old["bytes"].to_numpy() >= 0)))
         images["away"] = names.filter(pa.array((away_N & (old["bytes"].to_numpy() >= 0)) | _among(names, unread)))
         was_away = pc.and_(pc.equal(old["width"], 0), pc.less(old["bytes"], 0))
-        images["there again"] = _readable(str(source.root["path"]), names.filter(was_away))
+        images["there again"] = _readable(root, names.filter(was_away))
     return [
         f"{len(some):,} images {kind} ({abbreviate(some.to_pylist())})" for kind, some in images.items() if len(some)
     ]

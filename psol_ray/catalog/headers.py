@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from psol_ray.errors import UserError
 from psol_ray.images.files import Source, open_image_file
 from psol_ray.images.limits import MAX_PIXELS
-from psol_ray.images.stored import open_stored, stored_size
+from psol_ray.images.stored import header_size, open_stored, stored_size
 from psol_ray.storage.addresses import Span, file_address, is_uri
 from psol_ray.storage.reader import NUM_CONNECTIONS, open_span
 
@@ -25,6 +25,7 @@ AWAY = (-1, -1)
 """The size of an image whose file cannot be opened or read here."""
 
 _NO_IMAGE = (0, 0)
+_LONGEST = np.iinfo(np.int32).max  # that a table can hold
 
 # Pillow's own complaints have no number; the two others come of seeking where a broken header says.
 _OF_CONTENT = (None, errno.EINVAL, errno.EOVERFLOW)
@@ -58,9 +59,13 @@ def read_sizes(root: str, image_ids: Sequence[str], max_pixels: int = MAX_PIXELS
     return np.array(sizes, np.int32).reshape(-1, 2)
 
 
-def size_of(source: Source, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Width and height of one image that was read already, or as `read_sizes` has them."""
-    return _stored_size(source, max_pixels)
+def size_of(data: bytes) -> tuple[int, int]:
+    """Width and height of one image that was read already, as `read_sizes` has them, but however many pixels it has."""
+    try:
+        width, height = header_size(data)
+    except Exception:  # see `_stored_size`
+        return _NO_IMAGE
+    return (width, height) if max(width, height) <= _LONGEST else _NO_IMAGE
 
 
 def _stored_size(source: Source, max_pixels: int) -> tuple[int, int]:

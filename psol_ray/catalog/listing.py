@@ -34,7 +34,8 @@ class Listing:
     """What a layout's reader finds.
 
     Attributes:
-        images: a table of schema `LISTING`, or `CATALOG` where the layout's own files say sizes.
+        images: a table of schema `LISTING`, or `CATALOG` where the layout's own files say sizes, whatever
+            `data.max_pixels` is.
         annotations: the files that say classes or boxes, those that were found and read.
         passed_over: what is there and is not in `images`.
         remarks: what else to tell of it, a few words each.

@@ -7,65 +7,29 @@ not written again.
 """
 
 import hashlib
-import json
-import os
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from psol_ray.catalog.headers import size_of
+from psol_ray.catalog.listing import FILES
+from psol_ray.catalog.pack_plan import BLOCK, END, PlannedShard, plan_shards
 from psol_ray.catalog.shard_index import INDEX_FILE, to_index
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.storage.addresses import PARQUET, image_addresses
 from psol_ray.storage.ahead import fetched, read_bytes
+from psol_ray.tables.boxes_table import image_sizes
 from psol_ray.tables.folder import Folder
-from psol_ray.tables.schemas import PLACES
+from psol_ray.tables.schemas import CATALOG, PLACES
 
 __all__ = ["pack"]
 
-_BLOCK = tarfile.BLOCKSIZE
-_END = 2 * _BLOCK
 _NUM_THREADS = 8
 _IMAGES_AT_ONCE = 256
 _SOURCE = "_packed_from"
-
-
-@dataclass(frozen=True)
-class _Member:
-    """A file of a shard: what is before its bytes, and these, None for those of an image."""
-
-    header: bytes
-    size: int
-    data: bytes | None = None
-
-    @property
-    def whole(self) -> int:
-        return len(self.header) + self.size + -self.size % _BLOCK
-
-
-@dataclass(frozen=True)
-class _Shard:
-    name: str
-    images: pa.Table
-    members: list[list[_Member]]
-    """Of each image: itself, and what is said of it."""
-
-    @property
-    def size(self) -> int:
-        return sum(member.whole for members in self.members for member in members) + _END
-
-    @property
-    def offsets(self) -> list[int]:
-        found, at = [], 0
-        for members in self.members:
-            found.append(at + len(members[0].header))
-            at += sum(member.whole for member in members)
-        return found
 
 
 def pack(images: pa.Table, root: str, out: Folder, shard_bytes: int, progress: Callable[[int], None]) -> pa.Table:
@@ -84,10 +48,10 @@ def pack(images: pa.Table, root: str, out: Folder, shard_bytes: int, progress: C
     Raises:
         UserError: `out` holds other shards, an image cannot be read, or is not what it was.
     """
-    images = _in_order(images.filter(pc.greater_equal(images["bytes"], 0)))
+    images = _with_sizes(_in_order(images.filter(pc.greater_equal(images["bytes"], 0))), root)
     there = _claim(out, images, shard_bytes)
     done, packed, sizes = 0, [], {}
-    for shard in _plan(images, shard_bytes):
+    for shard in plan_shards(images, shard_bytes):
         if there.get(shard.name) != shard.size:
             out.write_bytes(shard.name, _tar(shard, root))
         done += len(shard.images)
@@ -106,10 +70,24 @@ def _in_order(images: pa.Table) -> pa.Table:
     return images.sort_by([("split", "descending"), ("label", "ascending"), ("image_id", "ascending")])
 
 
+def _with_sizes(images: pa.Table, root: str) -> pa.Table:
+    """Those that are too large for this run have sizes, too: another may have a higher `data.max_pixels`."""
+    sizes_N2 = image_sizes(images)
+    unknown = np.flatnonzero(sizes_N2[:, 0] == 0)
+    for start in range(0, len(unknown), _IMAGES_AT_ONCE):
+        some = unknown[start : start + _IMAGES_AT_ONCE]
+        sizes_N2[some] = [size_of(data) for data in _read(root, images.take(some))]
+    for i, name in enumerate(("width", "height")):
+        at = images.schema.get_field_index(name)
+        images = images.set_column(at, CATALOG.field(name), pa.array(sizes_N2[:, i].astype(np.int32)))
+    return images
+
+
 def _claim(out: Folder, images: pa.Table, shard_bytes: int) -> dict[str, int]:
     """The shards that are there, if they are of these images."""
     digest = hashlib.sha256(str(shard_bytes).encode())
-    for batch in images.select(["image_id", "label", "split", "bytes"]).combine_chunks().to_batches():
+    # All that goes into a shard, and the time: a file that was replaced by one of the same size is another.
+    for batch in images.select([*CATALOG.names, *FILES.names]).combine_chunks().to_batches():
         digest.update(batch.serialize())
     claim = digest.hexdigest().encode()
     there = {info.base_name: info.size for info in out.entries() if not info.base_name.startswith(".")}
@@ -123,55 +101,7 @@ def _claim(out: Folder, images: pa.Table, shard_bytes: int) -> dict[str, int]:
     return there
 
 
-def _plan(images: pa.Table, shard_bytes: int) -> Iterator[_Shard]:
-    keys = _Keys()
-    for split in pc.unique(images["split"]).to_pylist():
-        rows = images.filter(pc.equal(images["split"], split))
-        total_N = np.cumsum(rows["bytes"].to_numpy())
-        start = number = 0
-        while start < len(rows):
-            before = total_N[start - 1] if start else 0
-            stop = max(int(np.searchsorted(total_N, before + shard_bytes, side="right")), start + 1)
-            part = rows.slice(start, stop - start)
-            yield _Shard(f"{split}-{number:05d}.tar", part, [_members(row, keys) for row in part.to_pylist()])
-            start, number = stop, number + 1
-
-
-class _Keys:
-    """Names of members up to the first dot, which must differ: what has the same is one sample to other readers."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def of(self, image_id: str) -> tuple[str, str]:
-        """Key and suffix of an image."""
-        stem, suffix = os.path.splitext(image_id)
-        folder, _, name = stem.rpartition("/")
-        name = name.replace(".", "_")
-        key = f"{folder}/{name}" if folder else name
-        while key in self._taken:
-            key += f"_{suffix[1:]}"
-        self._taken.add(key)
-        return key, suffix or ".img"
-
-
-def _members(row: dict[str, Any], keys: _Keys) -> list[_Member]:
-    key, suffix = keys.of(row["image_id"])
-    said = {name: row[name] for name in ("image_id", "class_name", "label", "split", "width", "height", "gt_boxes")}
-    texts = {".cls": str(row["label"]).encode(), ".json": json.dumps(said, separators=(",", ":")).encode()}
-    return [
-        _Member(_header(key + suffix, row["bytes"]), row["bytes"]),
-        *(_Member(_header(key + name, len(text)), len(text), text) for name, text in texts.items()),
-    ]
-
-
-def _header(name: str, size: int) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = size, 0o644
-    return info.tobuf(tarfile.PAX_FORMAT)
-
-
-def _tar(shard: _Shard, root: str) -> bytes:
+def _tar(shard: PlannedShard, root: str) -> bytes:
     content = bytearray()
     for start in range(0, len(shard.images), _IMAGES_AT_ONCE):
         rows = shard.images.slice(start, _IMAGES_AT_ONCE)
@@ -179,8 +109,8 @@ def _tar(shard: _Shard, root: str) -> bytes:
         for members, data in zip(shard.members[start : start + len(rows)], datas, strict=True):
             for member in members:
                 bytes_of = data if member.data is None else member.data
-                content += member.header + bytes_of + bytes(-len(bytes_of) % _BLOCK)
-    return bytes(content + bytes(_END))
+                content += member.header_for(bytes_of) + bytes_of + bytes(-len(bytes_of) % BLOCK)
+    return bytes(content + bytes(END))
 
 
 def _read(root: str, images: pa.Table) -> Sequence[bytes]:
@@ -204,7 +134,7 @@ def _read(root: str, images: pa.Table) -> Sequence[bytes]:
     return datas
 
 
-def _with_places(shard: _Shard) -> pa.Table:
+def _with_places(shard: PlannedShard) -> pa.Table:
     images = shard.images.drop_columns([name for name in ("shard", "offset") if name in shard.images.column_names])
     places = {"shard": pa.repeat(shard.name, len(images)), "offset": pa.array(shard.offsets, pa.int64())}
     for name, column in places.items():

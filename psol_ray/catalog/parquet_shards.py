@@ -31,10 +31,11 @@ def list_parquet_shards(root: DataPath) -> Listing:
             label   a number, named by the file's own metadata where these name classes; or a text
 
     Names with `train` in them are training images, those with `val` or else `test` the test split. Rows without a
-    label (-1, null) are passed over.
+    label (a negative one, null) are passed over.
 
     Raises:
-        UserError: there are no such files, or one has no column of images, or none of classes.
+        UserError: there are no such files, or one has no column of images, or none of classes, or a label without a
+            name where others have one.
     """
     shards = [shard for shard in find_shards(root, PARQUET) if shard.name != INDEX_FILE]
     if not shards:
@@ -65,14 +66,15 @@ def _take_in(shard: Shard, table: pq.ParquetFile, images: ShardImages) -> None:
     for batch in table.iter_batches(_ROWS_AT_ONCE, columns=[column.name, label]):
         cells, labels = batch.column(column.name).to_pylist(), batch.column(label).to_pylist()
         for cell, value in zip(cells, labels, strict=True):
+            own_name = f"{row:06d}"
             data = (cell or {}).get("bytes") if column.is_struct else cell
             path = (cell or {}).get("path") if column.is_struct else None
             class_name = name_of(value)
             if class_name is None:
                 images.passed_over[Reason.UNLABELLED, ""] += 1
             else:
-                name = path or f"{row:06d}"
-                images.add(name.lstrip("/"), class_name, (row, len(data or b"")), size_of(data or b""))
+                name, place = (path or "").lstrip("/") or own_name, (row, len(data or b""))
+                images.add(name, class_name, place, size_of(data or b""), own_name=own_name)
             row += 1
 
 
@@ -88,11 +90,18 @@ def _classes(shard: Shard, schema: pa.Schema, column: ImageColumn) -> tuple[str,
     said = _hub_names(schema, found)
 
     def name_of(value: Any) -> str | None:
-        if value is None or value == -1:
+        if value is None or (isinstance(value, int | float) and not value >= 0):  # nor is "not a number" one
             return None
-        if isinstance(value, int):
-            return said[value] if value < len(said) else f"{value:04d}"
-        return str(value)
+        if isinstance(value, bytes):
+            return value.decode(errors="backslashreplace")
+        if not isinstance(value, int):
+            return str(value)
+        if said and value >= len(said):
+            raise UserError(
+                f"{shard.path}: found the label {value}, expected one of the {len(said)} classes that its metadata"
+                " name, counted from 0; mend the labels, or take the names out of the metadata"
+            )
+        return said[value] if said else f"{value:04d}"
 
     return found, name_of
 

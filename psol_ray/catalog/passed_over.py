@@ -17,13 +17,14 @@ class Reason(Enum):
     LITTER = "left behind by other programs"
     NO_FILE = "pipes, sockets or devices"
     BROKEN_LINK = "links that lead nowhere"
+    LINK = "links that are not followed"
     LOOP = "links to a folder that they lie in"
     TWICE = "links to folders that are read by another way"
     OUTSIDE = "images beside the splits' folders"
     FOLDER = "folders that are not read"
     BOX = "boxes of images in them"
     SHARD = "shards of a split that is not read"
-    UNLABELLED = "rows without a label"
+    UNLABELLED = "without a label"
 
 
 PassedOver = Counter[tuple[Reason, str]]

@@ -36,7 +36,7 @@ def read_index(root: DataPath, path: DataPath, shards: Sequence[Shard]) -> Listi
     """The listing of an index; no shard is opened.
 
     Raises:
-        UserError: it cannot be read, or shards are missing or of another size.
+        UserError: it cannot be read, or shards are missing, of another size, or not in it.
     """
     try:
         table = pq.read_table(pa.BufferReader(path.read_bytes()))
@@ -51,6 +51,12 @@ def read_index(root: DataPath, path: DataPath, shards: Sequence[Shard]) -> Listi
     missing = [name for name in sizes if name not in there]
     if missing:
         raise UserError(f"{root}: found no {abbreviate(missing)}, which {path.name} lists; copy the shards anew")
+    more = [name for name in there if name not in sizes]
+    if more:
+        raise UserError(
+            f"{root}: found {abbreviate(more)}, which {path.name} does not list; move them elsewhere, or delete"
+            f" {path.name}, and all shards are read instead"
+        )
     cut = [name for name, size in sizes.items() if there[name].size != size]
     if cut:
         raise UserError(

@@ -43,12 +43,15 @@ class ShardImages:
     """The images of one shard, column by column, in their order there."""
 
     names: list[str] = field(default_factory=list)
+    own_names: list[str] = field(default_factory=list)  # of their members or rows, whatever these say beside it
     classes: list[str] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)  # the first byte, or the row
     sizes: list[int] = field(default_factory=list)  # bytes
     widths: list[int] = field(default_factory=list)
     heights: list[int] = field(default_factory=list)
     boxes: list[Sequence[Sequence[float]]] = field(default_factory=list)
+    synsets: set[tuple[str, str]] = field(default_factory=set)
+    """What samples that say both show numbers of classes to be."""
     passed_over: PassedOver = field(default_factory=Counter)
 
     def add(
@@ -58,15 +61,23 @@ class ShardImages:
         place: tuple[int, int],
         size: tuple[int, int],
         boxes: Sequence[Sequence[float]] = (),
+        *,
+        own_name: str,
     ) -> None:
         """Take in an image; `place` is where it begins and how many bytes it has, `size` its width and height."""
         self.names.append(name)
+        self.own_names.append(own_name)
         self.classes.append(class_name)
         self.offsets.append(place[0])
         self.sizes.append(place[1])
         self.widths.append(size[0])
         self.heights.append(size[1])
         self.boxes.append(boxes)
+
+    @property
+    def unique_names(self) -> list[str]:
+        """What the images are called, or, where several are called the same, what their members or rows are."""
+        return self.names if len(set(self.names)) == len(self.names) else self.own_names
 
 
 def find_shards(root: DataPath, suffix: str) -> list[Shard]:
@@ -146,21 +157,22 @@ def _splits(root: DataPath, shards: Sequence[Shard]) -> tuple[dict[str, str], li
 def _joined(root: DataPath, shards: Sequence[Shard], found: Sequence[ShardImages]) -> pa.Table:
     """A table of all images, with the number of their shard."""
     number_N = np.repeat(np.arange(len(found)), [len(each.names) for each in found])
-    names = string_array([name for each in found for name in each.names], root)
+    names_of = [each.unique_names for each in found]
+    names = string_array([name for some in names_of for name in some], root)
     if len(pc.unique(names)) < len(names):
         stems = [shard.name.rpartition(".")[0] for shard in shards]
-        names = string_array([f"{stems[i]}/{name}" for i, each in enumerate(found) for name in each.names], root)
+        names = string_array([f"{stems[i]}/{name}" for i, some in enumerate(names_of) for name in some], root)
         _check_unique(shards, names, number_N)
     check_listed_ids(root, names)
     boxes = Annotations()
     for key, corners in zip(names.to_pylist(), (box for each in found for box in each.boxes), strict=True):
         for box in corners:
-            boxes.add(key, "", [float(value) for value in box])
+            boxes.add(key, "", box)
     columns = {"offset": "offsets", "bytes": "sizes", "width": "widths", "height": "heights"}
     return pa.table(
         {
             "image_id": names,
-            "class_name": string_array([name for each in found for name in each.classes], root),
+            "class_name": string_array(_class_names(found), root),
             "gt_boxes": box_lists(names, boxes),
             "number": pa.array(number_N),
             **{
@@ -169,6 +181,14 @@ def _joined(root: DataPath, shards: Sequence[Shard], found: Sequence[ShardImages
             },
         }
     )
+
+
+def _class_names(found: Sequence[ShardImages]) -> list[str]:
+    """The class of each image; a number is the synset that others show it to be, unless they show several."""
+    pairs: set[tuple[str, str]] = set().union(*(each.synsets for each in found))
+    shown = Counter(number for number, _ in pairs)
+    synset_of = {number: synset for number, synset in pairs if shown[number] == 1}
+    return [synset_of.get(name, name) for each in found for name in each.classes]
 
 
 def _check_unique(shards: Sequence[Shard], names: pa.Array, number_N: np.ndarray) -> None:

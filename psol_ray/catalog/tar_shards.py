@@ -7,14 +7,16 @@ have an index beside them, so that they need not be read for a catalog.
 import json
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
 
+from psol_ray.catalog.annotations import numbers_of
 from psol_ray.catalog.headers import size_of
 from psol_ray.catalog.listing import Listing
 from psol_ray.catalog.passed_over import Reason
 from psol_ray.catalog.shard_index import INDEX_FILE, read_index
 from psol_ray.catalog.shards import Shard, ShardImages, find_shards, list_shards
+from psol_ray.catalog.tar_members import read_member, tar_members
 from psol_ray.errors import UserError
 from psol_ray.images.picture_formats import picture_suffixes
 from psol_ray.storage.tree import DataPath, open_stream
@@ -23,6 +25,8 @@ __all__ = ["list_tar_shards"]
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _CLASS_KEYS = ("class_name", "wnid", "synset", "class", "label", "cls")
+_NUM_CORNERS = 4
+_SHOWN = 60  # characters of what is not as expected
 _WNID = re.compile(r"n\d{8}(?=_)")
 
 
@@ -36,7 +40,8 @@ def list_tar_shards(root: DataPath) -> Listing:
     Names with `train` in them are training images, those with `val` or else `test` the test split.
 
     Raises:
-        UserError: there are no tar files, one is cut short or compressed, or an image has no class.
+        UserError: there are no tar files, one is cut short, compressed, or several joined, or an image has no class,
+            or boxes that are none.
     """
     index = root / INDEX_FILE
     shards = find_shards(root, ".tar")
@@ -56,68 +61,55 @@ def list_tar_shards(root: DataPath) -> Listing:
 def _read_shard(shard: Shard) -> ShardImages:
     images = ShardImages()
     with open_stream(shard.path) as file:
-        for key, members in _samples(shard, file):
+        for key, members in _samples(tar_members(shard, file, images.passed_over)):
             _take_in(shard, file, key, members, images)
     return images
 
 
-def _samples(shard: Shard, file: IO[bytes]) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+def _samples(members: Iterable[tarfile.TarInfo]) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
     """Keys and their members by suffix; members of a key follow each other."""
-    key, members = "", dict[str, tarfile.TarInfo]()
-    for member in _members(shard, file):
-        folder, _, name = member.name.removeprefix("./").rpartition("/")
-        if not member.isreg() or name.startswith("."):
-            continue
+    key, found = "", dict[str, tarfile.TarInfo]()
+    for member in members:
+        folder, _, name = member.name.rpartition("/")
         stem, _, suffix = name.partition(".")
         this = f"{folder}/{stem}" if folder else stem
-        if members and (this != key or suffix in members):
-            yield key, members
-            members = {}
+        if found and (this != key or suffix in found):
+            yield key, found
+            found = {}
         key = this
-        members[suffix] = member
-    if members:
-        yield key, members
-
-
-def _members(shard: Shard, file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
-    last = "its beginning"
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            while (member := tar.next()) is not None:
-                if member.offset_data + member.size > shard.size:
-                    raise tarfile.ReadError("unexpected end of data")
-                yield member
-                last = member.name
-                tar.members = []  # type: ignore[attr-defined]  # else it keeps all
-            # Cut between two files it would pass for a shorter one, and for that tarfile also takes half a header.
-            file.seek(tar.offset)
-            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise tarfile.ReadError("no end")
-    except tarfile.TarError as error:
-        raise UserError(
-            f"{shard.path}: found {error} after {last}, expected a whole tar file; it is cut short or damaged, copy it"
-            " anew"
-        ) from None
+        found[suffix] = member
+    if found:
+        yield key, found
 
 
 def _take_in(
     shard: Shard, file: IO[bytes], key: str, members: Mapping[str, tarfile.TarInfo], images: ShardImages
 ) -> None:
-    pictures = [suffix for suffix in members if f".{suffix.rpartition('.')[2].lower()}" in picture_suffixes()]
+    found = [suffix for suffix in members if f".{suffix.rpartition('.')[2].lower()}" in picture_suffixes()]
+    # Beside a.jpg, a.seg.png is a mask of it, or a depth: something of the same image.
+    pictures = [suffix for suffix in found if "." not in suffix] or found
+    images.passed_over.update((Reason.SUFFIX, f".{suffix}") for suffix in found or members if suffix not in pictures)
     if not pictures:
-        images.passed_over.update((Reason.SUFFIX, f".{suffix}") for suffix in members)
         return
     said = _said(shard, file, members)
+    class_name, boxes = (
+        _class_of(shard, key, said, images.synsets),
+        _boxes(f"{shard.path}, {key}", said.get("gt_boxes")),
+    )
+    if class_name is None:
+        images.passed_over[Reason.UNLABELLED, ""] += len(pictures)
+        return
     for suffix in pictures:
         member = members[suffix]
         name = said.get("image_id") if len(pictures) == 1 else None
-        data = _read(file, member)
+        data = read_member(file, member)
         images.add(
-            str(name or member.name.removeprefix("./")),
-            _class_of(shard, key, said),
+            str(name or member.name),
+            class_name,
             (member.offset_data, member.size),
             size_of(data),
-            said.get("gt_boxes") or (),
+            boxes,
+            own_name=member.name,
         )
 
 
@@ -126,36 +118,52 @@ def _said(shard: Shard, file: IO[bytes], members: Mapping[str, tarfile.TarInfo])
     said: dict[str, Any] = {}
     try:
         if "json" in members:
-            found = json.loads(_read(file, members["json"]))
+            found = json.loads(read_member(file, members["json"]))
             said |= found if isinstance(found, dict) else {}
         if "cls" in members:
-            said["cls"] = _read(file, members["cls"]).decode().strip()
+            said["cls"] = read_member(file, members["cls"]).decode().strip()
     except ValueError as error:
         name = next(iter(members.values())).name
         raise UserError(f"{shard.path}, {name}: found {error} beside it, expected JSON or text; fix it") from None
     return said
 
 
-def _class_of(shard: Shard, key: str, said: Mapping[str, Any]) -> str:
+def _boxes(where: str, found: Any) -> list[list[float]]:
+    if not found:
+        return []
+    if not isinstance(found, list) or not all(isinstance(box, list) and len(box) == _NUM_CORNERS for box in found):
+        raise UserError(
+            f"{where}: found {str(found)[:_SHOWN]} as gt_boxes, expected a list of boxes, each a list of four numbers;"
+            " mend it"
+        )
+    return [numbers_of(where, [str(number) for number in box]) for box in found]
+
+
+def _class_of(shard: Shard, key: str, said: Mapping[str, Any], synsets: set[tuple[str, str]]) -> str | None:
+    """What a sample's class is called; None where it has none, which a negative number says.
+
+    Where the number of a synset is said beside it, `synsets` takes in both.
+    """
     folder, _, name = key.rpartition("/")
     wnid = _WNID.match(name)
     found = next((said[name] for name in _CLASS_KEYS if said.get(name) not in (None, "")), None)
-    if found is not None and not isinstance(found, str):
-        found = str(found)
-    found = found if found and not found.isdigit() else (wnid.group() if wnid else found)
-    if found:
-        return found.zfill(4) if found.isdigit() else found
+    if isinstance(found, list | dict):
+        raise UserError(
+            f"{shard.path}, {key}: found {str(found)[:_SHOWN]} as its class, expected a number or a name; mend it"
+        )
+    text = "" if found is None else str(found)
+    number = text.zfill(4) if text.removeprefix("-").isdigit() else ""
+    if text and not number:
+        return text
+    if wnid:
+        if number:
+            synsets.add((number, wnid.group()))
+        return wnid.group()
+    if number:
+        return None if number.startswith("-") else number
     if folder:
         return folder.rpartition("/")[2]
     raise UserError(
         f"{shard.path}: found no class for {key}, expected {key}.cls or {key}.json with a label or class_name, or"
         " folders named by class; make the shards with one of these"
     )
-
-
-def _read(file: IO[bytes], member: tarfile.TarInfo) -> bytes:
-    at = file.tell()
-    file.seek(member.offset_data)
-    data = file.read(member.size)
-    file.seek(at)
-    return data

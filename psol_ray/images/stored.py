@@ -3,16 +3,19 @@
 Whatever opens an image does it here, so that catalog, decoders and pages agree on what an image is.
 """
 
+import io
+import struct
 import warnings
+from contextlib import suppress
 from typing import IO
 
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from psol_ray.images.limits import MAX_PIXELS
-from psol_ray.images.picture_formats import picture_formats
+from psol_ray.images.picture_formats import picture_formats, picture_suffixes
 
-__all__ = ["open_stored", "stored_rgb", "stored_size"]
+__all__ = ["header_size", "open_stored", "sniff_suffix", "stored_rgb", "stored_size"]
 
 # Odd EXIF blocks and large images are no reason to fill a terminal. Once and for all, because
 # `warnings.catch_warnings` is not safe among threads.
@@ -39,12 +42,40 @@ def open_stored(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> Image.Image:
     return image
 
 
+def header_size(data: bytes) -> tuple[int, int]:
+    """Width and height as stored, however many pixels these are: none is decoded.
+
+    Raises:
+        Exception: see `open_stored`.
+    """
+    try:
+        return stored_size(open_stored(io.BytesIO(data)))
+    except Image.DecompressionBombError:
+        # Pillow's limit is the whole process's, and stays as it is: its formats' readers themselves have none.
+        for name in picture_formats():
+            reader, accepts = Image.OPEN[name]
+            if accepts is None or accepts(data[:16]) is True:
+                # What such a reader does not like, another may.
+                with suppress(SyntaxError, IndexError, TypeError, struct.error):
+                    return stored_size(reader(io.BytesIO(data), ""))
+        raise
+
+
 def stored_size(image: Image.Image) -> tuple[int, int]:
     """Width and height as stored, of an image from `open_stored`."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         # `size` is already that of the turned image.
         return image.tag_v2[TiffImagePlugin.IMAGEWIDTH], image.tag_v2[TiffImagePlugin.IMAGELENGTH]
     return image.size
+
+
+def sniff_suffix(data: bytes) -> str:
+    """The suffix of a file with this content; JPEG's for what is no image, as more are called that than anything."""
+    try:
+        suffix = f".{open_stored(io.BytesIO(data)).format}".lower()
+    except Exception:  # see `open_stored`
+        return ".jpg"
+    return suffix if suffix in picture_suffixes() - {".jpeg", ".mpo"} else ".jpg"
 
 
 def stored_rgb(image: Image.Image) -> Image.Image:

@@ -112,9 +112,8 @@ def _look(context: Context, root: str) -> tuple[Listing, Source]:
 
 
 def _check_unchanged(root: str, listing: Listing, source: Source, stage: StageDir, made_before: Provenance) -> None:
-    changes = find_changes(
-        listing.images.column("image_id"), source, stage.read(_TABLE, _KNOWN_BY), made_before.details
-    )
+    image_ids, recorded = listing.images.column("image_id"), stage.read(_TABLE, _KNOWN_BY)
+    changes = find_changes(root, image_ids, source, recorded, made_before.details)
     if changes:
         raise UserError(
             f"data.root {without_secrets(root)}: found other data than those that {stage.path} was made from"

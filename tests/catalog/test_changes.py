@@ -1,12 +1,15 @@
+import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from s3 import Store, put_folder
 
 from psol_ray.catalog.changes import find_changes
 from psol_ray.catalog.headers import read_sizes
@@ -14,6 +17,7 @@ from psol_ray.catalog.layouts import list_data
 from psol_ray.catalog.listing import FILES, build_catalog
 from psol_ray.catalog.source import FOLDER, look_at
 
+from .test_tar_shards import picture, write_tar
 from .trees import save, write
 
 SECOND = 10**9
@@ -21,22 +25,25 @@ HEADER = "image_id,x0,y0,x1,y1\n"
 
 
 class Recorded:
-    """A catalog of a folder, as `psol index` keeps it."""
+    """A catalog, as `psol index` keeps it."""
 
-    def __init__(self, root: Path) -> None:
-        listing = list_data("folder", str(root))
+    def __init__(self, root: Path | str, layout: str = "folder") -> None:
+        self.layout = layout
+        listing = list_data(layout, str(root))
         source = look_at(str(root), str(root), listing)
-        image_ids = listing.images["image_id"].to_pylist()
-        self.table: pa.Table = build_catalog(listing.images, read_sizes(str(root), image_ids))
+        self.table: pa.Table = listing.images
+        if "width" not in self.table.column_names:
+            image_ids = listing.images["image_id"].to_pylist()
+            self.table = build_catalog(listing.images, read_sizes(str(root), image_ids))
         for name in FILES.names:
             self.table = self.table.append_column(name, source.files[name])
         self.details = source.details
 
-    def changes(self, root: Path) -> list[str]:
+    def changes(self, root: Path | str) -> list[str]:
         """What is other in a folder now."""
-        listing = list_data("folder", str(root))
+        listing = list_data(self.layout, str(root))
         source = look_at(str(root), str(root), listing)
-        return find_changes(listing.images["image_id"], source, self.table, self.details)
+        return find_changes(str(root), listing.images["image_id"], source, self.table, self.details)
 
 
 @pytest.fixture
@@ -171,6 +178,42 @@ def test_a_folder_of_annotations_is_named_where_they_say_something_else(root: Pa
     recorded.details["annotations"] = {"Annotations": FOLDER}
     listing = list_data("folder", str(root))
     source = replace(look_at(str(root), str(root), listing), annotations={"Annotations": FOLDER})
-    assert find_changes(listing.images["image_id"], source, recorded.table, recorded.details) == []
+    compared = str(root), listing.images["image_id"], source, recorded.table, recorded.details
+    assert find_changes(*compared) == []
     recorded.details["truth"] = "other"
-    assert find_changes(listing.images["image_id"], source, recorded.table, recorded.details) == ["Annotations changed"]
+    assert find_changes(*compared) == ["Annotations changed"]
+
+
+def _shard(root: Path, order: str, **said: object) -> Path:
+    members = {}
+    for key in order:
+        members |= {f"{key}.jpg": picture(ord(key)), f"{key}.json": json.dumps({"label": 0, **said}).encode()}
+    write_tar(root / "train.tar", members)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("order", "said", "told"),
+    [
+        ("ab", {}, []),
+        ("ba", {}, ["other classes, sizes or places of images"]),
+        ("ab", {"label": 1}, ["other classes, sizes or places of images"]),
+        ("ab", {"gt_boxes": [[1, 2, 3, 4]]}, ["other boxes"]),
+    ],
+)
+def test_shards_elsewhere_that_say_something_else_of_the_same_images_are_others(
+    tmp_path: Path, order: str, said: Mapping[str, object], told: list[str]
+) -> None:
+    recorded = Recorded(_shard(tmp_path / "one", "ab"), "webdataset")
+    assert recorded.changes(_shard(tmp_path / "two", order, **said)) == told
+
+
+def test_images_that_were_away_are_looked_for_at_the_address_that_was_given(root: Path, store: Store) -> None:
+    put_folder(store.port, root, "bucket/away")
+    address = store.uri("away")
+    recorded = Recorded(address)
+    away = pc.equal(recorded.table["image_id"], "train/cat/2.bmp")
+    for name, value in (("width", 0), ("bytes", -1)):
+        at, column = recorded.table.schema.get_field_index(name), recorded.table[name]
+        recorded.table = recorded.table.set_column(at, name, pc.if_else(away, pa.scalar(value, column.type), column))
+    assert recorded.changes(address) == ["1 images there again (train/cat/2.bmp)"]

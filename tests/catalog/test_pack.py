@@ -1,5 +1,6 @@
 """Shards hold every image to the byte, are found again, and are not written twice."""
 
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,9 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from synthetic.images import write_images
+from synthetic.zoo import huge_png
 
 from psol_ray.catalog.headers import read_sizes
 from psol_ray.catalog.layouts import list_data
@@ -47,7 +50,8 @@ def data(tmp_path: Path) -> Path:
 
 def contents(root: Path, images: pa.Table) -> dict[str, bytes]:
     addresses = image_addresses(str(root), images)
-    return {name: read_bytes(each) for name, each in zip(images["image_id"].to_pylist(), addresses, strict=True)}
+    found = zip(images["image_id"].to_pylist(), addresses, strict=True)
+    return {name: read_bytes(address) for name, address in found if address}
 
 
 @pytest.mark.parametrize("with_index", [True, False])
@@ -115,6 +119,29 @@ def test_another_folder_is_not_written_into(data: Path, tmp_path: Path) -> None:
         run(images, data, out, shard_bytes=9000)
 
 
+def _other_bytes(data: Path) -> None:
+    path = data / "train/red/3.jpg"
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\xff\xd9")
+
+
+def _other_box(data: Path) -> None:
+    path = data / "boxes.csv"
+    head, _, row = path.read_text().rstrip().rpartition("\n")
+    path.write_text(f"{head}\n{row.rpartition(',')[0]},39\n")
+
+
+@pytest.mark.parametrize("change", [_other_bytes, _other_box])
+def test_shards_of_what_the_images_were_before_are_not_kept(
+    data: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    out = tmp_path / "out"
+    run(catalog_of("folder", data), data, out)
+    (out / "psol.parquet").unlink()
+    change(data)
+    with pytest.raises(UserError, match=r"in which these very images were being packed"):
+        run(catalog_of("folder", data), data, out)
+
+
 def _remove(path: Path) -> None:
     path.unlink()
 
@@ -145,6 +172,26 @@ def test_images_of_parquet_are_packed_as_they_lie(tmp_path: Path) -> None:
     assert contents(tmp_path / "out", packed) == {f"{i:06d}": image for i, image in enumerate(images)}
 
 
+def test_images_whose_names_do_not_say_what_they_are_are_found_without_the_index(tmp_path: Path) -> None:
+    kinds = ["JPEG", "PNG", "WEBP", "TIFF"]
+    images = [*(picture(8 + i, 9, kind) for i, kind in enumerate(kinds)), b"no image"]
+    paths = ["a/1", "a/2.x", "a/3", "a/" + 94 * "b", "a/4"]
+    structs = [{"bytes": image, "path": path} for image, path in zip(images, paths, strict=True)]
+    write_table(tmp_path / "in/train.parquet", image=structs, label=[0, 1, 0, 1, 0])
+    write_table(tmp_path / "in/val.parquet", image=images, label=[0, 1, 0, 1, 0])
+    out = tmp_path / "out"
+    catalog = catalog_of("parquet", tmp_path / "in")
+    run(catalog, tmp_path / "in", out, 100_000)
+    with tarfile.open(out / "test-00000.tar") as tar:
+        names = [name for name in tar.getnames() if not name.endswith((".cls", ".json"))]
+    assert names == ["000000.jpg", "000001.png", "000002.webp", "000003.tiff", "000004.jpg"]
+    (out / "psol.parquet").unlink()
+    again = catalog_of("webdataset", out)
+    columns = ["image_id", "label", "split", "width", "height"]
+    assert again.select(columns).equals(catalog.select(columns))
+    assert contents(out, again) == contents(tmp_path / "in", catalog)
+
+
 def _cut(out: Path) -> str:
     path = out / "train-00001.tar"
     path.write_bytes(path.read_bytes()[:1000])
@@ -154,6 +201,11 @@ def _cut(out: Path) -> str:
 def _lose(out: Path) -> str:
     (out / "train-00001.tar").unlink()
     return r"found no train-00001.tar, which psol.parquet lists; copy the shards anew"
+
+
+def _add(out: Path) -> str:
+    shutil.copy(out / "train-00000.tar", out / "train-more.tar")
+    return r"found train-more.tar, which psol.parquet does not list; move them elsewhere, or delete psol.parquet"
 
 
 def _spoil(out: Path) -> str:
@@ -166,10 +218,28 @@ def _other_table(out: Path) -> str:
     return r"psol.parquet: found no index of shards"
 
 
-@pytest.mark.parametrize("spoil", [_cut, _lose, _spoil, _other_table])
+@pytest.mark.parametrize("spoil", [_cut, _lose, _add, _spoil, _other_table])
 def test_shards_that_are_not_whole_are_named_before_any_work(
     data: Path, tmp_path: Path, spoil: Callable[[Path], str]
 ) -> None:
     run(catalog_of("folder", data), data, tmp_path / "out")
     with pytest.raises(UserError, match=spoil(tmp_path / "out")):
         list_data("webdataset", str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("with_index", [True, False])
+def test_images_too_large_for_the_run_that_packs_have_their_sizes(tmp_path: Path, with_index: bool) -> None:
+    data, out, pixels = tmp_path / "data", tmp_path / "out", Image.MAX_IMAGE_PIXELS
+    for name in ("a", "b"):
+        (data / f"train/c/{name}.png").parent.mkdir(parents=True, exist_ok=True)
+        (data / f"train/c/{name}.png").write_bytes(huge_png(20_000, 10_000) if name == "a" else b"no image")
+    images = catalog_of("folder", data)
+    assert images["width"].to_pylist() == [0, 0]
+    run(images, data, out)
+    if not with_index:
+        (out / "psol.parquet").unlink()
+    again = catalog_of("webdataset", out)
+    assert (again["width"].to_pylist(), again["height"].to_pylist()) == ([20_000, 0], [10_000, 0])
+    write_table(tmp_path / "in/train.parquet", image=[huge_png(20_000, 10_000)], label=[0])
+    assert catalog_of("parquet", tmp_path / "in")["width"].to_pylist() == [20_000]
+    assert pixels == Image.MAX_IMAGE_PIXELS

@@ -41,7 +41,7 @@ def test_the_layout_of_the_hubs(tmp_path: Path) -> None:
         "n01441.JPEG": ("cat", 9, shard),
         "n01442.JPEG": ("crane (2)", 10, shard),
     }
-    assert describe(listing.passed_over) == "1 rows without a label"
+    assert describe(listing.passed_over) == "1 without a label"
     assert listing.files is not None
     images = listing.images.append_column("bytes", listing.files["bytes"])
     by_name = {each["path"]: each["bytes"] for each in STRUCT}
@@ -57,6 +57,31 @@ def test_bare_bytes_are_named_by_their_rows(tmp_path: Path) -> None:
         ("000001", "dog", 0),
         ("000002", "dog", 0),
     ]
+
+
+def test_labels_are_names_or_numbers_or_none(tmp_path: Path) -> None:
+    images = [picture()] * 4
+    write_table(tmp_path / "numbers/train.parquet", FEATURES, image=images, label=[0, -2, 1, -100])
+    listing = list_data("parquet", str(tmp_path / "numbers"))
+    assert listing.images["class_name"].to_pylist() == ["cat", "crane (0)"]
+    assert describe(listing.passed_over) == "2 without a label"
+    write_table(tmp_path / "bytes/train.parquet", image=images, label=[b"a", "é".encode(), b"a", b"\xe9"])
+    classes = list_data("parquet", str(tmp_path / "bytes")).images["class_name"].to_pylist()
+    assert classes == ["\\xe9", "a", "a", "é"]
+    write_table(tmp_path / "nan/train.parquet", image=images[:2], label=[0.0, float("nan")])
+    assert list_data("parquet", str(tmp_path / "nan")).images["class_name"].to_pylist() == ["0.0"]
+
+
+def test_a_label_beyond_the_names_is_refused(tmp_path: Path) -> None:
+    write_table(tmp_path / "train.parquet", FEATURES, image=STRUCT, label=[0, 3, 1])
+    with pytest.raises(UserError, match=r"train.parquet: found the label 3, expected one of the 3 classes that its me"):
+        list_data("parquet", str(tmp_path))
+
+
+def test_paths_that_several_rows_have_are_no_names(tmp_path: Path) -> None:
+    write_table(tmp_path / "train.parquet", image=[{**each, "path": "image.jpg"} for each in STRUCT], label=[0, 1, 0])
+    rows = list_data("parquet", str(tmp_path)).images.to_pylist()
+    assert [(row["image_id"], row["width"]) for row in rows] == [("000000", 8), ("000002", 10), ("000001", 9)]
 
 
 def test_tables_in_a_store_are_those_on_a_disk(tmp_path: Path, store: Store) -> None:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import math
+import subprocess
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from s3 import Store, put_folder
+from synthetic.images import save
 
 from psol_ray.catalog.layouts import list_data
 from psol_ray.catalog.passed_over import describe
@@ -23,13 +26,18 @@ def picture(width: int = 8, height: int = 6, kind: str = "JPEG") -> bytes:
     return sink.getvalue()
 
 
-def write_tar(path: Path, members: Mapping[str, bytes], mode: str = "w") -> Path:
+def write_tar(path: Path, members: Mapping[str, bytes | tuple[bytes, str]], mode: str = "w") -> Path:
+    """Write an archive of files, and of links: their type, and what they link to."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
         for name, data in members.items():
             info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+            if isinstance(data, tuple):
+                info.type, info.linkname = data
+                tar.addfile(info)
+            else:
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
     return path
 
 
@@ -116,6 +124,83 @@ def test_what_is_no_picture_is_passed_over(tmp_path: Path) -> None:
     assert describe(list_data("webdataset", str(tmp_path)).passed_over) == "1 with other suffixes (.md)"
 
 
+def test_hard_links_are_images_and_what_else_lies_there_is_counted(tmp_path: Path) -> None:
+    first = picture(9, 7)
+    members = {
+        "./cat/a.jpg": first,
+        "./cat/b.jpg": (tarfile.LNKTYPE, "./cat/a.jpg"),
+        "./cat/._c.jpg": b"AppleDouble",
+        "./cat/d.jpg": (tarfile.LNKTYPE, "./cat/gone.jpg"),
+        "./cat/e.jpg": (tarfile.SYMTYPE, "a.jpg"),
+        "./cat/f.jpg": (tarfile.FIFOTYPE, ""),
+        "./cat/g.jpg": (tarfile.LNKTYPE, "./cat/b.jpg"),
+    }
+    write_tar(tmp_path / "train.tar", members)
+    listing = list_data("webdataset", str(tmp_path))
+    assert listing.files is not None
+    assert listing.images["image_id"].to_pylist() == ["cat/a.jpg", "cat/b.jpg", "cat/g.jpg"]
+    images = listing.images.append_column("bytes", listing.files["bytes"])
+    assert {read_bytes(address) for address in image_addresses(str(tmp_path), images)} == {first}
+    assert describe(listing.passed_over) == (
+        "1 hidden, 1 pipes, sockets or devices (cat/f.jpg), 2 links that are not followed (cat/d.jpg, cat/e.jpg)"
+    )
+
+
+@pytest.mark.parametrize(("second", "classes"), [("0", ["n01440764"]), ("1", ["n01440764", "n01443537"])])
+def test_numbers_are_the_synsets_that_training_images_show_them_to_be(
+    tmp_path: Path, second: str, classes: list[str]
+) -> None:
+    train = {
+        "n01440764_1.jpg": picture(),
+        "n01440764_1.cls": b"0",
+        "n01443537_2.jpg": picture(),
+        "n01443537_2.cls": b"1",
+    }
+    write_tar(tmp_path / "train-0.tar", train)
+    key = "ILSVRC2012_val_0000000"
+    val = {f"{key}1.jpg": picture(), f"{key}1.cls": b"0", f"{key}2.jpg": picture(), f"{key}2.cls": second.encode()}
+    write_tar(tmp_path / "val-0.tar", val)
+    found = classes_of(tmp_path)
+    assert {found[name] for name in val if name.endswith(".jpg")} == set(classes)
+
+
+def test_numbers_of_several_synsets_stay_numbers(tmp_path: Path) -> None:
+    train = {
+        "n01440764_1.jpg": picture(),
+        "n01440764_1.cls": b"0",
+        "n01443537_2.jpg": picture(),
+        "n01443537_2.cls": b"0",
+    }
+    write_tar(tmp_path / "train-0.tar", train)
+    write_tar(tmp_path / "val-0.tar", {"a.jpg": picture(), "a.cls": b"0"})
+    with pytest.raises(UserError, match=r"found 1 test images of 1 classes without training images \(0000\)"):
+        classes_of(tmp_path)
+
+
+def test_a_negative_number_is_no_label(tmp_path: Path) -> None:
+    members = {f"{key}.jpg": picture() for key in "abc"}
+    texts = {"a.cls": b"0", "b.cls": b"-1\n", "c.json": json.dumps({"label": -100}).encode()}
+    write_tar(tmp_path / "train.tar", dict(sorted((members | texts).items())))
+    listing = list_data("webdataset", str(tmp_path))
+    assert listing.images["image_id"].to_pylist() == ["a.jpg"]
+    assert describe(listing.passed_over) == "2 without a label"
+
+
+def test_what_else_is_drawn_of_an_image_is_no_image(tmp_path: Path) -> None:
+    masks = {"a.seg.png": picture(kind="PNG"), "a.jpg": picture(), "a.depth.png": picture(kind="PNG"), "a.cls": b"cat"}
+    write_tar(tmp_path / "train.tar", masks)
+    listing = list_data("webdataset", str(tmp_path))
+    assert listing.images["image_id"].to_pylist() == ["a.jpg"]
+    assert describe(listing.passed_over) == "2 with other suffixes (.depth.png, .seg.png)"
+
+
+def test_ids_that_several_images_of_a_shard_have_are_no_ids(tmp_path: Path) -> None:
+    said = json.dumps({"label": 1, "image_id": 139}).encode()
+    write_tar(tmp_path / "train-0.tar", {"a.jpg": picture(), "a.json": said, "b.jpg": picture(), "b.json": said})
+    write_tar(tmp_path / "train-1.tar", {"c.jpg": picture(), "c.json": said})
+    assert list(classes_of(tmp_path)) == ["139", "a.jpg", "b.jpg"]
+
+
 def test_shards_in_a_store_are_those_on_a_disk(tmp_path: Path, store: Store) -> None:
     for split in ("train", "val"):
         for i in range(2):
@@ -132,6 +217,29 @@ def test_shards_in_a_store_are_those_on_a_disk(tmp_path: Path, store: Store) -> 
         ({"train.tar": {"a.jpg": picture()}}, "train.tar: found no class for a, expected a.cls or a.json with a label"),
         ({"val.tar": {"cat/a.jpg": picture()}}, r"found only shards of test images \(val.tar\)"),
         ({"train.tar": {"a.jpg": picture(), "a.json": b"{"}}, "train.tar, a.jpg: found .* expected JSON or text"),
+        *(
+            (
+                {"train.tar": {"a.jpg": picture(), "a.json": json.dumps({"label": 1, "gt_boxes": boxes}).encode()}},
+                f"train.tar, a: found {found}",
+            )
+            for boxes, found in (
+                (
+                    [1, 2, 3, 4],
+                    r"\[1, 2, 3, 4\] as gt_boxes, expected a list of boxes, each a list of four numbers; mend it",
+                ),
+                ([[1, 2, 3]], r"\[\[1, 2, 3\]\] as gt_boxes"),
+                ([[1, 2, 3, 4, 5], [1, 2, 3]], r"\[\[1, 2, 3, 4, 5\], \[1, 2, 3\]\] as gt_boxes"),
+                ({"x": 1}, r"{'x': 1} as gt_boxes"),
+                ([["a", 1, 2, 3]], "a, 1, 2, 3, expected four finite numbers; fix the box"),
+                ([[math.nan, 1, 2, 3]], "nan, 1, 2, 3, expected four finite numbers"),
+                ([[10**400, 1, 2, 3]], "10+, 1, 2, 3, expected four finite numbers"),
+                ([[None, 1, 2, 3]], "None, 1, 2, 3, expected four finite numbers"),
+            )
+        ),
+        (
+            {"train.tar": {"a.jpg": picture(), "a.json": json.dumps({"label": [1, 2]}).encode()}},
+            r"train.tar, a: found \[1, 2\] as its class, expected a number or a name",
+        ),
         ({"train.tar": {"../../a.jpg": picture(), "../../a.cls": b"c"}}, "paths that are absolute or lead elsewhere"),
     ],
 )
@@ -153,4 +261,34 @@ def test_a_shard_that_is_cut_short_is_named(tmp_path: Path, kept: int) -> None:
     path = write_tar(tmp_path / "train.tar", {f"cat/{i}.jpg": picture() for i in range(3)})
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(UserError, match=r"train.tar: found .*; it is cut short or damaged, copy it anew"):
+        list_data("webdataset", str(tmp_path))
+
+
+@pytest.mark.parametrize("padding", [0, 1 << 21])
+@pytest.mark.parametrize("in_store", [False, True])
+def test_archives_that_were_joined_are_refused(tmp_path: Path, store: Store, padding: int, in_store: bool) -> None:
+    first, second = (write_tar(tmp_path / f"{i}.tar", {f"cat/{i}.jpg": picture()}).read_bytes() for i in range(2))
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    path = folder / "train.tar"
+    path.write_bytes(first + bytes(padding))
+    assert classes_of(folder) == {"cat/0.jpg": "cat"}
+    path.write_bytes(first + bytes(padding) + second)
+    put_folder(store.port, folder, f"bucket/joined{padding}")
+    root = store.uri(f"joined{padding}") if in_store else str(folder)
+    with pytest.raises(UserError, match=r"train.tar: found more behind the end of its first archive, expected a sing"):
+        list_data("webdataset", root)
+
+
+@pytest.mark.parametrize("form", ["gnu", "posix"])
+def test_a_sparse_file_is_refused_by_its_name(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "cat/a.bmp"
+    save(path, (600, 600))
+    header = path.read_bytes()[:54]
+    with path.open("r+b") as file:
+        file.truncate(0)
+        file.write(header)
+        file.truncate(600 * 600 * 3 + 54)
+    subprocess.run(["tar", "--sparse", f"--format={form}", "-cf", "train.tar", "cat"], cwd=tmp_path, check=True)
+    with pytest.raises(UserError, match=r"train.tar: found the sparse file cat/a.bmp, expected files with all their"):
         list_data("webdataset", str(tmp_path))

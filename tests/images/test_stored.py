@@ -4,9 +4,9 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
-from psol_ray.images.stored import open_stored, stored_rgb
+from psol_ray.images.stored import header_size, open_stored, sniff_suffix, stored_rgb
 
 
 def through(format: str, pixels: np.ndarray) -> np.ndarray:
@@ -49,3 +49,25 @@ def test_programs_that_draw_and_what_pillow_cannot_read_are_no_images() -> None:
     for content in (eps, b"\xd7\xcd\xc6\x9a" + bytes(40), b"GRIB" + bytes(3) + b"\1" + bytes(9), b"BUFR" + bytes(20)):
         with pytest.raises(OSError, match="cannot identify"):
             open_stored(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "BMP"])
+def test_headers_say_the_size_of_what_is_too_large_to_be_decoded(format: str) -> None:
+    limit, sink = Image.MAX_IMAGE_PIXELS, io.BytesIO()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("1", (20_000, 10_000)).save(sink, format, exif=exif)
+    with pytest.raises(Image.DecompressionBombError):
+        open_stored(sink)
+    assert header_size(sink.getvalue()) == (20_000, 10_000)
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize(
+    ("format", "suffix"), [("JPEG", ".jpg"), ("MPO", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp"), ("JPEG2000", ".jpg")]
+)
+def test_a_suffix_is_one_that_readers_take_for_an_image(format: str, suffix: str) -> None:
+    sink = io.BytesIO()
+    Image.new("RGB", (20, 10)).save(sink, format)
+    assert sniff_suffix(sink.getvalue()) == suffix
+    assert sniff_suffix(b"no image") == ".jpg"

@@ -1,12 +1,14 @@
 """Boxes in another unit, and names that are no files' names, through the commands."""
 
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from synthetic.configs import write_config
 from synthetic.images import save, write_images
+from synthetic.zoo import huge_png
 
 from psol_ray.tables import BOXES, CATALOG, RunDir
 
@@ -104,3 +106,17 @@ def test_an_image_outside_the_data_root_is_refused(
     run = Run(write_config(tmp_path, root, data={"root": str(root), "layout": "cub"}), tmp_path / "run", root)
     assert run.psol("index") == 2
     assert "images.txt: found 1 paths" in capsys.readouterr().err
+
+
+def test_large_images_in_shards_are_read_once_the_limit_is_raised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "data/c").mkdir(parents=True)
+    (tmp_path / "data/c/a.png").write_bytes(huge_png(20_000, 10_000))
+    with tarfile.open(tmp_path / "shards/train.tar", "w") as tar:
+        tar.add(tmp_path / "data/c", "c")
+    run = Run(write_config(tmp_path, tmp_path / "shards"), tmp_path / "run", tmp_path / "shards")
+    assert run.psol("index", "--data.layout", "webdataset") == 3
+    assert "1 of 1 files are no images that can be read (c/a.png)" in capsys.readouterr().err
+    assert run.psol("index", "--data.layout", "webdataset", "--data.max_pixels", "200_000_000", "--overwrite") == 0
