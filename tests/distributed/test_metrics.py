@@ -28,7 +28,8 @@ from psol_ray.tables import BOXES, RunDir
 
 from .autoscaled import kill_tree
 
-pytestmark = pytest.mark.slow
+# Dear fixtures, for which one process is enough.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("metrics")]
 
 ROOT = Path(__file__).parents[2]
 _RAY = Path(sys.executable).with_name("ray")
