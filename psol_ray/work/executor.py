@@ -53,6 +53,11 @@ class Executor(Protocol):
         """What each of them works on: the name of a GPU, or `4 CPUs`."""
         ...
 
+    @property
+    def worker_seconds(self) -> float:
+        """Seconds that workers have been there for parts so far, added up, without their starts."""
+        ...
+
     def run_parts(self, run: PartRun) -> Sequence[str]:
         """Do all jobs, and those that follow from them.
 
