@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -36,6 +37,7 @@ class InProcess:
     def __init__(self, resources: Resources | None = None) -> None:
         """`resources` are what a worker is given; None is all of this machine."""
         self._resources = resources
+        self.worker_seconds = 0.0
 
     @property
     def device(self) -> str:
@@ -56,6 +58,7 @@ class InProcess:
     def run_parts(self, run: PartRun) -> Sequence[str]:
         """See `Executor.run_parts`."""
         worker: Any = run.make_worker(self._resources or _whole_machine())
+        started = time.monotonic()
         with self._tracked(run.title, run.total, run.total - run.num_images) as tracker:
             try:
                 self._run_jobs(run, worker, tracker)
@@ -64,6 +67,7 @@ class InProcess:
                 raise
             # Not after Ctrl-C: its threads would first finish a class. They end with this process.
             _close(worker)
+        self.worker_seconds += time.monotonic() - started
         return ()
 
     def _run_jobs(self, run: PartRun, worker: Any, tracker: ProgressTracker) -> None:

@@ -59,6 +59,7 @@ class Crew:
     def note_answer(self, worker: PoolWorker) -> None:
         """It lives."""
         self._failed_starts = 0
+        worker.began = worker.began or time.monotonic()
         worker.pulse.beat()
 
     def idle(self) -> list[PoolWorker]:
@@ -111,8 +112,7 @@ class Crew:
 
     def dismiss(self, worker: PoolWorker, cause: str) -> None:
         """Of one that is dead, or has to be; raise a UserError where one after the other dies while it starts."""
-        ray.kill(worker.actor)  # ActorUnavailableError leaves it alive, perhaps
-        self.workers.remove(worker)
+        self._end(worker)  # ActorUnavailableError leaves it alive, perhaps
         self.stats.lost_at.append(time.time())
         self.slots.refresh()
         # Workers that start on a node that leaves, of which there may be many, say nothing of the others.
@@ -126,12 +126,16 @@ class Crew:
 
     def send_away(self, worker: PoolWorker) -> None:
         """Of one that has started where nobody is to work."""
-        ray.kill(worker.actor)
-        self.workers.remove(worker)
+        self._end(worker)
         self.slots.refresh()
 
     def close(self) -> None:
         """End them all."""
         self.slots.close()
         while self.workers:
-            ray.kill(self.workers.pop().actor)
+            self._end(self.workers[-1])
+
+    def _end(self, worker: PoolWorker) -> None:
+        ray.kill(worker.actor)
+        self.workers.remove(worker)
+        self.stats.worker_seconds += worker.seconds

@@ -21,7 +21,7 @@ from psol_ray.distributed.devices import accelerator
 from psol_ray.distributed.headers import read_sizes_in_parallel
 from psol_ray.distributed.metrics import PoolMetrics
 from psol_ray.distributed.node_checks import NodeChecks, checked_nodes
-from psol_ray.distributed.pool import run_pool
+from psol_ray.distributed.pool import PoolStats, run_pool
 from psol_ray.distributed.progress import RemoteTracker, tracked
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.distributed.slots import scheduling_strategy
@@ -41,6 +41,7 @@ class RayExecutor:
 
     def __init__(self, config: ClusterConfig) -> None:
         self._config = config
+        self.worker_seconds = 0.0
 
     @cached_property
     def _plan(self) -> WorkerPlan:
@@ -74,17 +75,22 @@ class RayExecutor:
                         tracker.finish(job.name, job.cost)
                     tracker.set_note(run.describe(job))
 
-                return run_pool(
+                stats = PoolStats()
+                hosts = run_pool(
                     _actor_starter(run, tracker, checks),
                     plan,
                     run.jobs,
                     jobs_per_worker=JOBS_PER_WORKER,
                     on_done=on_done,
+                    stats=stats,
                     fit=checks.fit,
                     left_out=run.left_out,
                     images_done=tracker.images_done,
                     metrics=PoolMetrics(subject()),
                 )
+        # Of those that were there, and not of those that were planned: nodes come and go.
+        self.worker_seconds += stats.worker_seconds
+        return hosts
 
     def read_sizes(self, root: str, image_ids: Sequence[str], max_pixels: int) -> NDArray[np.int32]:
         """See `Executor.read_sizes`."""

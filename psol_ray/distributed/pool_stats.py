@@ -20,3 +20,5 @@ class PoolStats:
     """Spent in steps."""
     seconds_waiting: float = 0.0
     """Of those, spent waiting for workers."""
+    worker_seconds: float = 0.0
+    """Seconds between the start and the end of each worker, added up; of those that have ended."""

@@ -1,6 +1,7 @@
 """An actor of a pool, and what the driver knows of it."""
 
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ class PoolWorker:
     pulse: Pulse = field(default_factory=Pulse)
     node: str = ""
     host: str = ""
+    began: float | None = None
 
     def give(self, job: Job, left_out: Sequence[str], *, is_suspect: bool) -> None:
         """Have it do a job, without some of its images; of one that has killed actors it is to report every batch."""
@@ -37,6 +39,11 @@ class PoolWorker:
         more = {**({"left_out": left_out} if left_out else {}), **({"careful": True} if is_suspect else {})}
         self.jobs[self.actor.run.remote(job.method, job.name, pack(job.images), *job.arguments, **more)] = job
         self.pulse.beat()
+
+    @property
+    def seconds(self) -> float:
+        """For how long it has been there, since it had started."""
+        return 0.0 if self.began is None else time.monotonic() - self.began
 
     @property
     def first_job(self) -> Job:

@@ -41,16 +41,15 @@ class Work:
     gaps: list[str] = field(default_factory=list)
     """In what it is not whole, a sentence each."""
     rate: dict[str, Any] = field(default_factory=dict)
-    """How fast it was made, for `psol plan`: images, seconds, workers and their device."""
+    """How fast it was made, for `psol plan`: images, seconds of all workers added up, and what each worked on."""
 
     @contextmanager
     def timed(self, executor: Executor, num_images: int) -> Iterator[None]:
-        """Note how long the block, in which `executor` works on so many images, takes."""
-        started = time.monotonic()
+        """Note what the block, in which `executor` works on so many images, takes of its workers."""
+        before = executor.worker_seconds
         yield
-        seconds = round(time.monotonic() - started, 3)
-        self.rate |= {"images": num_images, "seconds": seconds, "workers": executor.num_workers}
-        self.rate["device"] = executor.device
+        seconds = round(executor.worker_seconds - before, 3)
+        self.rate |= {"images": num_images, "worker_seconds": seconds, "device": executor.device}
 
 
 @dataclass(frozen=True)

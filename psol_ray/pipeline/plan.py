@@ -7,9 +7,11 @@ from rich.console import Console
 from rich.table import Table
 
 from psol_ray.distributed.address import find_address
+from psol_ray.distributed.shares import divide_cpus
+from psol_ray.in_process import InProcess
 from psol_ray.pipeline.context import IN_PROCESS, Context
 from psol_ray.pipeline.speeds import Speed, Speeds
-from psol_ray.pipeline.workload import Workload, find_workload
+from psol_ray.pipeline.workload import Workload, find_workload, images_of_rate
 from psol_ray.preflight.rates import EFFICIENCY, GPUS, images_per_second
 
 __all__ = ["plan"]
@@ -20,11 +22,12 @@ _GPUS_SHOWN = ("L4", "A100", "H100")
 
 @dataclass(frozen=True)
 class _Devices:
-    """What a run would have: workers, and what each of them is, a GPU's name or None for a machine's CPUs."""
+    """What a run would have: workers, and what each of them has, a GPU of this name or else CPUs, as far as known."""
 
     workers: int
     gpu: str | None
     source: str
+    cpus: int = 0
 
     @property
     def unit(self) -> str:
@@ -34,7 +37,7 @@ class _Devices:
 def plan(context: Context) -> None:
     """Print what the run takes; nothing is made, and of a cluster no GPU is taken."""
     workload, devices = find_workload(context), _devices(context)
-    speeds = Speeds(context, devices.gpu)
+    speeds = Speeds(context, devices.gpu, devices.cpus)
     console = context.console
     console.print(_images_table(workload))
     rows = [(stage, _hours(workload, speeds, stage)) for stage in dict.fromkeys(p.stage for p in workload.passes)]
@@ -56,19 +59,21 @@ def _devices(context: Context) -> _Devices:
         connect(config)
         nodes = find_nodes()
         gpus = sum(node.num_gpus for node in nodes)
-        return _Devices(config.workers or gpus or max(len(nodes), 1), accelerator() if gpus else None, "the cluster")
+        workers = config.workers or gpus or max(len(nodes), 1)
+        cpus = min((share.resources.num_cpus for share in divide_cpus(nodes, workers)), default=0)
+        return _Devices(workers, accelerator() if gpus else None, "the cluster", cpus)
     from psol_ray.preflight.measure import device_name
 
     source = "cluster.workers" if config.workers else "this machine"
-    return _Devices(config.workers or 1, device_name(), source)
+    workers = config.workers or 1
+    return _Devices(workers, device_name(), source, InProcess.num_cpus() // workers)
 
 
 def _hours(workload: Workload, speeds: Speeds, stage: str) -> tuple[float | None, list[Speed]]:
     """Hours of one worker for a stage, None where a rate is not known, and where its rates are from."""
     passes = [each for each in workload.passes if each.stage == stage and each.images]
     if recorded := speeds.recorded(stage, passes):
-        images = max((each.images for each in passes), default=0)
-        return images / recorded.rate / 3600, [recorded]
+        return images_of_rate(passes) / recorded.rate / 3600, [recorded]
     found = [(each, speeds.of(each)) for each in passes]
     if any(speed is None for _, speed in found):
         return None, []
@@ -86,7 +91,8 @@ def _images_table(workload: Workload) -> Table:
 
 
 def _hours_table(rows: Sequence[tuple[str, tuple[float | None, list[Speed]]]], devices: _Devices) -> Table:
-    number = f"{devices.workers} x {devices.gpu or 'CPUs of a machine'}, by {devices.source}"
+    cpus = f"{devices.cpus} CPUs" if devices.cpus else "CPUs of a machine"
+    number = f"{devices.workers} x {devices.gpu or cpus}, by {devices.source}"
     table = _table(f"Time on {number}", "stage", "images/s", devices.unit, "wall hours", "source of the rate")
     total = 0.0
     for stage, (hours, speeds) in rows:

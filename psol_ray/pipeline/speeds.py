@@ -1,7 +1,7 @@
 """Images a second of one worker: as an earlier run had them, measured here, or derived; in this order."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +9,10 @@ import pyarrow.fs as pafs
 
 from psol_ray.errors import UserError
 from psol_ray.in_process import InProcess
+from psol_ray.models.lookup import backbone_of
 from psol_ray.pipeline.context import Context
 from psol_ray.pipeline.some_images import some_images
-from psol_ray.pipeline.workload import Pass
+from psol_ray.pipeline.workload import Network, Pass
 from psol_ray.preflight.rates import EFFICIENCY, images_per_second, tflops_of
 from psol_ray.tables import Provenance, RunDir
 from psol_ray.tables.files import open_uri
@@ -33,11 +34,12 @@ class Speed:
 
 @dataclass
 class Speeds:
-    """Rates for the device that a run would have: the name of a GPU, or None for this kind of CPU."""
+    """Rates for the device that a run would have: a GPU by its name, or else so many CPUs."""
 
     context: Context
     gpu: str | None
-    _measured: dict[tuple[Any, bool], Speed] = field(default_factory=dict)
+    cpus: int
+    _measured: dict[tuple[Any, ...], Speed] = field(default_factory=dict)
     _decoding: dict[int, float] = field(default_factory=dict)
 
     def recorded(self, stage: str, passes: Sequence[Pass]) -> Speed | None:
@@ -52,17 +54,14 @@ class Speeds:
             if rate and made_by and _is_same(made_by, passes) and self._is_device(rate["device"]):
                 if rate["images"] < _FEW_IMAGES:
                     continue
-                speed = rate["images"] / rate["seconds"] / rate["workers"]
-                words = f"{rate['workers']} x {rate['device']}, starts included"
+                words = f"{rate['images']:,} images on {rate['device']}"
                 own = "this run" if RunDir(uri).address == run_dir.address else RunDir(uri).address
-                return Speed(speed, f"measured by {own} ({words})")
+                return Speed(rate["images"] / rate["worker_seconds"], f"measured by {own} ({words})")
         return None
 
     def _is_device(self, device: str) -> bool:
-        from psol_ray.preflight.measure import device_name
-
         if self.gpu is None:
-            return device.endswith("CPUs") and device_name() is None
+            return device == f"{self.cpus} CPUs"
         return not device.endswith("CPUs") and _same_gpu(device, self.gpu)
 
     def of(self, each: Pass) -> Speed | None:
@@ -82,10 +81,11 @@ class Speeds:
     def _measure(self, each: Pass) -> Speed:
         from psol_ray.preflight.measure import network_rate
 
-        key = (each.network, each.training)
+        key = (each.network, each.training, each.crops)
         if key not in self._measured:
             net = each.network
             rate = network_rate(net.backbone, net.input_size, features_only=net.features_only, training=each.training)
+            rate /= each.crops
             decoded = self._decode(net.input_size)
             if decoded is None:
                 self._measured[key] = Speed(rate, f"measured here: the network alone{_busy()}")
@@ -111,15 +111,20 @@ def _busy() -> str:
 
 
 def _is_same(made_by: Provenance, passes: Sequence[Pass]) -> bool:
-    """Whether a stage was made by the networks of these passes."""
-    details = made_by.details
-    used = [details["localizer"], *details["classifiers"]] if "classifiers" in details else [made_by.config]
-    if len(used) > 1 and len(used) != len(passes):
-        return False
-    return all(
-        net.get("backbone") == each.network.backbone and net.get("input_size") in (None, each.network.input_size)
-        for net, each in zip(used, passes, strict=False)
+    """Whether a stage was made by the networks of these passes, which saw as much of an image."""
+    config, details = made_by.config, made_by.details
+    if "classifiers" not in details:
+        return all(_is_network(config, each.network) for each in passes)
+    used = [(details["localizer"], config["view"]), *((net, config["class_view"]) for net in details["classifiers"])]
+    return len(used) == len(passes) and all(
+        view == each.view and _is_network(net, each.network) for (net, view), each in zip(used, passes, strict=True)
     )
+
+
+def _is_network(made: Mapping[str, Any], network: Network) -> bool:
+    if made.get("backbone") != network.backbone or (made.get("method") == "ddt") != network.features_only:
+        return False
+    return (made.get("input_size") or backbone_of("plan", network.backbone).input_size) == network.input_size
 
 
 def _same_gpu(one: str, other: str) -> bool:

@@ -74,13 +74,12 @@ def _train(context: Context, work: Work, name: ModelName, state: dict[str, Any])
         max_unreadable=context.config.data.max_unreadable,
         max_pixels=context.config.data.max_pixels,
     )
-    executor = context.executor
-    executor.train(setup, f"Training the {name}")
+    context.executor.train(setup, f"Training the {name}")
     work.summary.update(images=len(training_set), left_out=training_set.num_left_out, epochs=recipe.epochs)
     rows = [json.loads(line) for line in (work.stage.read_text(HISTORY_FILE) or "{}").splitlines()]
-    if (rate := rows[-1].get("images_per_s")) is not None:  # of the last epoch, all workers together
-        work.rate |= {"images": len(training_set), "seconds": len(training_set) / rate}
-        work.rate |= {"workers": executor.num_workers, "device": executor.device}
+    if (rate := rows[-1].get("images_per_s")) is not None:  # of the last epoch's steps, all workers together
+        seconds = rows[-1]["workers"] * len(training_set) / rate
+        work.rate |= {"images": len(training_set), "worker_seconds": seconds, "device": context.executor.device}
     # Of the last epoch's validation.
     work.summary.update({name: value for name, value in rows[-1].items() if name in ("gt_known", "top1")})
     work.gaps += _gaps(name, rows, len(training_set), len(setup.test_images), setup.max_unreadable)

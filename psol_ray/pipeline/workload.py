@@ -17,16 +17,17 @@ from psol_ray.models.lookup import backbone_of
 from psol_ray.pipeline.boxes import generator_of
 from psol_ray.pipeline.context import Context
 from psol_ray.prediction.ensemble import own_models
+from psol_ray.prediction.settings import ViewName
 from psol_ray.stages import ModelName
 from psol_ray.tables.files import absolute
 from psol_ray.tables.schemas import CATALOG, TEST, TRAIN
 from psol_ray.training.settings import TrainConfig
 
-__all__ = ["Counts", "Network", "Pass", "Workload", "find_workload"]
+__all__ = ["Counts", "Network", "Pass", "Workload", "find_workload", "images_of_rate"]
 
 _NUM_SAMPLES = 256
 _TRAINING_FACTOR = 3  # a backward pass takes about two forward passes
-_VIEWS = {"whole": 1, "center": 1, "ten": 10}
+_CROPS = {"whole": 1, "center": 1, "ten": 10}
 # Bytes of Parquet an image, rather too many than too few: names compress well (a catalog of ImageNet's takes 7 an
 # image), numbers do not.
 _CATALOG_BYTES, _BOXES_BYTES, _PREDICTION_BYTES, _SCORES_BYTES = 20, 50, 120, 40
@@ -84,16 +85,35 @@ def _cost(backbone: str, input_size: int):  # type: ignore[no-untyped-def]
 
 @dataclass(frozen=True)
 class Pass:
-    """Images that a stage puts through a network; `factor` is how much more than a forward pass each costs."""
+    """Images that a stage puts through a network, in one view or ten crops each."""
 
     stage: str
     network: Network
     images: int
     training: bool = False
+    view: ViewName = "whole"
+
+    @property
+    def crops(self) -> int:
+        """How often the network sees an image."""
+        return _CROPS[self.view]
 
     @property
     def factor(self) -> int:
-        return _TRAINING_FACTOR if self.training else 1
+        """How many forward passes an image costs."""
+        return self.crops * (_TRAINING_FACTOR if self.training else 1)
+
+
+def images_of_rate(passes: Sequence[Pass]) -> float:
+    """Images of a stage, all its passes, as the rate counts them that a run of it has kept.
+
+    That of a training is of its steps: an image of validation, without a backward pass, counts a third. That of others
+    is of whole images, however many networks see them, and in however many crops.
+    """
+    first = passes[0]
+    if first.stage.startswith("train "):
+        return sum(each.images * each.factor for each in passes) / first.factor
+    return first.images
 
 
 @dataclass(frozen=True)
@@ -168,15 +188,14 @@ def _passes(context: Context, counts: Counts) -> Iterator[Pass]:
         yield Pass(f"train {name}", network, counts.test * recipe.epochs)
     joint = predict.models == "joint"
     box_recipe = config.joint if joint else config.localizer
-    yield Pass("predict", _network("joint" if joint else "localizer", box_recipe), counts.test)
+    yield Pass("predict", _network("joint" if joint else "localizer", box_recipe), counts.test, view=predict.view)
     for given in predict.classifiers:
         own = config.joint if joint else config.classifier
-        views = _VIEWS[predict.class_view or predict.view]
         published, _, file = given.partition("=")
         network = _network("classifier", own)
         if given != "trained" and file:
             network = Network(published, backbone_of("predict", published).input_size)
-        yield Pass("predict", network, counts.test * views)
+        yield Pass("predict", network, counts.test, view=predict.class_view or predict.view)
 
 
 def _count(context: Context) -> Counts:

@@ -19,7 +19,6 @@ from psol_ray.errors import UserError, abbreviate
 from psol_ray.log import now
 from psol_ray.report import stage_status as states
 from psol_ray.report.stage_status import StageStatus
-from psol_ray.stages import STAGES
 from psol_ray.tables.file_names import HISTORY_FILE, IMAGES_PER_PART, class_parts, numbered_part
 from psol_ray.tables.run_dir import RunDir
 from psol_ray.tables.schemas import CATALOG, TEST
@@ -43,7 +42,7 @@ class RunStatus:
 
     def __init__(self, run_dir: str) -> None:
         self._run_dir = RunDir(run_dir)
-        found = {name: StageStatus.read(self._run_dir.stage(name)) for name in STAGES}
+        found = StageStatus.read_all(self._run_dir)
         if all(stage.state == states.NOT_BEGUN for stage in found.values()) and not self._config_bytes:
             raise UserError(f"{self._run_dir.address}: found no run there, expected the run_dir of one; give another")
         self._stages = [s for name, s in found.items() if name in _ALWAYS or s.state != states.NOT_BEGUN]

@@ -6,17 +6,17 @@ Everything is read as it is found: a file that is cut short, or that a crash has
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow.fs as pafs
 
 from psol_ray.errors import abbreviate
-from psol_ray.stages import STAGES
+from psol_ray.stages import COMMANDS, STAGES
 from psol_ray.tables.holder import LEASE_FILE, Holder
 from psol_ray.tables.lease import BEAT_SECONDS, PROGRESS_FILE
 from psol_ray.tables.provenance import Provenance
-from psol_ray.tables.run_dir import StageDir
+from psol_ray.tables.run_dir import RunDir, StageDir
 
 __all__ = ["COMPLETE", "DAMAGED", "INTERRUPTED", "NOT_BEGUN", "NOT_WHOLE", "RUNNING", "UNCLAIMED", "StageStatus"]
 
@@ -48,6 +48,8 @@ class StageStatus:
         left_out: images that it goes on without, and why; see `LeftOut`.
         set_aside: what is known of each part whose workers died.
         size: bytes of all its files.
+        damage: files that it had when it was completed and has no more, or not whole.
+        outdated: stages that it is made from and that are others by now.
     """
 
     stage: StageDir
@@ -61,6 +63,7 @@ class StageStatus:
     set_aside: list[Mapping[str, Any]] = field(default_factory=list)
     size: int = 0
     damage: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -72,6 +75,33 @@ class StageStatus:
         """Counts that it was completed with."""
         found = self.success.get("summary")
         return found if isinstance(found, Mapping) else {}
+
+    @classmethod
+    def read_all(cls, run_dir: RunDir) -> dict[str, "StageStatus"]:
+        """Look at every stage of a run, and how each stands to the others; see `read`."""
+        found = {name: cls.read(run_dir.stage(name)) for name in STAGES}
+        return {name: status._among(found) for name, status in found.items()}
+
+    def _among(self, others: Mapping[str, "StageStatus"]) -> "StageStatus":
+        if self.claimed is None:
+            return self
+        inputs = self.claimed.inputs.items()
+        outdated = [name for name, given in inputs if name in others and not others[name]._is_of(given)]
+        seen, boxes = replace(self, outdated=outdated), others["boxes"]
+        tables = boxes.claimed.details.get("tables", {}) if boxes.claimed else {}
+        if self.state != INTERRUPTED or tables.get(self.name) != self.claimed.fingerprint or boxes.success:
+            return seen
+        # Who makes it holds the lease of the boxes. Of that one's progress, which is the boxes', only how it ended.
+        progress = {name: boxes.progress[name] for name in ("ended", "time") if name in boxes.progress}
+        return replace(seen, state=boxes.state, holder=boxes.holder, heard_s=boxes.heard_s, progress=progress)
+
+    def _is_of(self, given: str) -> bool:
+        """Whether it is still what the inputs of another call `given`; what says nothing is taken to be."""
+        if self.claimed is None:
+            return True
+        # Scores are also of the ground truth, which no fingerprint holds.
+        truth, now = self.success.get("details", {}).get("truth"), self.claimed.fingerprint
+        return given in (now, f"{now} {truth}")
 
     @classmethod
     def read(cls, stage: StageDir) -> "StageStatus":
@@ -115,16 +145,21 @@ class StageStatus:
         ended, last = (self.progress.get(name) for name in ("ended", "time"))
         if ended and ended != "interrupted":
             return f"ended {last}: {ended}"
+        then = "" if self.outdated else "; the same command goes on from here"
         if ended:
-            return f"interrupted {last}; the same command goes on from here"
+            return f"interrupted {last}{then}"
         heard = f"; last heard of {last}" if last else ""
-        return f"ended without a word, killed perhaps{heard}; the same command goes on from here"
+        return f"ended without a word, killed perhaps{heard}{then}"
 
     def remarks(self) -> list[str]:
         """Sentences on what it lacks."""
         gaps = [str(gap) for gap in self.summary.get("gaps", [])]
+        command = STAGES[self.name].command
+        if self.outdated and self.claimed:
+            anew = self.claimed.details.get("command", command)
+            anew += " --overwrite" if COMMANDS[anew.split()[0]].overwrites else ""
+            gaps.append(f"made from another state of {' and '.join(self.outdated)}; `psol {anew}` makes it anew")
         if self.damage:
-            command = STAGES[self.name].command
             gaps.append(f"{abbreviate(self.damage)} missing or of another size; `psol {command}` makes them again")
         return gaps
 

@@ -9,6 +9,7 @@ from psol_ray.tables.file_names import HISTORY_FILE
 from psol_ray.training.checkpoint import TrainState
 from psol_ray.training.curves import Row, events_file, to_events, to_lines
 from psol_ray.training.setup import TrainingSetup
+from psol_ray.training.workers import num_workers
 
 __all__ = ["MetricsLogger", "Progress", "best_score"]
 
@@ -85,6 +86,7 @@ class MetricsLogger:
             "time": time.time(),
             "learning_rate": self._learning_rate,
             "images_per_s": (step - began[0]) * self._setup.config.batch_size / (self._clock.seconds - began[1]),
+            "workers": num_workers(),
             **metrics,
         }
         self._state.rows.append(row)

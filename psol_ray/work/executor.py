@@ -57,6 +57,11 @@ class Executor(Protocol):
         """Get ready as far as that does not depend on what is to be done, which other methods do if nobody has."""
         ...
 
+    @property
+    def worker_seconds(self) -> float:
+        """Seconds that workers have been there for parts so far, added up, without their starts."""
+        ...
+
     def run_parts(self, run: PartRun) -> Sequence[str]:
         """Do all jobs, and those that follow from them.
 

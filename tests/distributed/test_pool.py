@@ -283,6 +283,16 @@ def test_says_what_happened(tmp_path: Path) -> None:
     assert stats.speculative_jobs == 0
     assert stats.steps > 0
     assert 0 < stats.seconds_waiting < stats.seconds < time.time() - started
+    assert 0 < stats.worker_seconds < time.time() - started  # of one after the other
+
+
+def test_seconds_of_workers_are_those_that_they_are_there(tmp_path: Path) -> None:
+    """Of two that were planned the second never comes."""
+    stats, started = PoolStats(), time.monotonic()
+    start = actor_factory(tmp_path, lambda _, __: time.sleep(0.5), hang_unless_first(tmp_path))
+    run_pool(start, plan(2), jobs("a", "b", "c"), stats=stats)
+    assert stats.workers_started == 2
+    assert 1.5 < stats.worker_seconds < time.monotonic() - started
 
 
 def test_counts_what_is_done_twice(tmp_path: Path) -> None:

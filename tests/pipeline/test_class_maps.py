@@ -1,6 +1,7 @@
 """`psol boxes --boxes.method cam | grad_cam`: boxes from a classifier's maps, in the table that DDT's are in."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,14 +18,17 @@ from synthetic.networks import file_of
 
 from psol_ray.generators.class_maps.boxes import min_max
 from psol_ray.generators.class_maps.maps import ActivationMaps
+from psol_ray.generators.class_maps.worker import ClassMapWorker
 from psol_ray.geometry.boxes import scale
 from psol_ray.heatmaps.boxes import heat_to_boxes
 from psol_ray.images.decoder import make_decoder
 from psol_ray.models.saved import SavedNetwork
 from psol_ray.pipeline.context import Context
 from psol_ray.pipeline.evaluate import read_maps
+from psol_ray.report.run_status import RunStatus
 from psol_ray.tables import BOXES, CATALOG, MAPS, Provenance, RunDir, StageDir
 from psol_ray.tables.schemas import boxes_array
+from psol_ray.work.jobs import Parts, Task
 
 from .conftest import Run, assert_same_boxes, boxes_of, context_of
 
@@ -166,6 +170,30 @@ def test_boxes_are_complete_only_once_maps_are(begun: Run, monkeypatch: pytest.M
     assert begun.psol("boxes", *CAM) == 130
     assert len(written(begun, "boxes")) == len(written(begun, "maps")) == 2
     assert RunDir(str(begun.run_dir)).stage("boxes").made_by() is None
+
+
+def test_maps_stand_as_the_boxes_beside_which_they_are_made(begun: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, seen = ClassMapWorker.process, []
+
+    def lines() -> list[str]:
+        return [" ".join(line.split()) for line in RunStatus(str(begun.run_dir)).lines() if line.startswith("maps")]
+
+    def look(worker: ClassMapWorker, task: Task) -> Parts:
+        seen.append(lines())
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return process(worker, task)
+
+    monkeypatch.setattr(ClassMapWorker, "process", look)
+    assert begun.psol("boxes", *CAM) == 130
+    _, (row, told) = seen
+    assert row.startswith("maps running 1/2 3/6 ")
+    assert f"(process {os.getpid()}) since " in told
+    # In the end, too, they know no more of it than the boxes.
+    row, told = lines()
+    assert row.startswith("maps interrupted 1/2 3/6 ")
+    assert told.startswith("maps: interrupted 20")
+    assert told.endswith("; the same command goes on from here")
 
 
 @contextmanager

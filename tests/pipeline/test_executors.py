@@ -44,6 +44,13 @@ def test_scores_are_the_same(whole: Run, on_ray: Run) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stage", ["boxes", "predictions"])
+def test_a_rate_is_of_the_time_that_the_one_worker_was_there(on_ray: Run, stage: str) -> None:
+    summary = json.loads((on_ray.run_dir / stage / "_SUCCESS").read_text())["summary"]
+    assert 0 < summary["rate"]["worker_seconds"] < summary["seconds"]
+
+
+@pytest.mark.slow
 def test_a_run_begun_on_one_is_complete_for_the_other(
     whole: Run, on_ray: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,6 +110,7 @@ def test_of_a_run_that_is_complete_it_says_so(whole: Run, show: Any) -> None:
     assert rows["boxes"][-1] == fingerprint
     assert "maps" not in rows
     assert len(rows) == 7
+    assert "another state" not in "".join(lines)
 
 
 def test_of_a_fresh_run_it_says_what_has_not_begun(indexed: Run, show: Any) -> None:
@@ -179,6 +181,39 @@ def test_what_was_set_aside_and_left_out_is_told_with_its_causes(copy: Run, show
         "left out: 1 images that are away (c.jpg): Stale file handle",
         "left out: 1 images of parts that were set aside",
     ]
+
+
+def test_what_was_made_from_an_older_catalog_is_told(indexed: Run, show: Any) -> None:
+    assert indexed.psol("boxes") == 0
+    assert details(show(indexed.run_dir), "boxes") == []
+    shutil.copy(indexed.root / "train/red/0.jpg", indexed.root / "train/red/new.jpg")
+    assert indexed.psol("index", "--overwrite") == 0
+    assert details(show(indexed.run_dir), "boxes") == [
+        "made from another state of catalog; `psol boxes --overwrite` makes it anew"
+    ]
+    # The same command would not go on.
+    (indexed.run_dir / "boxes/_SUCCESS").unlink()
+    assert details(show(indexed.run_dir), "boxes")[0] == "ended without a word, killed perhaps"
+    assert indexed.psol("boxes", "--overwrite") == 0
+    assert details(show(indexed.run_dir), "boxes") == []
+
+
+def test_every_stage_that_was_made_from_older_ones_is_told(copy: Run, show: Any) -> None:
+    assert copy.psol("boxes", "--boxes.upsample", "nearest", "--overwrite") == 0
+    lines = [line for line in show(copy.run_dir) if "another state" in line]
+    assert lines == [
+        "localizer: made from another state of boxes; `psol train localizer --overwrite` makes it anew",
+        "scores: made from another state of boxes; `psol evaluate` makes it anew",
+    ]
+
+
+def test_scores_of_older_ground_truth_are_told(copy: Run, show: Any) -> None:
+    success = copy.run_dir / "catalog/_SUCCESS"
+    made_by = json.loads(success.read_text())
+    made_by["details"]["truth"] = "other"
+    success.write_text(json.dumps(made_by))
+    lines = [line for line in show(copy.run_dir) if "another state" in line]
+    assert lines == ["scores: made from another state of catalog; `psol evaluate` makes it anew"]
 
 
 def test_a_training_says_where_its_curves_end(copy: Run, show: Any) -> None:

@@ -21,7 +21,7 @@ def rows_of(stage: Path) -> list[dict[str, float]]:
 @pytest.mark.parametrize(("model", "metric", "epochs"), [("localizer", "gt_known", 2), ("classifier", "top1", 1)])
 def test_leaves_weights_curves_and_events(whole: Run, model: str, metric: str, epochs: int) -> None:
     stage = whole.run_dir / model
-    columns = {"step", "epoch", "time", "loss", "learning_rate", "images_per_s", metric}
+    columns = {"step", "epoch", "time", "loss", "learning_rate", "images_per_s", "workers", metric}
     rows = rows_of(stage)
     # An image of each split cannot be decoded; the localizer leaves its own out, because it has no box.
     assert [set(row) - {"unreadable"} for row in rows] == [{*columns, "test_unreadable"}] * epochs
@@ -35,6 +35,15 @@ def test_leaves_weights_curves_and_events(whole: Run, model: str, metric: str, e
         assert recipe["batch_size"] == 4
         assert recipe["version"]
     assert not list(stage.glob("checkpoint_*"))
+
+
+def test_keeps_the_rate_of_those_who_worked_in_the_end(copy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there were when the last epoch ended, whatever was planned."""
+    monkeypatch.setattr("psol_ray.training.metrics_log.num_workers", lambda: 6)
+    assert copy.psol("train classifier", "--overwrite") == 0
+    stage = copy.run_dir / "classifier"
+    rate = json.loads((stage / "_SUCCESS").read_text())["summary"]["rate"]
+    assert rate["images"] / rate["worker_seconds"] == pytest.approx(rows_of(stage)[-1]["images_per_s"] / 6)
 
 
 def test_removes_the_checkpoint_that_a_killed_run_had_no_time_to_remove(copy: Run) -> None:

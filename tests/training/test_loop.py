@@ -32,10 +32,13 @@ def files_of(setup: TrainingSetup) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+_OF_THE_MACHINE = ("time", "images_per_s", "workers")
+
+
 def rows_of(setup: TrainingSetup) -> list[dict[str, float]]:
     """Its curves without what differs from run to run."""
     rows = [json.loads(line) for line in files_of(setup)["metrics.jsonl"].splitlines()]
-    return [{name: value for name, value in row.items() if name not in ("time", "images_per_s")} for row in rows]
+    return [{name: value for name, value in row.items() if name not in _OF_THE_MACHINE} for row in rows]
 
 
 def run_killed_after(setup: TrainingSetup, steps: int) -> None:
