@@ -69,7 +69,7 @@ def _get_ready(context: Context, generator: Generator) -> tuple[WorkerFactory, d
     if generator.in_driver:
         return generator.worker_factory(), _by_part(context.catalog())
     # Beside Ray, which takes as long to start and mostly waits. Ctrl-C and Ray's signals are the main thread's.
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(2) as beside:
         factory = beside.submit(generator.worker_factory)
         classes = beside.submit(lambda: _by_part(context.catalog()))
         context.executor.prepare()
