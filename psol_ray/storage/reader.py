@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
@@ -213,7 +214,7 @@ class _OpenFiles:
         """The handle, which is not kept if the block fails: the file may be another by now."""
         try:
             yield self.get(fs, path)
-        except FS_ERRORS:
+        except Exception:
             with self._lock:
                 self._files.pop((id(fs), path), None)
             raise
@@ -291,6 +292,8 @@ def numbered(address: Address) -> Iterator[None]:
     """Errors of a store as those of an operating system; a number tells them from Pillow's, which are the image's."""
     try:
         yield
+    except FileNotFoundError:  # fsspec's has no number
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(address)) from None
     except FS_ERRORS as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, str(address)) from None
