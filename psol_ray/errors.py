@@ -52,12 +52,14 @@ def first_line(error: BaseException, length: int = 200) -> str:
     return str(error).partition("\n")[0][:length]
 
 
+# Azure's user is a container or an account, which a later command needs.
+_AZURE = r"(?P<azure>abfss?://[^/:@\s'\"]+)(?::[^@\s'\"]*)?(?=@)"
 # A secret's slash should be written as %2F, and is not always.
-_USER = r"(?<=://)[^/:@\s'\"]+(?::[^@\s'\"]*)?@"
+_USER = r"(?<=://)[^/:@\s'\"]*(?::[^@\s'\"]*)?@"
 _PARAMETER = r"(?<=[?&])[\w.-]*(?:key|secret|token|password|sig)[\w.-]*=[^&\s'\"]*&?"
-_SECRETS = re.compile(f"{_USER}|{_PARAMETER}", re.IGNORECASE)
+_SECRETS = re.compile(f"{_AZURE}|{_USER}|{_PARAMETER}", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:
     """A text in which the credentials of URIs are left out: `s3://KEY:SECRET@bucket` becomes `s3://bucket`."""
-    return _SECRETS.sub("", text)
+    return _SECRETS.sub(lambda found: found["azure"] or "", text)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gcs import Bucket, gcs_server
 from s3 import Store, free_port, s3_server
 
 # Ray Train's watcher of machines that are about to be taken away: a process a training, which imports for seconds.
@@ -63,3 +64,11 @@ def store(server: Store) -> Iterator[Store]:
     """The server, which works again after the test."""
     yield server
     server.failing.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[Bucket]:
+    """A bucket of Google's, in an emulator."""
+    pytest.importorskip("gcp_storage_emulator")
+    with gcs_server(free_port()) as bucket:
+        yield bucket

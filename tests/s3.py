@@ -18,12 +18,12 @@ import pyarrow.fs as pafs
 __all__ = ["Store", "environment", "free_port", "guarded", "put_folder", "requests", "s3_server", "uri"]
 
 _SERVE = """
-import itertools, json, os, sys, time
+import collections, itertools, json, os, sys, time
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import run_simple
 
 app = DomainDispatcherApplication(create_backend_app)
-numbers = itertools.count(1)
+numbers, failed = itertools.count(1), collections.Counter()
 
 def sometimes(environ, start_response):
     number, faults = next(numbers), {}
@@ -35,7 +35,10 @@ def sometimes(environ, start_response):
         with open(sys.argv[2]) as file:
             faults = json.loads(file.read() or "{}") or {"every": 1}
     time.sleep(faults.get("seconds", 0))
-    if "every" in faults and not number % faults["every"]:
+    # A run of failures begins anew whenever somebody writes the file.
+    begun = os.stat(sys.argv[2]).st_mtime_ns if "row" in faults else 0
+    failed[begun] += 1
+    if failed[begun] <= faults.get("row", 0) or "every" in faults and not number % faults["every"]:
         start_response(faults.get("status", "503 Slow Down"), [("Content-Type", "application/xml")])
         return [b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"]
     with open(sys.argv[2] + ".requests", "a") as file:
@@ -84,8 +87,9 @@ def requests(failing: Path) -> list[str]:
 def s3_server(port: int, bucket: str, failing: Path) -> Iterator[None]:
     """The server with an empty bucket, from when it answers.
 
-    As long as the file `failing` is there, it says 503; where that holds JSON, to `every` so-manieth request, with
-    another `status`, or it answers `seconds` later. `failing.requests` takes down what was asked for and answered.
+    As long as the file `failing` is there, it says 503; where that holds JSON, to `every` so-manieth request, or to so
+    many in a `row`, with another `status`, or it answers `seconds` later.
+    `failing.requests` takes down what was asked for and answered.
     """
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVE, str(port), str(failing)],

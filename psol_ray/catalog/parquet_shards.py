@@ -21,6 +21,8 @@ __all__ = ["list_parquet_shards"]
 
 _CLASS_COLUMNS = ("class_name", "wnid", "synset", "label", "labels", "class", "cls", "category", "fine_label")
 _ROWS_AT_ONCE = 64
+# Of each column; else a row group would be held whole.
+_BUFFER_BYTES = 1 << 20
 
 
 def list_parquet_shards(root: DataPath) -> Listing:
@@ -49,7 +51,7 @@ def _read_shard(shard: Shard) -> ShardImages:
     images = ShardImages()
     try:
         with open_stream(shard.path) as file:
-            table = pq.ParquetFile(file)
+            table = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
             _take_in(shard, table, images)
     except (pa.ArrowInvalid, pa.ArrowException) as error:
         first = str(error).partition("\n")[0]

@@ -9,6 +9,7 @@ import pyarrow.fs as pafs
 
 from psol_ray.errors import UserError, without_secrets
 from psol_ray.tables.files import open_uri
+from psol_ray.tables.fsspec_stores import version_of
 from psol_ray.tables.patience import address_of, patiently, sentence
 
 __all__ = ["local_copy"]
@@ -28,10 +29,11 @@ def local_copy(uri: str) -> Path:
         info = patiently(fs, path, lambda: fs.get_file_info(path))
         if info.type != pafs.FileType.File:
             raise UserError(f"weights {shown!r}: no such file; expected a path, a URI or 'default'")
-        # Another file of this name has another time.
-        told = f"{address_of(fs, path)} {info.size} {info.mtime_ns}"
+        # Another file of this name has another version.
+        version = patiently(fs, path, lambda: version_of(fs, info))
+        told = f"{address_of(fs, path)} {info.size} {version}"
         copy = _folder() / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}-{info.base_name}"
-        if not copy.is_file():
+        if version is None or not copy.is_file():
             patiently(fs, path, lambda: _copy(fs, path, copy))
     return copy
 

@@ -25,7 +25,8 @@ _Remote = Span | Cell
 _MOST_BYTES = 1 << 28
 # One request for neighbours in a shard: at 100 kB an image some forty, in which the time to answer no longer counts.
 _BYTES_A_REQUEST = 1 << 22
-_ROWS_A_REQUEST = 64
+# Of Parquet one cannot know how many bytes a row has; requests for rows of one group share what is decoded.
+_ROWS_A_REQUEST = 16
 # What lies between two images of a shard (their headers, labels, texts) costs less than another request.
 _MOST_BETWEEN = 1 << 16
 

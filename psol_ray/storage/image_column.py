@@ -24,7 +24,7 @@ class ImageColumn:
     path: str
     is_struct: bool
 
-    def bytes_of(self, cells: pa.Array) -> pa.Array:
+    def bytes_of(self, cells: pa.ChunkedArray) -> pa.ChunkedArray:
         """The encoded images of a column read by `path`."""
         return pc.struct_field(cells, "bytes") if self.is_struct else cells
 

@@ -2,12 +2,13 @@
 
 import errno
 import io
+import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import accumulate, groupby
 from typing import Any
 
@@ -17,7 +18,8 @@ import pyarrow.parquet as pq
 
 from psol_ray.errors import UserError, first_line
 from psol_ray.storage.addresses import Address, Cell, Span
-from psol_ray.storage.image_column import find_image_column
+from psol_ray.storage.image_column import ImageColumn, find_image_column
+from psol_ray.storage.row_groups import RowGroups
 from psol_ray.tables.files import open_uri
 from psol_ray.tables.patience import FS_ERRORS, address_of, patiently
 
@@ -157,12 +159,34 @@ class _RawFile(io.RawIOBase):
 class _Opened:
     """A handle, of which reading at a place is safe among threads, and the footer of Parquet, which costs requests."""
 
-    def __init__(self, file: Any) -> None:
-        self.file = file
+    def __init__(self, file: Any, path: str) -> None:
+        self.file, self._path = file, path
 
     @cached_property
-    def metadata(self) -> Any:
+    def _metadata(self) -> Any:
         return pq.read_metadata(self.file)
+
+    @cached_property
+    def _column(self) -> ImageColumn:
+        return find_image_column(self._path, self._metadata.schema.to_arrow_schema())
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """The first row of each row group, and the number of rows."""
+        counts = (self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups))
+        return list(accumulate(counts, initial=0))
+
+    def size_of(self, group: int) -> int:
+        """What decoding the images of a row group takes, in bytes: they are there twice meanwhile."""
+        row_group = self._metadata.row_group(group)
+        columns = (row_group.column(i) for i in range(row_group.num_columns))
+        found = [column for column in columns if column.path_in_schema == self._column.path]
+        return sum(column.total_compressed_size + column.total_uncompressed_size for column in found)
+
+    def decode(self, group: int) -> pa.ChunkedArray:
+        """The images of a row group."""
+        table = pq.ParquetFile(self.file, metadata=self._metadata, pre_buffer=True)
+        return self._column.bytes_of(table.read_row_group(group, columns=[self._column.path]).column(0))
 
 
 class _OpenFiles:
@@ -178,9 +202,9 @@ class _OpenFiles:
             if key in self._files:
                 self._files.move_to_end(key)
                 return self._files[key]
-        opened = _Opened(fs.open_input_file(path))
+        opened = _Opened(fs.open_input_file(path), path)
         with self._lock:
-            self._files[key] = opened
+            opened = self._files.setdefault(key, opened)  # others may have been faster, and decode by theirs
             if len(self._files) > _MOST_OPEN:
                 self._files.popitem(last=False)  # closed once nobody reads from it
         return opened
@@ -190,22 +214,31 @@ class _OpenFiles:
         """The handle, which is not kept if the block fails: the file may be another by now."""
         try:
             yield self.get(fs, path)
-        except FS_ERRORS:
+        except Exception:
             with self._lock:
                 self._files.pop((id(fs), path), None)
             raise
 
 
 _OPEN = _OpenFiles()
+_ROW_GROUPS = RowGroups()
 
 
-@cache
 def store_of(root: str) -> tuple[pafs.FileSystem, str]:
     """The file system of `data.root`, and the path in it; the same one each time, whose connections are kept.
 
     Raises:
         UserError: there is none.
     """
+    with _FINDING:
+        return _find_store(root)
+
+
+_FINDING = threading.Lock()  # else threads that come first at once have a store each, and share nothing
+
+
+@cache
+def _find_store(root: str) -> tuple[pafs.FileSystem, str]:
     # As many connections as there are threads that fetch ahead; S3's client would open 25.
     pa.set_io_thread_count(max(pa.io_thread_count(), NUM_CONNECTIONS))
     return open_uri("data.root", root)
@@ -236,20 +269,16 @@ def _cut_short(span: Span) -> OSError:
 
 
 def _read_cells(fs: pafs.FileSystem, path: str, rows: Sequence[int]) -> list[bytes | OSError]:
-    """Cells are compressed by row groups, so one costs as much as all of its group."""
     with _OPEN.using(fs, path) as opened:
-        metadata = opened.metadata
-        table = pq.ParquetFile(opened.file, metadata=metadata, pre_buffer=True)
-        column = find_image_column(path, table.schema_arrow)
-        counts = (metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
-        starts = list(accumulate(counts, initial=0))
+        starts = opened.starts
         found: dict[int, bytes | OSError] = {}
         for group, members in groupby(sorted(set(rows)), key=lambda row: _group_of(row, starts)):
             if group is None:
                 found |= dict.fromkeys(members, OSError(errno.EIO, f"the file has only {starts[-1]:,} rows", path))
                 continue
-            images = column.bytes_of(table.read_row_group(group, columns=[column.path]).column(0).combine_chunks())
-            found |= {row: images[row - starts[group]].as_py() or b"" for row in members}
+            decode = partial(opened.decode, group)
+            with _ROW_GROUPS.using((opened, group), opened.size_of(group), decode) as images:
+                found |= {row: images[row - starts[group]].as_py() or b"" for row in members}
     return [found[row] for row in rows]
 
 
@@ -263,6 +292,8 @@ def numbered(address: Address) -> Iterator[None]:
     """Errors of a store as those of an operating system; a number tells them from Pillow's, which are the image's."""
     try:
         yield
+    except FileNotFoundError:  # fsspec's has no number
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(address)) from None
     except FS_ERRORS as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, str(address)) from None

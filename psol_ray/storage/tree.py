@@ -16,6 +16,7 @@ import pyarrow.fs as pafs
 from psol_ray.errors import without_secrets
 from psol_ray.storage.addresses import is_uri
 from psol_ray.storage.reader import buffered, numbered, read_stream, store_of
+from psol_ray.tables.listing import list_folder
 from psol_ray.tables.patience import address_of, patiently
 
 __all__ = [
@@ -53,11 +54,12 @@ class _Store:
 
     def list(self, path: str) -> dict[str, Entry]:
         if path not in self.listed:
-            infos = patiently(self.fs, path, lambda: self.fs.get_file_info(pafs.FileSelector(path)))
-            # Some stores show a folder among its own entries.
-            found = {info.base_name: _entry(info) for info in infos if info.path.rstrip("/") != path}
+            found = {
+                folder: {info.base_name: _entry(info) for info in infos}
+                for folder, infos in list_folder(self.fs, path).items()
+            }
             with self.lock:
-                self.listed[path] = found
+                self.listed.update(found)
         return self.listed[path]
 
     def find(self, path: str) -> Entry | None:

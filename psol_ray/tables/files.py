@@ -7,7 +7,8 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from psol_ray.errors import without_secrets
+from psol_ray.errors import UserError, without_secrets
+from psol_ray.tables.fsspec_stores import open_by_fsspec
 from psol_ray.tables.patience import patiently, sentence
 
 __all__ = ["absolute", "open_uri", "read_file"]
@@ -21,29 +22,25 @@ def open_uri(setting: str, uri: str) -> tuple[pafs.FileSystem, str]:
         uri: what it holds.
 
     Raises:
-        UserError: there is no such file system.
+        UserError: there is no such file system, or the URI has a `#`.
     """
     if "://" in uri:
         shown = without_secrets(uri)
+        _check_whole(setting, uri)
         with sentence(f"{setting}: {shown!r} cannot be opened", "give a local path, or a URI such as s3://bucket/path"):
             try:
                 return pafs.FileSystem.from_uri(uri)
             except pa.ArrowInvalid as error:
                 if "Unrecognized filesystem type" not in str(error):
                     raise
-                return _by_fsspec(uri)
+                return open_by_fsspec(uri)
     return pafs.LocalFileSystem(), absolute(uri)
 
 
-def _by_fsspec(uri: str) -> tuple[pafs.FileSystem, str]:
-    """A store that pyarrow does not know, and an fsspec package that is installed does."""
-    try:
-        import fsspec
-
-        fs, path = fsspec.core.url_to_fs(uri)
-    except Exception as error:  # of a package that is not there, or of its own
-        raise pa.ArrowInvalid(f"neither pyarrow nor fsspec knows this store: {error}") from None
-    return pafs.PyFileSystem(pafs.FSSpecHandler(fs)), path
+def _check_whole(what: str, uri: str) -> None:
+    """Of what is behind a `#` a store would never hear, so that two addresses would be one."""
+    if "#" in uri:
+        raise UserError(f"{what}: found a # in {without_secrets(uri)!r}, where an address ends; write %23 for it")
 
 
 def absolute(path: str) -> str:
@@ -51,8 +48,12 @@ def absolute(path: str) -> str:
 
     With `..` it is the real one: behind a link that is another than the one before it, which `abspath` would name.
     URIs are that already, but for `file://`, which is a path.
+
+    Raises:
+        UserError: a `file://` has a `#`.
     """
     if path.startswith("file://"):
+        _check_whole("a path", path)
         path = unquote(urlsplit(path).path)
     if "://" in path:
         return path.rstrip("/") if "?" not in path else path

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow.fs as pafs
 
+from psol_ray.tables.listing import list_folder
 from psol_ray.tables.patience import address_of, is_object_store, patiently, sentence
 
 __all__ = ["UNFINISHED", "Folder"]
@@ -90,9 +91,8 @@ class Folder:
         Raises:
             UserError: it cannot be listed.
         """
-        selector = pafs.FileSelector(self.path, allow_not_found=True)
         with sentence(f"{self.address} cannot be listed", _REMEDY):
-            return patiently(self.fs, self.path, lambda: self.fs.get_file_info(selector))
+            return list_folder(self.fs, self.path, allow_not_found=True)[self.path]
 
     def discard(self, prefix: str) -> None:
         """Delete files and folders whose names begin so."""

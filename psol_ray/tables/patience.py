@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TypeVar
 
 import pyarrow as pa
@@ -26,6 +27,8 @@ FS_ERRORS = (OSError, pa.ArrowException)
 
 _SCHEMES = {"s3": "s3://", "gcs": "gs://", "abfs": "abfs://"}
 _FSSPEC = "py::fsspec+"
+# Where errors of fsspec's packages have HTTP's number.
+_STATUS = ("status", "code", "status_code")
 
 _PATIENCE_SECONDS = 120.0
 _QUOTED = re.compile(r"'[^']*'")
@@ -33,6 +36,8 @@ _QUOTED = re.compile(r"'[^']*'")
 _LASTING = re.compile(
     r"ACCESS_DENIED|NO_SUCH|NOT_FOUND|INVALID_|SIGNATURE|UNRECOGNIZED_CLIENT|MISSING_|TOKEN|VALIDATION|REDIRECT"
     r"|SKEWED"
+    # As Arrow words Azure's: the error's name, and what its library says, which begins with the status.
+    r"|Azure Error: \[[^]]*\] 40[0-7]"
     r"|HTTP status 40[0-7]|does not exist|credential|past end|deserialize thrift|magic bytes",
     re.IGNORECASE,
 )
@@ -78,6 +83,8 @@ def remedy_for(error: BaseException | str) -> str | None:
 def address_of(fs: pafs.FileSystem, path: str) -> str:
     """A path as one would type it: with the scheme of its store."""
     if fs.type_name.startswith(_FSSPEC):
+        if "://" in path:  # as those of HTTP are
+            return path
         return f"{fs.type_name.removeprefix(_FSSPEC)}://{path.lstrip('/')}"
     return f"{_SCHEMES.get(fs.type_name, '')}{path}"
 
@@ -88,7 +95,13 @@ def is_object_store(fs: pafs.FileSystem) -> bool:
 
 
 def patiently(fs: pafs.FileSystem, path: str, act: Callable[[], T]) -> T:
-    """Do something with a path, and again for two minutes while the error is one that passes; says so meanwhile."""
+    """Do something with a path, and again for two minutes while the error is one that passes; says so meanwhile.
+
+    Raises:
+        OSError, pa.ArrowException: it failed, whatever a package of fsspec's calls that.
+    """
+    if fs.type_name.startswith(_FSSPEC):
+        act = partial(_with_known_errors, act)
     if not is_object_store(fs) or _impatient.get():
         return act()
     retrying = Retrying(
@@ -99,6 +112,17 @@ def patiently(fs: pafs.FileSystem, path: str, act: Callable[[], T]) -> T:
         reraise=True,
     )
     return retrying(act)
+
+
+def _with_known_errors(act: Callable[[], T]) -> T:
+    try:
+        return act()
+    except (*FS_ERRORS, UserError):
+        raise
+    except Exception as error:  # each package has classes of its own
+        status = next((code for name in _STATUS if isinstance(code := getattr(error, name, None), int)), None)
+        said = f"{type(error).__name__}: " + ("" if status is None else f"HTTP status {status}, ")
+        raise OSError(f"{said}{first_line(error)}") from error
 
 
 def _passes(error: BaseException) -> bool:

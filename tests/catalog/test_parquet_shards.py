@@ -1,6 +1,7 @@
 """Parquet files with a column of images, as the hubs share them."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from s3 import Store, put_folder
+from synthetic.row_groups import peak_memory, write_one_group
 
 from psol_ray.catalog.layouts import list_data
 from psol_ray.catalog.passed_over import describe
@@ -115,3 +117,14 @@ def test_a_table_that_is_cut_short_is_named(tmp_path: Path) -> None:
 def test_no_table_at_all(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"found no \.parquet files"):
         list_data("parquet", str(tmp_path))
+
+
+def test_shards_of_large_row_groups_are_listed_piece_by_piece(tmp_path: Path) -> None:
+    write_one_group(tmp_path / "train-0.parquet", 1000, 80_000)
+    for i in range(1, 12):
+        os.link(tmp_path / "train-0.parquet", tmp_path / f"train-{i}.parquet")
+    peak = peak_memory(
+        "from psol_ray.catalog.parquet_shards import list_parquet_shards\nfrom psol_ray.storage.tree import data_path",
+        f"list_parquet_shards(data_path({str(tmp_path)!r}))",
+    )
+    assert peak < 500, "twelve row groups of 80 MB"

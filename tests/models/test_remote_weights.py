@@ -1,5 +1,7 @@
 """Weights in a store are copied once for each content, and only what is whole is used."""
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,35 @@ def test_what_is_not_there_is_told_without_its_secrets(store: Store) -> None:
     ) as raised:
         weights_file(store.uri("w/gone.pth"))
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("etag", [False, True])
+def test_a_store_that_tells_no_time(etag: bool) -> None:
+    content, gets = {"": b"one"}, []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content[""])))
+            if etag:
+                self.send_header("ETag", f'"{content[""].decode()}"')
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            gets.append(self.path)
+            self.do_HEAD()
+            self.wfile.write(content[""])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_port}/net.pth"
+        assert weights_file(uri).read_bytes() == b"one"
+        first = len(gets)
+        assert weights_file(uri).read_bytes() == b"one"
+        assert (len(gets) == first) == etag
+        content[""] = b"two"
+        assert weights_file(uri).read_bytes() == b"two"
+        server.shutdown()

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import safetensors.torch
 import torch
+from gcs import Bucket
 from s3 import Store, environment, put_folder
 from synthetic.configs import write_config
 from synthetic.images import cut_short, write_images
@@ -113,6 +114,22 @@ def test_workers_of_a_cluster_read_the_store_themselves(
     shown = capsys.readouterr()
     assert "secret" not in shown.out + shown.err
     assert "secret" not in (RunDir(run_dir).read_text("config.yaml") or "")
+
+
+def test_class_folders_and_results_in_googles_store(local: Run, gcs: Bucket) -> None:
+    gcs.put_folder(local.root, "images")
+    run_dir = gcs.uri("run")
+    run = replace(local, run_dir=run_dir)  # type: ignore[arg-type]
+    root = ("--data.root", gcs.uri("images"))
+    assert run.psol("index", *root) == 0
+    assert run.psol("boxes", *root) == 0
+    for stage in ("catalog", "boxes"):
+        columns = [name for name in SCHEMAS[stage].names if name != "modified"]
+        there, here = table(run_dir, stage), table(str(local.run_dir), stage)
+        assert repr(there.select(columns).to_pydict()) == repr(here.select(columns).to_pydict()), stage
+    assert run.psol("boxes", *root, "--boxes.input_size", "64") == 2
+    assert run.psol("boxes", *root, "--boxes.input_size", "64", "--overwrite") == 0
+    assert RunDir(run_dir).stage("boxes").made_by() is not None
 
 
 def test_shards_on_a_disk_and_a_run_that_goes_on(

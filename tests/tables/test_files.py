@@ -7,7 +7,7 @@ import pytest
 
 from psol_ray.errors import UserError
 from psol_ray.tables import RunDir, read_file
-from psol_ray.tables.files import absolute
+from psol_ray.tables.files import absolute, open_uri
 
 
 @pytest.fixture
@@ -63,3 +63,22 @@ def test_a_store_that_only_fsspec_knows() -> None:
 )
 def test_a_uri_is_absolute_already(path: str, expected: str) -> None:
     assert absolute(path) == expected
+
+
+@pytest.mark.parametrize("uri", ["gs://anonymous@bucket/runs/exp#1", "s3://key:secret@b/a#1?region=x", "file:///a#b"])
+def test_an_address_with_a_number_sign_is_refused(uri: str) -> None:
+    with pytest.raises(UserError, match=r"found a # in '[^@]*#.*', where an address ends; write %23 for it"):
+        RunDir(uri).write_text("config.yaml", "")
+
+
+def test_a_number_sign_of_a_local_address_is_not_cut_off() -> None:
+    with pytest.raises(UserError, match="write %23 for it"):
+        absolute("file:///a#b")
+    assert absolute("file:///a%23b") == "/a#b"
+    assert absolute("/a#b") == "/a#b"
+
+
+def test_a_question_mark_in_a_key_is_refused_or_written_otherwise() -> None:
+    with pytest.raises(UserError, match=r"cannot be opened \(Unexpected query parameter"):
+        read_file("weights", "gs://anonymous@bucket/a?b.jpg")
+    assert open_uri("weights", "gs://anonymous@bucket/a%3Fb%23c.jpg")[1] == "bucket/a?b#c.jpg"
