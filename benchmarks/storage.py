@@ -82,8 +82,10 @@ def main() -> None:
 def _make_places(arguments: argparse.Namespace, folder: Path, store: pafs.FileSystem) -> Iterator[Place]:
     """The same images, five times."""
     images = whole_classes(read_catalog(arguments), arguments.num_images).slice(0, arguments.num_images)
-    sizes = [os.path.getsize(f"{arguments.images}/{name}") for name in images["image_id"].to_pylist()]
-    images = images.append_column("bytes", pa.array(sizes, pa.int64()))
+    found = [os.stat(f"{arguments.images}/{name}") for name in images["image_id"].to_pylist()]
+    files = {"bytes": [file.st_size for file in found], "modified": [file.st_mtime_ns for file in found]}
+    for name, values in files.items():
+        images = images.append_column(name, pa.array(values, pa.int64()))
     local = image_addresses(arguments.images, images)
     yield Place("local files", local)
 

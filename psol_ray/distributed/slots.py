@@ -48,6 +48,8 @@ class Slots:
 
     def may_use(self, node_id: str) -> bool:
         """Whether workers may be on that node; looks again at one that was not there."""
+        if self._fit is None:
+            return True
         if node_id not in self._usable:
             self.refresh()
         return node_id in self._usable

@@ -106,19 +106,21 @@ class TestAfterIndex:
 
     @pytest.mark.parametrize("command", ["boxes", "run"])
     def test_an_unknown_backbone(self, psol: Psol, command: str) -> None:
-        complaint = psol.complaint(command, "--boxes.backbone", "resnet5O")
+        # Where Ray is to be started, that is begun first, which takes as long as to import what knows the names.
+        complaint = psol.complaint(command, "--boxes.backbone", "resnet5O", *IN_PROCESS)
         assert "boxes.backbone: backbone 'resnet5O' is unknown" in complaint
 
     def test_weights_of_another_network(self, psol: Psol, tmp_path: Path) -> None:
         file = tmp_path / "other.safetensors"
         safetensors.torch.save_file({"conv1.weight": torch.zeros(1)}, file)
-        complaint = psol.complaint("boxes", "--boxes.weights", str(file))
+        complaint = psol.complaint("boxes", "--boxes.weights", str(file), *IN_PROCESS)
         assert "are those of another network" in complaint
         assert str(file) in complaint
 
     def test_weights_that_are_no_weights(self, psol: Psol, tmp_path: Path) -> None:
         (tmp_path / "weights.pth").write_bytes(b"no weights")
-        assert "cannot be read" in psol.complaint("boxes", "--boxes.weights", str(tmp_path / "weights.pth"))
+        complaint = psol.complaint("boxes", "--boxes.weights", str(tmp_path / "weights.pth"), *IN_PROCESS)
+        assert "cannot be read" in complaint
 
     def test_another_configuration_in_the_same_folder(self, psol: Psol) -> None:
         other = ("--data.coordinates", "pixels")
