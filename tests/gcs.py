@@ -1,15 +1,14 @@
 """An emulator of Google Cloud Storage on loopback, in a process of its own."""
 
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.fs as pafs
+from s3 import wait_for_port
 
 __all__ = ["Bucket", "gcs_server"]
 
@@ -53,11 +52,7 @@ def gcs_server(port: int) -> Iterator[Bucket]:
         [sys.executable, "-c", _SERVE, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        for _ in range(600):
-            with socket.socket() as knock:
-                if knock.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+        wait_for_port(port)
         yield Bucket(port)
     finally:
         process.kill()

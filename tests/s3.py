@@ -83,6 +83,15 @@ def requests(failing: Path) -> list[str]:
     return taken_down.read_text().splitlines() if taken_down.exists() else []
 
 
+def wait_for_port(port: int) -> None:
+    """Until something answers there, or a minute has gone."""
+    for _ in range(600):
+        with socket.socket() as knock:
+            if knock.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+
+
 @contextmanager
 def s3_server(port: int, bucket: str, failing: Path) -> Iterator[None]:
     """The server with an empty bucket, from when it answers.
@@ -98,11 +107,7 @@ def s3_server(port: int, bucket: str, failing: Path) -> Iterator[None]:
         env={**os.environ, **environment(port)},
     )
     try:
-        for _ in range(600):
-            with socket.socket() as knock:
-                if knock.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+        wait_for_port(port)
         fs, _ = pafs.FileSystem.from_uri(f"{uri(port, bucket)}&allow_bucket_creation=true")
         fs.create_dir(bucket)
         yield

@@ -92,10 +92,8 @@ def _take_in(
     if not pictures:
         return
     said = _said(shard, file, members)
-    class_name, boxes = (
-        _class_of(shard, key, said, images.synsets),
-        _boxes(f"{shard.path}, {key}", said.get("gt_boxes")),
-    )
+    class_name = _class_of(shard, key, said, images.synsets)
+    boxes = _boxes(f"{shard.path}, {key}", said.get("gt_boxes"))
     if class_name is None:
         images.passed_over[Reason.UNLABELLED, ""] += len(pictures)
         return

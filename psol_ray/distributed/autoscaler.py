@@ -16,10 +16,12 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.util import client
 from ray.util.placement_group import placement_group, remove_placement_group
 
@@ -116,7 +118,8 @@ def has_autoscaler() -> bool:
 
 def seconds_since_growth() -> float:
     """Seconds since the autoscaler was last seen to start a machine, for whomever; 0 while it does."""
-    _read_report()
+    with suppress(RayError, OSError, RuntimeError):  # a head that is busy, of which nobody's work is to end
+        _read_report()
     return time.monotonic() - _growing_at
 
 

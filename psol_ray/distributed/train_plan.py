@@ -28,8 +28,8 @@ class TrainingPlans:
         """The next attempt's.
 
         Args:
-            has_begun: whether an attempt has found room. Before, an autoscaler may still be making it; after, a machine
-                that was lost may never be replaced, and those that are left cost money.
+            has_begun: whether an attempt has found room. Before, an autoscaler, if there is one, may still be making
+                it; after, a machine that was lost may never be replaced, and those that are left cost money.
 
         Raises:
             UserError: the cluster has not what `config` asks for, at first; or not even `min_workers` are left, or none
@@ -43,7 +43,7 @@ class TrainingPlans:
             # unfit: those that have joined are asked, and not waited for.
             self.checks.fit(find_nodes())
             return self._first
-        if has_begun and self.config.workers:
+        if self.config.workers and (has_begun or not self._first.can_grow):
             # First without, which waits where all machines have left and others are to come.
             plan_workers(replace(self.config, workers=None), self.checks.require)
             config = replace(self.config, workers=min(self.config.workers, self._room()))

@@ -146,17 +146,21 @@ def test_hard_links_are_images_and_what_else_lies_there_is_counted(tmp_path: Pat
     )
 
 
+def write_synsets(path: Path, first: bytes, second: bytes) -> None:
+    """Training images of two synsets, with these numbers beside them."""
+    numbers = {"n01440764_1": first, "n01443537_2": second}
+    write_tar(path, {f"{key}.{kind}": data for key, text in numbers.items() for kind, data in _sample(text)})
+
+
+def _sample(text: bytes) -> list[tuple[str, bytes]]:
+    return [("jpg", picture()), ("cls", text)]
+
+
 @pytest.mark.parametrize(("second", "classes"), [("0", ["n01440764"]), ("1", ["n01440764", "n01443537"])])
 def test_numbers_are_the_synsets_that_training_images_show_them_to_be(
     tmp_path: Path, second: str, classes: list[str]
 ) -> None:
-    train = {
-        "n01440764_1.jpg": picture(),
-        "n01440764_1.cls": b"0",
-        "n01443537_2.jpg": picture(),
-        "n01443537_2.cls": b"1",
-    }
-    write_tar(tmp_path / "train-0.tar", train)
+    write_synsets(tmp_path / "train-0.tar", b"0", b"1")
     key = "ILSVRC2012_val_0000000"
     val = {f"{key}1.jpg": picture(), f"{key}1.cls": b"0", f"{key}2.jpg": picture(), f"{key}2.cls": second.encode()}
     write_tar(tmp_path / "val-0.tar", val)
@@ -165,13 +169,7 @@ def test_numbers_are_the_synsets_that_training_images_show_them_to_be(
 
 
 def test_numbers_of_several_synsets_stay_numbers(tmp_path: Path) -> None:
-    train = {
-        "n01440764_1.jpg": picture(),
-        "n01440764_1.cls": b"0",
-        "n01443537_2.jpg": picture(),
-        "n01443537_2.cls": b"0",
-    }
-    write_tar(tmp_path / "train-0.tar", train)
+    write_synsets(tmp_path / "train-0.tar", b"0", b"0")
     write_tar(tmp_path / "val-0.tar", {"a.jpg": picture(), "a.cls": b"0"})
     with pytest.raises(UserError, match=r"found 1 test images of 1 classes without training images \(0000\)"):
         classes_of(tmp_path)

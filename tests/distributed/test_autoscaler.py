@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
+from ray.exceptions import RpcError
 
 from psol_ray.distributed import autoscaler, waiting
 from psol_ray.distributed.autoscaler import Demand, bring_node, has_autoscaler, seconds_since_growth, starts_nodes
@@ -166,3 +167,9 @@ def test_it_is_remembered_when_one_was_seen_to_start_something(monkeypatch: pyte
     monkeypatch.setattr(autoscaler, "_SILENCE_SECONDS", 600.0)
     reports.append(autoscaler._Report(3, True))
     assert starts_nodes({"CPU": 1}, 9)  # without asking for it
+
+    def is_busy() -> autoscaler._Report:
+        raise RpcError("the head does not answer")
+
+    monkeypatch.setattr(autoscaler, "_ask_ray", is_busy)
+    assert seconds_since_growth() < 60

@@ -42,6 +42,16 @@ def test_before_it_has_begun_the_autoscaler_may_be_making_room(machines: list[No
     assert [plans(has_begun=False).num_workers for _ in range(3)] == [8, 8, 8]
 
 
+def test_without_an_autoscaler_a_machine_that_leaves_while_it_starts_is_not_waited_for(
+    machines: list[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "has_autoscaler", lambda: False)
+    plans = TrainingPlans(ClusterConfig(workers=8), NodeChecks(Probe("")), gpu=True)
+    assert plans(has_begun=False).num_workers == 8
+    machines.pop()
+    assert plans(has_begun=False).num_workers == 7
+
+
 def test_one_that_has_lost_a_machine_goes_on_with_those_that_are_left_at_once(
     machines: list[Node], capsys: pytest.CaptureFixture[str]
 ) -> None:
