@@ -19,6 +19,8 @@ from psol_ray import __file__ as package_file
 
 from .autoscaled import AutoscaledCluster, autoscaled_cluster, kill_tree
 
+pytestmark = pytest.mark.xdist_group("doctor")  # the fixture is dear
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
@@ -31,12 +33,12 @@ sys.exit(main(sys.argv[2:]))
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster, a run on it, and the parent of the processes of the node that lacks something."""
+    """A cluster, a run on it, and the parent of the processes of the node that lacks something, if there is one."""
 
     ray: AutoscaledCluster
     folder: Path
     config: Path
-    lacking: "subprocess.Popen[bytes]"
+    lacking: "subprocess.Popen[bytes] | None" = None
 
     def doctor(self, *flags: str, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run `psol doctor`, as a user of a wide terminal does; a node has so long to start a process."""
@@ -98,6 +100,7 @@ def test_what_one_node_lacks_is_told_once_with_what_to_do(nodes: Cluster) -> Non
 
 @pytest.mark.slow
 def test_a_node_that_does_not_answer_is_a_finding(nodes: Cluster) -> None:
+    assert nodes.lacking is not None
     family = [nodes.lacking.pid, *descendants(nodes.lacking.pid)]
     raylets = [pid for pid in family if "raylet/raylet" in command_of(pid).partition(" ")[0]]
     assert raylets
@@ -117,13 +120,26 @@ def test_a_node_that_does_not_answer_is_a_finding(nodes: Cluster) -> None:
 
 @pytest.mark.slow
 def test_nodes_that_have_everything(nodes: Cluster) -> None:
-    """Last: the one that lacks something is killed for it."""
+    """Last of these: the one that lacks something is killed for it."""
+    assert nodes.lacking is not None
     kill_tree(nodes.lacking)
     deadline = time.monotonic() + 90
     while (done := nodes.doctor()).returncode and time.monotonic() < deadline:
         time.sleep(2)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     assert "Will not work" not in done.stdout
+
+
+@pytest.mark.slow
+def test_where_no_machine_has_come_yet_the_autoscaler_brings_one() -> None:
+    with tempfile.TemporaryDirectory(prefix="psol") as name:
+        folder = Path(name)
+        config = write_config(folder, write_images(folder / "images", ["red", "blue"]))
+        with autoscaled_cluster(folder, {"worker": {"CPU": 1}}) as ray:
+            done = Cluster(ray, folder, config).doctor()
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert "Waiting for a machine with a CPU, which the autoscaler is starting" in done.stderr
+    assert "Looking at 1 machines" in done.stderr
 
 
 def descendants(pid: int) -> list[int]:
