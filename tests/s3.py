@@ -133,6 +133,11 @@ class Store:
         with fs.open_output_stream(at) as stream:
             stream.write(data)
 
+    def delete_folder(self, path: str) -> None:
+        """Delete `bucket/PATH/...`."""
+        fs, at = pafs.FileSystem.from_uri(self.uri(path))
+        fs.delete_dir(at)
+
     def asked(self) -> list[str]:
         """See `requests`."""
         return requests(self.failing)

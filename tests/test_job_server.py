@@ -49,7 +49,6 @@ class Head:
             "--head",
             f"--port={self.port}",
             f"--dashboard-port={self.dashboard}",
-            f"--temp-dir={self.folder / 'r'}",
             "--num-cpus=0",
             f"--ray-client-server-port={free_port()}",
             # A node that is gone is found to be in seconds, and not in half a minute.
@@ -67,6 +66,8 @@ class Head:
         command += ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-host=127.0.0.1"]
         ports = ("dashboard-agent-grpc", "dashboard-agent-listen", "runtime-env-agent")
         command += [f"--{name}-port={free_port()}" for name in ports]
+        # Machines share no folder: an agent that starts unpacks the job's code anew, where others would be reading it.
+        command.append(f"--temp-dir={self.folder / str(len(self.processes))}")
         log = self.folder / f"ray-{len(self.processes)}.log"
         with log.open("w") as output:
             process = Popen([*command, *arguments], env=env, stdout=output, stderr=STDOUT)

@@ -9,6 +9,7 @@ minutes it is asked again: a mount may come seconds after Ray.
 import os
 import time
 import uuid
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ _LATE_SECONDS = 60.0
 # Where there is no other.
 _LIMIT_SECONDS = 600.0
 _ASK_AGAIN_SECONDS = 180.0
+# A task may fail to start where a machine is about to get ready: while its copy of the code is being unpacked, say.
+_MAX_ERRORS = 3
+_AFTER_ERROR_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,8 @@ class NodeChecks:
     gpu: bool = False
     faults: dict[str, str] = field(default_factory=dict)
     """Why nodes must not work on the run, by their identity."""
-    _failed_at: dict[str, float] = field(default_factory=dict)
+    _ask_at: dict[str, float] = field(default_factory=dict)
+    _errors: Counter[str] = field(default_factory=Counter)
     _fit: set[str] = field(default_factory=set)
     _asked: dict[Any, Node] = field(default_factory=dict)
 
@@ -134,7 +139,7 @@ class NodeChecks:
         """
         started, teller = time.monotonic(), Teller(_LATE_SECONDS)
         nodes = self._ask(nodes)
-        while self._asked:
+        while self._asked or any(node.node_id in self._errors for node in nodes):
             self._take_in(seconds=1)
             seconds = time.monotonic() - started
             if self._fit and seconds > _LATE_SECONDS:
@@ -150,6 +155,9 @@ class NodeChecks:
                     seconds,
                     f"still waiting for {self._late()}, where a mount may hang",
                 )
+            elif self._errors:
+                time.sleep(0.2)
+            self._ask([node for node in nodes if node.node_id in self._errors])
         fit = [node for node in nodes if node.node_id in self._fit]
         if not fit:
             faults = [f"{_name(node.node_id)}: {self.faults.get(node.node_id, 'it has left')}" for node in nodes]
@@ -159,25 +167,27 @@ class NodeChecks:
     def note_fault(self, node_id: str, fault: str) -> None:
         """The node must not work on the run until it is found to be fit; told where that is news."""
         self._fit.discard(node_id)
-        self._failed_at[node_id] = time.monotonic()
+        self._ask_at[node_id] = time.monotonic() + _ASK_AGAIN_SECONDS
+        self._errors.pop(node_id, None)
         if self.faults.get(node_id) != fault:
             self.faults[node_id] = fault
             say(f"{_name(node_id)} gets no work: {fault}")
 
     def _note_fit(self, node_id: str) -> None:
         self._fit.add(node_id)
+        self._errors.pop(node_id, None)
         if self.faults.pop(node_id, None):
             say(f"{_name(node_id)} gets work from now on: what it lacked is there")
 
     def label_selector(self) -> dict[str, str]:
         """What keeps Ray from starting anything on a node that has failed, or not answered yet: its mounts may hang."""
-        return exclude(self.faults.keys() | {node.node_id for node in self._asked.values()})
+        return exclude(self.faults.keys() | self._errors.keys() | {node.node_id for node in self._asked.values()})
 
     def _ask(self, nodes: Sequence[Node]) -> list[Node]:
         """Ask those that have not been asked, or have failed a while ago; returns those that count."""
         now = time.monotonic()
-        failed = {node_id for node_id, at in self._failed_at.items() if now - at < _ASK_AGAIN_SECONDS}
-        asked = {node.node_id for node in self._asked.values()} | self._fit | failed
+        later = {node_id for node_id, at in self._ask_at.items() if now < at}
+        asked = {node.node_id for node in self._asked.values()} | self._fit | later
         nodes = [node for node in nodes if node.num_gpus or not self.gpu]
         for node in nodes:
             if node.node_id not in asked:
@@ -194,6 +204,11 @@ class NodeChecks:
                 fault = ray.get(answer)
             except RayError as error:
                 if not _is_alive(node.node_id):
+                    self._errors.pop(node.node_id, None)
+                    continue
+                self._errors[node.node_id] += 1
+                if self._errors[node.node_id] < _MAX_ERRORS:
+                    self._ask_at[node.node_id] = time.monotonic() + _AFTER_ERROR_SECONDS
                     continue
                 cause = getattr(error, "cause", None) or error
                 fault = f"it cannot say whether it sees run_dir and data.root ({first_line(cause)})"

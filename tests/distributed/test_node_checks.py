@@ -193,6 +193,37 @@ class TestNodes:
         told = "Machines have not said whether run_dir and data.root are there for 1 s; still waiting for "
         assert capsys.readouterr().err.count(told) == 1
 
+    @pytest.mark.parametrize("fails", [1, 2, 9])
+    def test_one_that_cannot_be_asked_is_asked_again_in_seconds(
+        self,
+        checks: NodeChecks,
+        here: Path,
+        fails: int,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        def find_fault(probe: Probe, gpu: bool) -> str | None:
+            with (here / "asked").open("a") as file:
+                file.write(".")
+            if len((here / "asked").read_text()) <= fails:
+                raise ModuleNotFoundError("No module named 'being_unpacked'")
+            return probe.find_fault(gpu=gpu)
+
+        monkeypatch.setattr(module, "_find_fault", find_fault)
+        monkeypatch.setattr(module, "_AFTER_ERROR_SECONDS", 0.5)
+        nodes = find_nodes()
+        while not checks._errors:
+            assert checks.fit(nodes) == []
+        assert checks.label_selector() == exclude([node.node_id for node in nodes])
+        if fails < 3:
+            assert checks.require(nodes) == nodes
+            assert checks.label_selector() == {}
+            assert capsys.readouterr().err == ""
+        else:
+            with pytest.raises(UserError, match=r"cannot say whether it sees .* \(No module named 'being_unpacked'\)"):
+                checks.require(nodes)
+        assert len((here / "asked").read_text()) == min(fails + 1, 3)
+
     def test_one_that_was_unfit_is_not_asked_all_the_time(self, here: Path) -> None:
         with checked_nodes(stage_in(here), str(here / "images"), addresses_in(here), gpu=False) as checks:
             for node in find_nodes():

@@ -53,13 +53,15 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def in_bucket(local: Run, by_path_alone: Store) -> Store:
+def in_bucket(local: Run, by_path_alone: Store) -> Iterator[Store]:
     """Images as files and as shards, and weights, in the bucket."""
     put_folder(by_path_alone.port, local.root, "bucket/images")
     weights = local.root.parent / "weights.safetensors"
     by_path_alone.put("weights.safetensors", weights.read_bytes())
     assert local.psol("pack", "--pack.out", "s3://bucket/packed") == 0
-    return by_path_alone
+    yield by_path_alone
+    # The server outlives this: tests of other modules may run between two of this one, which then packs other images.
+    by_path_alone.delete_folder("packed")
 
 
 def table(run_dir: str, stage: str) -> pa.Table:
