@@ -107,12 +107,12 @@ def test_a_node_that_does_not_answer_is_a_finding(nodes: Cluster) -> None:
     for pid in raylets:
         os.kill(pid, signal.SIGSTOP)
     try:
-        done = nodes.doctor(seconds=8.0)
+        done = nodes.doctor(seconds=25.0)  # long enough for the other one on a busy machine
     finally:
         for pid in raylets:
             os.kill(pid, signal.SIGCONT)
     assert done.returncode == 2, done.stderr[-3000:]
-    (silent,) = lines_of(done.stdout, "it did not start a process within 8 s; see whether it, or a mount on it, hangs")
+    (silent,) = lines_of(done.stdout, "it did not start a process within 25 s; see whether it, or a mount on it, hangs")
     assert silent.startswith("- ")
     # The other one has answered.
     assert lines_of(done.stdout, "same view")

@@ -142,7 +142,7 @@ def test_a_driver_that_is_told_to_end_or_killed_costs_nothing_but_time(
     driver = start_driver(run, cluster, *FLAGS)
     wait_for_rows(run, 1, driver)
     driver.terminate()
-    _, told = driver.communicate(timeout=30)
+    _, told = driver.communicate(timeout=120)
     assert driver.returncode == 130
     assert told.endswith("psol train: interrupted; the same command goes on from here\n")
 

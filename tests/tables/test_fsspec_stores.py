@@ -66,6 +66,7 @@ def test_errors_that_last_are_told_at_once(capsys: pytest.CaptureFixture[str]) -
     Flaky.fails[:] = [403]
     with pytest.raises(UserError, match=r"^flaky://bucket/a: b cannot be written \(HttpError: HTTP status 403, of"):
         folder.write_bytes("b", b"content")
+    folder.write_bytes("b", b"content")
     Flaky.fails[:] = [403]
     with patience.impatiently(), pytest.raises(OSError, match="HTTP status 403"):
         read(Span("flaky://bucket/a", "b"))
