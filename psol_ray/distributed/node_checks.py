@@ -139,25 +139,22 @@ class NodeChecks:
         """
         started, teller = time.monotonic(), Teller(_LATE_SECONDS)
         nodes = self._ask(nodes)
-        while self._asked or any(node.node_id in self._errors for node in nodes):
+        while late := [node for node in nodes if node.node_id in self._unanswered()]:
+            self._ask(late)  # again, where the question failed
             self._take_in(seconds=1)
             seconds = time.monotonic() - started
             if self._fit and seconds > _LATE_SECONDS:
                 break
             if seconds > _LIMIT_SECONDS:
                 raise UserError(
-                    f"{self._late()} did not answer within {_LIMIT_SECONDS:.0f} s whether run_dir and data.root are"
+                    f"{_names(late)} did not answer within {_LIMIT_SECONDS:.0f} s whether run_dir and data.root are"
                     " there; see `ray status`, and whether their mounts hang"
                 )
-            if self._asked:
-                teller.tell(
-                    "Machines have not said whether run_dir and data.root are there",
-                    seconds,
-                    f"still waiting for {self._late()}, where a mount may hang",
-                )
-            elif self._errors:
-                time.sleep(0.2)
-            self._ask([node for node in nodes if node.node_id in self._errors])
+            teller.tell(
+                "Machines have not said whether run_dir and data.root are there",
+                seconds,
+                f"still waiting for {_names(late)}, where a mount may hang",
+            )
         fit = [node for node in nodes if node.node_id in self._fit]
         if not fit:
             faults = [f"{_name(node.node_id)}: {self.faults.get(node.node_id, 'it has left')}" for node in nodes]
@@ -181,7 +178,7 @@ class NodeChecks:
 
     def label_selector(self) -> dict[str, str]:
         """What keeps Ray from starting anything on a node that has failed, or not answered yet: its mounts may hang."""
-        return exclude(self.faults.keys() | self._errors.keys() | {node.node_id for node in self._asked.values()})
+        return exclude(self.faults.keys() | self._unanswered())
 
     def _ask(self, nodes: Sequence[Node]) -> list[Node]:
         """Ask those that have not been asked, or have failed a while ago; returns those that count."""
@@ -189,14 +186,22 @@ class NodeChecks:
         later = {node_id for node_id, at in self._ask_at.items() if now < at}
         asked = {node.node_id for node in self._asked.values()} | self._fit | later
         nodes = [node for node in nodes if node.num_gpus or not self.gpu]
+        task = ray.remote(_find_fault)  # once, because it is sent for each that is made
         for node in nodes:
             if node.node_id not in asked:
                 there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
-                task = ray.remote(_find_fault).options(num_cpus=0, scheduling_strategy=there)
-                self._asked[task.remote(self.probe, self.gpu)] = node
+                answer = task.options(num_cpus=0, scheduling_strategy=there).remote(self.probe, self.gpu)
+                self._asked[answer] = node
         return nodes
 
+    def _unanswered(self) -> set[str]:
+        """Nodes that have been asked, or are to be asked again because the question failed."""
+        return {node.node_id for node in self._asked.values()} | self._errors.keys()
+
     def _take_in(self, seconds: float) -> None:
+        """Wait for answers for so long, if there is anything to wait for, and note them."""
+        if not self._asked:
+            time.sleep(min(seconds, 0.2))
         answers, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=seconds)
         for answer in answers:
             node = self._asked.pop(answer)
@@ -217,9 +222,6 @@ class NodeChecks:
             else:
                 self.note_fault(node.node_id, fault)
 
-    def _late(self) -> str:
-        return abbreviate([_name(node.node_id) for node in self._asked.values()])
-
 
 def exclude(node_ids: Collection[str]) -> dict[str, str]:
     """The option `label_selector` that keeps Ray from starting something on these nodes."""
@@ -238,6 +240,10 @@ def _name(node_id: str) -> str:
     """A node's host and address."""
     node = _describe(node_id)
     return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})" if node else f"node {node_id[:8]}"
+
+
+def _names(nodes: Sequence[Node]) -> str:
+    return abbreviate([_name(node.node_id) for node in nodes])
 
 
 def visible(addresses: Sequence[Address]) -> tuple[Address, ...]:
