@@ -3,14 +3,15 @@
 Shape suffixes: R descriptors (one a cell of the feature map), C channels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
-import scipy.linalg
-import threadpoolctl
 import torch
 
-__all__ = ["Component", "Moments"]
+from psol_ray.generators.ddt.eigen import beside_the_network, first_eigenpair
+
+__all__ = ["Component", "Moments", "split_scatter"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ class Moments:
         return cls(0, mean_C, torch.zeros(shape, dtype=torch.float64, device=device))
 
     def update(self, descriptors_RC: torch.Tensor) -> None:
-        """Add a batch; its products run in float32, its sums over batches in float64. Nothing waits for a GPU."""
+        """Add a batch. Nothing waits for a GPU.
+
+        Products have float32's precision, sums over batches float64's.
+        """
         if not len(descriptors_RC):
             return
         count = len(descriptors_RC)
@@ -60,7 +64,7 @@ class Moments:
         centred_RC = descriptors_RC.float() - mean_C
         # float32's rounded mean leaves a residue in the rows, which belongs to the mean and not to the scatter.
         residue_C = centred_RC.mean(dim=0, dtype=torch.float64)
-        scatter_CC = (centred_RC.T @ centred_RC).double() - count * torch.outer(residue_C, residue_C)
+        scatter_CC = _scatter(centred_RC).double() - count * torch.outer(residue_C, residue_C)
         self.merge(Moments(count, mean_C.double() + residue_C, scatter_CC))
 
     def merge(self, other: "Moments") -> None:
@@ -86,19 +90,46 @@ class Moments:
         Raises:
             ValueError: a descriptor was NaN or infinite, or there was none.
         """
-        if not self.count or not torch.isfinite(self.scatter_CC).all():
-            raise ValueError(
-                f"found no finite moments of {self.count} descriptors, expected finite features; are the weights whole?"
-            )
-        here = self.cpu()
-        total = here.scatter_CC.trace().item()
-        scale = here.count * here.mean_C.square().sum().item()
-        if total <= 1e-12 * scale or total == 0:
-            return Component(here.mean_C, torch.zeros_like(here.mean_C), 0.0)
-        # SciPy's can be asked for the last one alone, which takes a quarter of the time of all 512.
-        last = len(here.mean_C) - 1
-        # With one thread of BLAS: the network has all cores meanwhile, and last digits depend on the number of threads.
-        with threadpoolctl.threadpool_limits(1, user_api="blas"):
-            value, vector_C1 = scipy.linalg.eigh(here.scatter_CC.numpy(), subset_by_index=[last, last])
-        direction_C = torch.from_numpy(np.ascontiguousarray(vector_C1[:, 0]))
-        return Component(here.mean_C, direction_C, max(float(value[0]), 0.0) / total)
+        with beside_the_network(self.scatter_CC.device):
+            is_finite, total, mean_square = torch.stack(
+                [
+                    torch.isfinite(self.scatter_CC).all().double(),
+                    self.scatter_CC.trace(),
+                    self.mean_C.square().sum(),
+                ]
+            ).tolist()
+            if not self.count or not is_finite:
+                raise ValueError(
+                    f"found no finite moments of {self.count} descriptors, expected finite features; are the weights"
+                    " whole?"
+                )
+            mean_C = self.mean_C.cpu()
+            if total <= 1e-12 * self.count * mean_square or total == 0:
+                return Component(mean_C, torch.zeros_like(mean_C), 0.0)
+            value, direction_C = first_eigenpair(self.scatter_CC)
+            return Component(mean_C, direction_C, max(value, 0.0) / total)
+
+
+def split_scatter(
+    centred_RC: torch.Tensor, product: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
+    """`centred_RC.T @ centred_RC` by products of bfloat16, which a GPU's matrix units take, of (R, C) float32.
+
+    Each value is the sum of two of bfloat16, which carry 16 bits; the square of the lower one lies below these and is
+    left out. A single product of bfloat16, or of TF32, would leave 8 or 10 bits.
+
+    Args:
+        centred_RC: rows whose mean is about zero.
+        product: of two bfloat16 matrices, with sums and result in float32.
+    """
+    high_RC = centred_RC.bfloat16()
+    low_RC = (centred_RC - high_RC).bfloat16()
+    crossed_CC = product(high_RC.T, low_RC)
+    return product(high_RC.T, high_RC) + crossed_CC + crossed_CC.T
+
+
+def _scatter(centred_RC: torch.Tensor) -> torch.Tensor:
+    """`centred_RC.T @ centred_RC` in float32, or as good as that."""
+    if centred_RC.device.type == "cuda":
+        return split_scatter(centred_RC, partial(torch.mm, out_dtype=torch.float32))
+    return centred_RC.T @ centred_RC

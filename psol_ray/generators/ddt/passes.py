@@ -43,10 +43,12 @@ class Chunk(NamedTuple):
 
     def descriptors(self, wanted_N: NDArray[np.bool_]) -> torch.Tensor:
         """`(R, C)` of the wanted images that could be read."""
-        rows_N = wanted_N & self.ok_N
-        map_Nhwc = self.map_Nhwc
-        if not rows_N.all():
-            map_Nhwc = map_Nhwc[torch.from_numpy(np.flatnonzero(rows_N)).to(map_Nhwc.device)]
+        rows = np.flatnonzero(wanted_N & self.ok_N)
+        if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+            # Nearly always, since a class's training images come first: nothing to copy, and no GPU to wait for.
+            map_Nhwc = self.map_Nhwc[rows[0] : rows[-1] + 1]
+        else:
+            map_Nhwc = self.map_Nhwc[torch.from_numpy(rows).to(self.map_Nhwc.device)]
         return map_Nhwc.reshape(-1, map_Nhwc.shape[-1])
 
 

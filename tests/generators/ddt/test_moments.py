@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
-from psol_ray.generators.ddt.moments import Component, Moments
+from psol_ray.generators.ddt.moments import Component, Moments, split_scatter
 
 
 def moments_of(*batches: torch.Tensor) -> Moments:
@@ -131,3 +131,18 @@ def test_projection_is_that_of_the_centred_descriptor(offset: float) -> None:
     assert found.dtype == torch.float32
     assert found.shape == (5, 10, 10)
     torch.testing.assert_close(found.reshape(-1).double(), expected, rtol=1e-5, atol=1e-5 * max(offset, 1))
+
+
+@pytest.mark.parametrize("offset", [0.0, 3.0, 300.0])
+@pytest.mark.parametrize("spread", [[1.0] * 64, [100.0, *[1.0] * 63], [1e-3, *[1.0] * 63]])
+def test_products_of_bfloat16_in_two_parts_lose_nothing_of_the_component(offset: float, spread: list[float]) -> None:
+    """What a GPU computes, with products that are exact: those of two bfloat16 values are, in float32."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(6000, 1)) @ rng.normal(size=(1, 64))
+    rows_RC = torch.from_numpy((rng.normal(size=(6000, 64)) + 0.5 * shared) * spread + offset).float()
+    centred_RC = rows_RC - rows_RC.mean(dim=0)
+    found = split_scatter(centred_RC, lambda a, b: a.float() @ b.float()).double()
+    exact = centred_RC.double().T @ centred_RC.double()
+    assert (found - exact).norm() / exact.norm() < 1e-5
+    _, vectors = torch.linalg.eigh(torch.stack([found, exact]))
+    assert abs(float(vectors[0, :, -1] @ vectors[1, :, -1])) > 1 - 1e-7
