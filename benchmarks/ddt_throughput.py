@@ -17,10 +17,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+import torch
 from data import LITE0, add_images, find_images, read_catalog, whole_classes, write_stage
 from fresh_process import run_fresh
 from result import Json, print_table, write_result
 
+from psol_ray.generators.settings import InferenceSettings
 from psol_ray.tables import CATALOG, RunDir
 
 CORES = len(os.sched_getaffinity(0))
@@ -49,7 +51,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--backbone", help="vgg16 where weights are named; peers have vgg16 only")
     parser.add_argument("--num-images", type=int, default=160, help="whole classes until there are so many")
     parser.add_argument("--peer-images", type=int, default=60)
-    parser.add_argument("--batch-size", type=int, default=8, help="what `psol` takes on a CPU; 64 on a GPU")
+    parser.add_argument("--batch-size", type=int, help="what `psol` takes: 64 on a GPU, 8 on a CPU")
+    parser.add_argument("--compile", action="store_true", help="have TorchInductor compile the network")
     parser.add_argument("--input-size", type=int, default=448)
     parser.add_argument("--workers", type=int, help="actors, if not as many as `psol` starts")
     parser.add_argument("--rounds", type=int, default=2)
@@ -61,6 +64,7 @@ def _parse() -> argparse.Namespace:
         arguments.num_images, arguments.peer_images, arguments.batch_size, arguments.rounds = 32, 16, 8, 1
     arguments.backbone = arguments.backbone or (LITE0[0] if arguments.weights is None else "vgg16")
     arguments.weights = arguments.weights or (LITE0[1] if arguments.backbone == LITE0[0] else "default")
+    arguments.batch_size = arguments.batch_size or InferenceSettings().batch(0 if torch.cuda.is_available() else None)
     arguments.seconds = 0.5 if arguments.smoke else 5.0
     find_images(arguments)
     return arguments

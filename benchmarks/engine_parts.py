@@ -149,13 +149,16 @@ def engine_in_process(params: Json, prepare: Callable[[Any], None] | None = None
     return _run(params, prepare, in_process=True)
 
 
+_BOXES = ("backbone", "weights", "input_size", "batch_size", "compile")
+
+
 def _run(params: Json, prepare: Callable[[Any], None] | None = None, *, in_process: bool) -> Json:
     run_dir, folder = (Path(tempfile.mkdtemp(dir=params["run_dir"])) for _ in range(2))
     shutil.copytree(Path(params["run_dir"]) / "catalog", run_dir / "catalog")
     config = Config(
         str(run_dir),
         DataConfig(params["images"], params["layout"]),
-        boxes=BoxesConfig(**{name: params[name] for name in ("backbone", "weights", "input_size", "batch_size")}),
+        boxes=BoxesConfig(**{name: params[name] for name in _BOXES}),
         cluster=ClusterConfig(workers=params["workers"]),
     )
     params = {**params, "in_process": in_process, "folder": str(folder)}

@@ -7,6 +7,7 @@ machine that others use, too, it says more than the clock.
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pyarrow as pa
@@ -19,8 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from psol_ray.images.batch import Decoder
 from psol_ray.images.decoder import make_decoder
 from psol_ray.models.backbones import find_backbone
-from psol_ray.models.device import autocast
 from psol_ray.models.features import FeatureExtractor
+from psol_ray.models.forward import make_forward
 from psol_ray.models.weights import load_state
 from psol_ray.storage.addresses import image_addresses
 from psol_ray.tables import CATALOG, RunDir
@@ -47,14 +48,22 @@ def batches_of(params: Json) -> list[list[str]]:
 
 
 def decode(params: Json) -> Json:
-    """The decoder alone, all threads, over and over for some seconds."""
-    batches, decoder = batches_of(params), _decoder(params)
-    decoder.decode(batches[0])
-    images, clock = 0, Clock()
-    while clock.seconds() < params["seconds"]:
-        for batch in batches:
-            images += int(decoder.decode(batch).ok_N.sum())
-    return {**clock.result(images), "decoder": type(decoder).__name__, "images": images}
+    """As many decoders as the engine has, all threads, over and over for some seconds."""
+    batches, decoders = batches_of(params), [_decoder(params) for _ in range(1 if GPU is None else 2)]
+    for decoder in decoders:
+        decoder.decode(batches[0])
+    clock = Clock()
+
+    def work(decoder: Decoder) -> int:
+        images = 0
+        while clock.seconds() < params["seconds"]:
+            for batch in batches:
+                images += int(decoder.decode(batch).ok_N.sum())
+        return images
+
+    with ThreadPoolExecutor(len(decoders)) as threads:
+        images = sum(threads.map(work, decoders))
+    return {**clock.result(images), "decoder": type(decoders[0]).__name__, "images": images}
 
 
 def _decoder(params: Json) -> Decoder:
@@ -63,13 +72,21 @@ def _decoder(params: Json) -> Decoder:
 
 def forward(params: Json) -> Json:
     """Network and normalisation on decoded images, which the engine cannot outrun; and products of matrices."""
-    decoder, network = _decoder(params), _network(params)
+    decoder, extractor = _decoder(params), _extractor(params)
+    network = make_forward(
+        extractor,
+        DEVICE,
+        precision="auto",
+        batch_size=params["batch_size"],
+        input_size=params["input_size"],
+        compiled=params["compile"],
+    )
     pixels = [decoder.decode(batch).images_NHWC for batch in batches_of(params)]
     del decoder
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        features = network(pixels[0][:1])
+        extractor(pixels[0][:1])  # layer by layer: fused operations are unknown to the counter
     with torch.no_grad():
-        network(pixels[0])
+        features = network(pixels[0])
         clock = Clock()
         batch_seconds = list(_time_each(network, pixels))
     result = clock.result(sum(map(len, pixels)))
@@ -86,16 +103,9 @@ def forward(params: Json) -> Json:
     }
 
 
-def _network(params: Json) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The engine's: uint8 `(N, H, W, 3)` to features, in the engine's precision."""
+def _extractor(params: Json) -> FeatureExtractor:
     backbone = find_backbone(params["backbone"])
-    extractor = FeatureExtractor(backbone, load_state(backbone, params["weights"], for_features=True)).to(DEVICE)
-
-    def network(images_NHWC: torch.Tensor) -> torch.Tensor:
-        with autocast(DEVICE, "auto"):
-            return extractor(images_NHWC)
-
-    return network
+    return FeatureExtractor(backbone, load_state(backbone, params["weights"], for_features=True)).to(DEVICE)
 
 
 def _time_each(network: Callable[[torch.Tensor], torch.Tensor], batches: list[torch.Tensor]) -> Iterator[float]:

@@ -22,7 +22,7 @@ _KNOCK_SECONDS = 5.0
 # malloc shall keep what a network frees. glibc maps every large block anew and gives it back to the kernel, which
 # fills it with zeros page by page, for each layer's output: on a CPU that takes longer than the layers. One arena,
 # because the heaps of the others are given back too. Read by glibc as a process starts, so set for all of Ray's.
-# SciPy's eigenvectors are made beside the network, and OpenBLAS's threads would wait for each other on its cores.
+# What NumPy computes beside the network is small, and OpenBLAS's threads would wait for each other on its cores.
 PROCESS_ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**40),

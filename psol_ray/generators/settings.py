@@ -20,11 +20,13 @@ class InferenceSettings:
     """Images in a forward pass of the network that draws boxes; null is 64 on a GPU and 8 on a CPU, where
     more only take memory."""
     compile: bool = False
-    """Compile DDT's network when a worker starts. Worth trying on a GPU; on a CPU it gains next to nothing."""
+    """Have TorchInductor compile DDT's network when a worker starts, up to a minute. Worth trying on a GPU for networks
+    of timm; the others are fused there without it. On a CPU it gains next to nothing."""
     decode_threads: PositiveInt | None = None
     """CPU threads with which a worker decodes images; null is all of the worker's CPUs."""
-    hw_decoder_share: ClosedUnitInterval | None = None
-    """Share of JPEGs for a GPU's decoding engine; its multiprocessors take the others. Null is DALI's default."""
+    hw_decoder_share: ClosedUnitInterval = 1.0
+    """Share of JPEGs for a GPU's decoding engine; its multiprocessors take the others. Between 0 and 1 a file's pixels,
+    and so its box, may depend on the batch that it happens to be in."""
     memory_gb: PositiveFloat | None = None
     """GB of features that a worker of DDT may hold; a class of more than a third of it is read twice. Null is half of
     the memory that is free."""

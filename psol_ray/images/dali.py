@@ -73,7 +73,7 @@ class DaliDecoder:
         regions: bool = False,
         num_threads: int = 1,
         gpu: int | None = None,
-        hw_share: float | None = None,
+        hw_share: float = 1.0,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._size, self._max_pixels = size, max_pixels

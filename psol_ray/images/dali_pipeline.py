@@ -22,7 +22,7 @@ def dali_available() -> bool:
 
 
 def _build_pipeline(
-    size: int, batch_size: int, regions: bool, num_threads: int, gpu: int | None, hw_share: float | None
+    size: int, batch_size: int, regions: bool, num_threads: int, gpu: int | None, hw_share: float
 ) -> Any:
     # DALI makes its operators and constants at import; its stubs know few of them.
     dali: Any = importlib.import_module("nvidia.dali")
@@ -31,7 +31,8 @@ def _build_pipeline(
         "device": "cpu" if gpu is None else "mixed",
         "output_type": types.RGB,
         "adjust_orientation": False,
-        **({} if gpu is None or hw_share is None else {"hw_decoder_load": hw_share}),
+        # On a CPU chroma is interpolated anyway.
+        **({} if gpu is None else {"hw_decoder_load": hw_share, "jpeg_fancy_upsampling": True}),
     }
 
     @dali.pipeline_def
@@ -58,7 +59,7 @@ class DaliPipeline:
     """Lives as long as its decoder, but for images that it fails on: these destroy it, and it is built anew."""
 
     def __init__(
-        self, size: int, batch_size: int, regions: bool, num_threads: int, gpu: int | None, hw_share: float | None
+        self, size: int, batch_size: int, regions: bool, num_threads: int, gpu: int | None, hw_share: float
     ) -> None:
         """For the arguments see `make_decoder`."""
         self._settings = (size, batch_size, regions, num_threads, gpu, hw_share)

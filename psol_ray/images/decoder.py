@@ -15,7 +15,7 @@ def make_decoder(
     regions: bool = False,
     num_threads: int,
     gpu: int | None,
-    hw_share: float | None = None,
+    hw_share: float = 1.0,
     max_pixels: int | None = None,
 ) -> Decoder:
     """DALI where it is installed, else Pillow.
@@ -26,7 +26,8 @@ def make_decoder(
         regions: whether `decode` will be given regions and flips.
         num_threads: CPU threads for decoding.
         gpu: CUDA device index as seen by this process; None decodes on the CPU.
-        hw_share: share of JPEGs that go to a GPU's decoding engine; None is DALI's default.
+        hw_share: share of JPEGs that go to a GPU's decoding engine. Between 0 and 1 a file's batch says where it is
+            decoded, and so may say what its pixels are.
         max_pixels: the most that an image may have; a larger one is not ok. None is `MAX_PIXELS`.
     """
     max_pixels = max_pixels or MAX_PIXELS

@@ -1,7 +1,9 @@
 """From stored pixels to a feature map."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -9,10 +11,13 @@ from torch import nn
 from psol_ray.models.backbones import Backbone, Triple
 from psol_ray.models.libraries import load_torchvision
 
-__all__ = ["FeatureExtractor", "Normalize", "compiled"]
+if TYPE_CHECKING:
+    from psol_ray.models.fused import MaxPool
 
+__all__ = ["Extract", "FeatureExtractor", "Normalize"]
 
 Extract = Callable[[torch.Tensor], torch.Tensor]
+"""uint8 images `(N, H, W, 3)` to a map `(N, h, w, C)`."""
 
 
 class Normalize(nn.Module):
@@ -47,23 +52,15 @@ class FeatureExtractor(nn.Module):
     def forward(self, images_NHWC: torch.Tensor) -> torch.Tensor:
         return self.to_map(self.normalize(images_NHWC)).permute(0, 2, 3, 1)
 
+    def fused(self, pool: MaxPool) -> Extract | None:
+        """The same in bfloat16 with few operations; None where it is not known how. For `pool` see `fuse`."""
+        if not isinstance(self.to_map, _TorchvisionMap):
+            return None
+        # Late: only a GPU gains by it.
+        from psol_ray.models.fused import fuse
 
-def compiled(extract: Extract, batch_size: int) -> Extract:
-    """The same network, compiled for batches of one size; it takes smaller ones, too.
-
-    Args:
-        extract: uint8 images `(N, H, W, 3)` to a map `(N, h, w, C)`, of frozen parameters.
-        batch_size: the most images in a batch.
-    """
-    fast = torch.compile(extract, dynamic=False, options={"freezing": True})
-
-    def extract_padded(images_NHWC: torch.Tensor) -> torch.Tensor:
-        # Another shape would be compiled anew, for seconds to minutes.
-        missing = batch_size - len(images_NHWC)
-        padded_NHWC = nn.functional.pad(images_NHWC, (0, 0, 0, 0, 0, 0, 0, missing)) if missing else images_NHWC
-        return fast(padded_NHWC)[: len(images_NHWC)]
-
-    return extract_padded
+        network = fuse(self.to_map.extractor, self.normalize.mean, self.normalize.std, pool)
+        return None if network is None else lambda images_NHWC: network(images_NHWC)["map"].permute(0, 2, 3, 1)
 
 
 class _TimmMap(nn.Module):

@@ -20,7 +20,7 @@ def make_predictor(
     batch_size: int,
     precision: Precision,
     num_threads: int | None = None,
-    hw_share: float | None = None,
+    hw_share: float = 1.0,
 ) -> Predictor:
     """The networks and their decoders, in the process where they are to work."""
     device = worker_device(resources)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from psol_ray.errors import UserError
+from psol_ray.models.device import prepare_process
 from psol_ray.tables.file_names import BEST_FILE, MODEL_FILE
 from psol_ray.training.checkpoint import CheckpointStore, TrainState, restore, save
 from psol_ray.training.loader import TrainingLoader
@@ -47,7 +48,7 @@ def train(
         UserError: a loss or a weight is not finite, too many images are away, a checkpoint cannot be read, or a file
             not be written.
     """
-    torch.set_num_threads(rank.num_cpus)
+    prepare_process(rank.num_cpus)
     torch.manual_seed(setup.seed)
     loader = make_loader(setup, rank)
     trainer = make_trainer(setup, rank, loader.steps, wrap)

@@ -26,7 +26,8 @@ from psol_ray.images.batch import DecodedBatch
 from psol_ray.images.pillow import PillowDecoder
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.device import autocast
-from psol_ray.models.features import FeatureExtractor, compiled
+from psol_ray.models.features import FeatureExtractor
+from psol_ray.models.forward import make_forward
 from psol_ray.models.networks import PsolNetwork
 from psol_ray.models.weights import load_state
 from psol_ray.tables.schemas import boxes_array
@@ -121,7 +122,8 @@ def test_moments_are_the_cpus(dtype: torch.dtype) -> None:
             moments.update((torch.randn(3000, 512, generator=generator) + 3).relu().to(dtype).to(device))
         found.append(moments.component())
     here, there = found
-    assert abs(float(here.direction_C @ there.direction_C)) > 1 - 1e-6
+    # On a GPU by products of bfloat16 in two parts, and by an iteration on a stream of its own.
+    assert abs(float(here.direction_C @ there.direction_C)) > 1 - 1e-7
     assert there.explained_variance_ratio == pytest.approx(here.explained_variance_ratio, rel=1e-5)
 
 
@@ -161,18 +163,38 @@ def test_features_do_not_depend_on_the_batch(extractor: FeatureExtractor) -> Non
     assert torch.allclose(turned, whole, rtol=0.05, atol=0.05)
 
 
-def test_compiled_network_is_the_network(extractor: FeatureExtractor) -> None:
-    def network(images: torch.Tensor) -> torch.Tensor:
-        with autocast(DEVICE, "auto"):
-            return extractor(images)
-
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", ["vgg16", "resnet50", "inception_v3", "densenet161"])
+def test_projects_network_is_the_plain_one(name: str, compiled: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    if compiled and name != "vgg16":
+        pytest.skip("compiling takes long, and is no default")
+    backbone = find_backbone(name)
+    extractor = FeatureExtractor(backbone, load_state(backbone, "random", for_features=True)).to(DEVICE)
     images = torch.stack([picture(i) for i in range(16)]).to(DEVICE)
     with torch.no_grad():
-        fast = compiled(network, 16)
+        fast = make_forward(extractor, DEVICE, precision="auto", batch_size=16, input_size=SIDE, compiled=compiled)
+        expected = extractor(images)
+        with autocast(DEVICE, "auto"):
+            rounding = (extractor(images).float() - expected).norm() / expected.norm()
         for count in (16, 5):
-            found, expected = fast(images[:count]).float(), network(images[:count]).float()
+            found = fast(images[:count]).float()
             assert len(found) == count
-            assert (found - expected).norm() / expected.norm() < 2e-2
+            assert (found - expected[:count]).norm() / expected[:count].norm() < 3 * rounding + 1e-6
+            print(f"\nNOTE {name}: bit for bit in a smaller batch: {torch.equal(found, fast(images)[:count].float())}")
+    # A network that falls back to the plain one says so.
+    assert "cannot run" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(DEVICE.type != "cuda", reason="Triton's kernels run on a GPU alone")
+@pytest.mark.parametrize(("window", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (3, 2, 0)])
+def test_pools_of_our_own_are_pytorchs(window: int, stride: int, padding: int) -> None:
+    from psol_ray.models.triton_pool import triton_max_pool
+
+    maps = torch.randn(3, 64, 29, 30, device=DEVICE).bfloat16().to(memory_format=torch.channels_last)
+    maps[0, 3, 4, 5] = float("nan")
+    found = triton_max_pool(maps, (window, window), (stride, stride), (padding, padding))
+    expected = torch.nn.functional.max_pool2d(maps, window, stride, padding)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
 def test_pillow_decodes_to_the_gpu(tmp_path: Path) -> None:

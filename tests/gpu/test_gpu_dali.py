@@ -3,8 +3,7 @@
     python -m pytest -q -s tests/gpu/test_gpu_dali.py
 
 With PSOL_TEST_DEVICE=cpu it can be tried where there is no GPU. Lines that start with `NOTE` are findings: how far the
-GPU's pixels are from Pillow's is not known beforehand (chroma is upsampled another way unless DALI is told
-`jpeg_fancy_upsampling`).
+GPU's pixels are from Pillow's is not known beforehand.
 """
 
 import os
@@ -37,8 +36,8 @@ def apart(found: torch.Tensor, expected: torch.Tensor) -> tuple[float, float, in
     return levels.mean().item(), np.percentile(levels.numpy(), 99.9), int(levels.max())
 
 
-@pytest.mark.parametrize("hw_share", [None, 0.0, 1.0])
-def test_photographs_are_pillows(hw_share: float | None) -> None:
+@pytest.mark.parametrize("hw_share", [0.0, 0.65, 1.0])
+def test_photographs_are_pillows(hw_share: float) -> None:
     paths = [str(path) for path in PHOTOGRAPHS]
     found = DaliDecoder(SIZE, 3, num_threads=4, gpu=GPU, hw_share=hw_share).decode(paths)
     assert found.ok_N.all()
@@ -75,8 +74,8 @@ def test_bad_file_costs_only_itself(name: str, tmp_path: Path) -> None:
     assert decoder.decode([good, other]).ok_N.all()
 
 
-@pytest.mark.parametrize("hw_share", [None, 0.0, 1.0])
-def test_pixels_do_not_depend_on_the_batch(hw_share: float | None) -> None:
+@pytest.mark.parametrize("hw_share", [0.0, 0.65, 1.0])
+def test_pixels_do_not_depend_on_the_batch(hw_share: float) -> None:
     """Boxes can only be the same again if they do not."""
     decoder = DaliDecoder(SIZE, 16, num_threads=4, gpu=GPU, hw_share=hw_share)
     first, *others = (str(path) for path in PHOTOGRAPHS)
@@ -87,6 +86,7 @@ def test_pixels_do_not_depend_on_the_batch(hw_share: float | None) -> None:
         batch.insert(place, first)
         same.append(torch.equal(decoder.decode(batch).images_NHWC[place], alone))
     print(f"\nNOTE hw_share {hw_share}: in a batch of 9, at three places, bit for bit as alone: {same}")
+    assert hw_share not in (0.0, 1.0) or all(same)
 
 
 def test_regions_and_flips(tmp_path: Path) -> None:

@@ -52,3 +52,11 @@ def test_a_worker_s_device_is_the_gpu_it_was_given_or_its_cpus(monkeypatch: pyte
     assert worker_device(Resources(3)) == CPU
     assert worker_device(Resources(2, gpu=1)) == torch.device("cuda:1")
     assert threads == [3, 2]
+
+
+def test_float32_is_no_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    worker_device(Resources(1))
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32

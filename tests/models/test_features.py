@@ -7,7 +7,7 @@ from torchvision.transforms import functional as TF
 
 from psol_ray.models import lite0
 from psol_ray.models.backbones import IMAGENET_MEAN, IMAGENET_STD, find_backbone
-from psol_ray.models.features import FeatureExtractor, Normalize, compiled
+from psol_ray.models.features import FeatureExtractor, Normalize
 from psol_ray.models.weights import load_state
 
 
@@ -62,20 +62,3 @@ def test_map_of_an_image_depends_on_no_other_image_and_not_on_its_transpose(
     maps = lite0_extractor(images)
     torch.testing.assert_close(maps[1], lite0_extractor(images[1:2])[0], rtol=1e-4, atol=1e-5)
     assert not maps[1].allclose(lite0_extractor(images[1:2].transpose(1, 2))[0], rtol=1e-2)
-
-
-@pytest.mark.slow
-@torch.no_grad()
-def test_compiled_network_gives_the_same_map_for_full_and_for_smaller_batches() -> None:
-    backbone = find_backbone("test_resnet")
-    extract = FeatureExtractor(backbone, load_state(backbone, "random", for_features=True))
-    torch._dynamo.reset()
-    torch._dynamo.utils.counters.clear()
-    fast = compiled(extract, 4)
-    for number in (4, 1, 3, 4):
-        found = fast(pictures(number, 64))
-        assert found.shape[0] == number
-        torch.testing.assert_close(found, extract(pictures(number, 64)), rtol=1e-4, atol=1e-4)
-    assert (
-        len(torch._dynamo.utils.counters["stats"]) == 0 or torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
-    )

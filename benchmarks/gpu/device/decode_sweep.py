@@ -53,15 +53,14 @@ def main() -> None:
 
 
 def _settings() -> list[Json]:
-    usual = {"pipelines": 2, "threads": CORES, "hw_share": None, "batch": 64}
+    usual = {"pipelines": 2, "threads": CORES, "hw_share": 1.0, "batch": 64}
     if not CUDA:
         return [usual | {"pipelines": 1, "batch": 8}]
     changes: list[Json] = [
         {},
         {"threads": CORES // 2},
         {"hw_share": 0.0},
-        {"hw_share": 1.0},
-        {"hw_share": 0.9},
+        {"hw_share": 0.65},
         {"pipelines": 1},
         {"pipelines": 3, "threads": CORES // 2},
         {"batch": 128},
@@ -79,7 +78,7 @@ def _rate(
     *,
     pipelines: int,
     threads: int,
-    hw_share: float | None,
+    hw_share: float,
     batch: int,
     side: int = 448,
     regions: bool = False,

@@ -46,14 +46,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_stage(RunDir(folder), "catalog", whole_classes(read_catalog(arguments), arguments.num_images))
         params = {**vars(arguments), "run_dir": folder, "backbone": "vgg16", "input_size": arguments.size}
-        params["workers"] = None
-        for name, batch_size in _wanted(list(ways(extractor, 64, best))):
+        params |= {"workers": None, "compile": False}
+        for name, batch_size in _wanted(list(ways(extractor, 64, arguments.size, best))):
             if until.is_over():
                 print(f"{name}, batch {batch_size}: no time left", flush=True)
                 continue
             row: Json = {"way": name, "batch_size": batch_size}
             try:
-                row |= _run(params | {"batch_size": batch_size}, ways(extractor, batch_size, best)[name]())
+                row |= _run(
+                    params | {"batch_size": batch_size}, ways(extractor, batch_size, arguments.size, best)[name]()
+                )
             except Exception:
                 print(traceback.format_exc(limit=-2), flush=True)
                 continue
@@ -64,10 +66,10 @@ def main() -> None:
 
 def _wanted(names: list[str]) -> list[tuple[str, int]]:
     """Ways and batch sizes, what is wanted most first; compiling takes longest."""
-    fast = next((name for name in ("best of each layer", "all finish") if name in names), "project, compiled")
     if not CUDA:
         return [(name, 8) for name in names]
-    first = [("project", 64), (fast, 64), ("project, compiled", 64), (fast, 128), (fast, 256), ("project", 128)]
+    others = ("best of each layer", "project, compiled", "layer by layer")
+    first = [("project", 64), *((name, 64) for name in others if name in names), ("project", 128), ("project", 256)]
     return first + [(name, 64) for name in names if (name, 64) not in first]
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from measure import CUDA, DEVICE
-from vgg16_ways import autocast_network, make_extractor, ways
+from vgg16_ways import make_extractor, plain_network, project_network, ways
 
 from psol_ray.catalog.headers import read_sizes
 from psol_ray.catalog.layouts import list_images
@@ -66,20 +66,29 @@ def main() -> None:
     def boxes(network: Network, batch_size: int = 64) -> pa.Table:
         return _locate(arguments.cub, catalog, kept, network, batch_size, arguments.size)
 
+    def project() -> Network:
+        return project_network(extractor, 64, arguments.size)
+
     with _true_float32():
         exact = boxes(plain)
-    bfloat16 = boxes(autocast_network(extractor))
-    tables = {"float32 as the project has it (TF32)": boxes(plain), "bfloat16": bfloat16}
+    as_it_is = boxes(project())
+    tables = {
+        "TF32": boxes(plain),
+        "bfloat16, layer by layer": boxes(plain_network(extractor)),
+        "bfloat16, as the project has it": as_it_is,
+    }
     for name in ("all cudnn", "all triton"):
         if CUDA:
             try:
-                tables[name] = boxes(ways(extractor, 64)[name]())
+                tables[name] = boxes(ways(extractor, 64, arguments.size)[name]())
             except Exception as error:
                 print(f"{name}: {error!r}"[:300])
     result = {"float32": _compare(catalog, exact, exact)}
     result |= {name: _compare(catalog, table, exact) for name, table in tables.items()}
-    result["bfloat16 twice"] = _compare(catalog, boxes(autocast_network(extractor)), bfloat16)
-    result["bfloat16, batch 48"] = _compare(catalog, boxes(autocast_network(extractor), 48), bfloat16)
+    result["the project's twice"] = _compare(catalog, boxes(project()), as_it_is)
+    result["the project's, batches of 48"] = _compare(
+        catalog, boxes(project_network(extractor, 48, arguments.size), 48), as_it_is
+    )
     for name, row in result.items():
         print(name, {key: round(value, 4) for key, value in row.items()}, flush=True)
     Path(arguments.out).write_text(
@@ -122,7 +131,7 @@ def _compare(catalog: pa.Table, boxes: pa.Table, others: pa.Table) -> dict[str, 
 def _true_float32() -> Iterator[None]:
     torch.backends.cudnn.allow_tf32 = False
     yield
-    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True  # as PyTorch has it, and the project has not
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import torch
 from floor import layers
 from measure import CUDA, DEVICE, Deadline, milliseconds, replayed
 from torch import nn
-from vgg16_ways import LAYER_WAYS, Network, autocast_network, layer_kernels, make_extractor, ways
+from vgg16_ways import LAYER_WAYS, Network, layer_kernels, make_extractor, plain_network, project_network, ways
 
 Json = dict[str, Any]
 
@@ -117,14 +117,14 @@ def networks(weights: str, batch: int, side: int, best: list[str] | None, until:
     images = torch.randint(0, 256, (batch, side, side, 3), dtype=torch.uint8, device=DEVICE)
     exact = _exact(extractor, images[:4])
     result: Json = {}
-    for name, make in ways(extractor, batch, best).items():
+    for name, make in ways(extractor, batch, side, best).items():
         if until.is_over():
             print(f"{name}: no time left", flush=True)
             continue
         result[name] = _try(partial(_made_network, make, images, exact))
         print(f"{name}:", _rounded(result[name] or {}), flush=True)
     torch.backends.cudnn.benchmark = True
-    result["project, cudnn.benchmark"] = _try(lambda: _network(autocast_network(extractor), images, exact))
+    result["project, cudnn.benchmark"] = _try(lambda: _network(project_network(extractor, batch, side), images, exact))
     torch.backends.cudnn.benchmark = False
     print("project, cudnn.benchmark:", _rounded(result["project, cudnn.benchmark"] or {}), flush=True)
     return result
@@ -158,10 +158,11 @@ def _exact(extractor: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 def batches(weights: str, side: int, until: Deadline, sizes: tuple[int, ...]) -> Json:
     """The project's network over batch sizes."""
-    network = autocast_network(make_extractor(weights))
+    extractor = make_extractor(weights)
     result: Json = {}
     for size in sizes:
         if not until.is_over():
+            network = project_network(extractor, size, side)
             images = torch.randint(0, 256, (size, side, side, 3), dtype=torch.uint8, device=DEVICE)
             result[str(size)] = size / milliseconds(partial(network, images), 0.4) * 1e3
     print("images/s by batch size:", _rounded(result), flush=True)
@@ -175,9 +176,13 @@ def backbones(batch: int, side: int, until: Deadline) -> Json:
         if until.is_over():
             break
         images = torch.randint(0, 256, (batch, side, side, 3), dtype=torch.uint8, device=DEVICE)
-        network = autocast_network(make_extractor("random", name))
-        result[name] = _try(partial(_rates, network, images))
-        print(f"{name}:", _rounded(result[name] or {}), flush=True)
+        extractor = make_extractor("random", name)
+        for way, network in (
+            ("project", project_network(extractor, batch, side)),
+            ("layer by layer", plain_network(extractor)),
+        ):
+            result[f"{name}, {way}"] = _try(partial(_rates, network, images))
+            print(f"{name}, {way}:", _rounded(result[f"{name}, {way}"] or {}), flush=True)
     return result
 
 

@@ -12,10 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from psol_ray.models.backbones import find_backbone
-from psol_ray.models.features import FeatureExtractor, compiled
+from psol_ray.models.features import FeatureExtractor
+from psol_ray.models.forward import make_forward
 from psol_ray.models.weights import load_state
 
-__all__ = ["LAYER_WAYS", "Network", "layer_kernels", "make_extractor", "ways"]
+__all__ = ["LAYER_WAYS", "Network", "layer_kernels", "make_extractor", "plain_network", "project_network", "ways"]
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 Kernel = Callable[[torch.Tensor], torch.Tensor]
@@ -27,14 +28,21 @@ def make_extractor(weights: str, backbone: str = "vgg16") -> FeatureExtractor:
     return FeatureExtractor(network, load_state(network, weights, for_features=True)).to(DEVICE)
 
 
-def autocast_network(extractor: FeatureExtractor) -> Network:
-    """As DDT's worker has it."""
+def plain_network(extractor: FeatureExtractor) -> Network:
+    """Layer by layer."""
 
     def network(images_NHWC: torch.Tensor) -> torch.Tensor:
         with torch.no_grad(), torch.autocast(DEVICE.type, torch.bfloat16):
             return extractor(images_NHWC)
 
     return network
+
+
+def project_network(extractor: FeatureExtractor, batch_size: int, size: int, *, compiled: bool = False) -> Network:
+    """As DDT's worker has it; on a GPU a line on stderr says if it could not be fused."""
+    return torch.no_grad()(
+        make_forward(extractor, DEVICE, precision="bfloat16", batch_size=batch_size, input_size=size, compiled=compiled)
+    )
 
 
 def layer_kernels(way: str, convolution: nn.Conv2d, pool: bool) -> Kernel:
@@ -77,23 +85,27 @@ LAYER_WAYS = ("eager", "finish", "cudnn", "triton")
 
 
 def ways(
-    extractor: FeatureExtractor, batch_size: int, best: Sequence[str] | None = None
+    extractor: FeatureExtractor, batch_size: int, size: int, best: Sequence[str] | None = None
 ) -> dict[str, Callable[[], Network]]:
     """Makers of networks by what they are called; a maker may raise, or take its time.
 
     Args:
         extractor: of VGG16.
-        batch_size: of `compiled`.
+        batch_size: of the project's own.
+        size: side of the images in pixels.
         best: the fastest way of each layer but the first, where that is known.
     """
-    made: dict[str, Callable[[], Network]] = {"project": lambda: autocast_network(extractor)}
+    made: dict[str, Callable[[], Network]] = {
+        "project": lambda: project_network(extractor, batch_size, size),
+        "layer by layer": lambda: plain_network(extractor),
+    }
     if CUDA:
         for way in LAYER_WAYS[1:]:
             made[f"all {way}"] = partial(_assembled, extractor, [way] * 12)
         if best:
             made["best of each layer"] = lambda: _assembled(extractor, best)
     # Last, since it takes longest to start.
-    made["project, compiled"] = lambda: compiled(autocast_network(extractor), batch_size)
+    made["project, compiled"] = lambda: project_network(extractor, batch_size, size, compiled=True)
     return made
 
 

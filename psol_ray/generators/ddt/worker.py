@@ -19,8 +19,9 @@ from psol_ray.generators.ddt.stream import FeatureStream
 from psol_ray.generators.settings import InferenceSettings
 from psol_ray.images.decoder import make_decoder
 from psol_ray.models.backbones import find_backbone
-from psol_ray.models.device import autocast, feature_memory, worker_device
-from psol_ray.models.features import FeatureExtractor, compiled
+from psol_ray.models.device import feature_memory, worker_device
+from psol_ray.models.features import FeatureExtractor
+from psol_ray.models.forward import make_forward
 from psol_ray.work.jobs import Parts, Resources, Task
 
 __all__ = ["DdtWorker"]
@@ -42,13 +43,15 @@ class DdtWorker:
         """`state` holds the backbone's tensors, from `load_state`."""
         device = worker_device(resources)
         self._settings = settings
-        extractor = FeatureExtractor(find_backbone(settings.backbone), state).to(device)
-
-        def network(images_NHWC: torch.Tensor) -> torch.Tensor:
-            with autocast(device, inference.precision):
-                return extractor(images_NHWC)
-
         batch_size = inference.batch(resources.gpu)
+        network = make_forward(
+            FeatureExtractor(find_backbone(settings.backbone), state).to(device),
+            device,
+            precision=inference.precision,
+            batch_size=batch_size,
+            input_size=settings.input_size,
+            compiled=inference.compile,
+        )
         decoders = [
             make_decoder(
                 settings.input_size,
@@ -60,8 +63,7 @@ class DdtWorker:
             )
             for _ in range(1 if resources.gpu is None else _DECODERS_PER_GPU)
         ]
-        run = compiled(network, batch_size) if inference.compile else network
-        self.stream = FeatureStream(decoders, run, batch_size, device)
+        self.stream = FeatureStream(decoders, network, batch_size, device)
         # A class being read, one whose boxes are drawn, and pieces that wait for their siblings: a third for each.
         self._max_bytes = feature_memory(resources, inference.memory_gb) / 3
         self._kept: dict[str, list[Chunk]] = {}
