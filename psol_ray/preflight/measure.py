@@ -9,6 +9,7 @@ from psol_ray.images.decoder import make_decoder
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.device import autocast
 from psol_ray.models.features import FeatureExtractor
+from psol_ray.models.forward import make_forward
 from psol_ray.models.networks import PsolNetwork
 from psol_ray.storage.addresses import Address
 
@@ -36,20 +37,23 @@ def network_rate(backbone: str, input_size: int, *, features_only: bool, trainin
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     batch = _GPU_BATCH if device.type == "cuda" else _CPU_BATCH
     trunk = find_backbone(backbone)
-    network: torch.nn.Module
-    if features_only:
-        network = FeatureExtractor(trunk, trunk.build().state_dict())
-    else:
-        network = PsolNetwork(trunk, num_boxes=1, num_classes=None, for_training=False)
-    network = network.to(device).train(training)
     images_NHWC = torch.randint(0, 256, (batch, input_size, input_size, 3), dtype=torch.uint8, device=device)
+    if features_only:
+        extractor = FeatureExtractor(trunk, trunk.build().state_dict()).to(device)
+        forward = make_forward(extractor, device, precision="auto", batch_size=batch, input_size=input_size)
+    else:
+        network = PsolNetwork(trunk, num_boxes=1, num_classes=None, for_training=False).to(device).train(training)
+
+        def forward(images_NHWC: torch.Tensor) -> torch.Tensor:
+            with autocast(device, "auto", training=training):
+                return network(images_NHWC)[0]
 
     def step() -> None:
-        with autocast(device, "auto", training=training), torch.set_grad_enabled(training):
-            out = network(images_NHWC)
+        with torch.set_grad_enabled(training):
+            out = forward(images_NHWC)
         if training:
             network.zero_grad(set_to_none=True)
-            out[0].float().sum().backward()
+            out.float().sum().backward()
         if device.type == "cuda":
             torch.cuda.synchronize()
 
