@@ -21,13 +21,17 @@ _KNOCK_SECONDS = 5.0
 
 # malloc shall keep what a network frees. glibc maps every large block anew and gives it back to the kernel, which
 # fills it with zeros page by page, for each layer's output: on a CPU that takes longer than the layers. One arena,
-# because the heaps of the others are given back too. Read by glibc as a process starts, so set for all of Ray's.
+# because the heaps of the others are given back too; decoders' threads need it so seldom that they do not wait for each
+# other. Read by glibc as a process starts, so set for all of Ray's.
 # What NumPy computes beside the network is small, and OpenBLAS's threads would wait for each other on its cores.
+# On a GPU, what DDT keeps of a batch is cut out of the blocks that activations of over a gigabyte were in, which then
+# no longer fit there: PyTorch shall join such blocks. PYTORCH_CUDA_ALLOC_CONF, where somebody has set it, goes first.
 PROCESS_ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**40),
     "MALLOC_ARENA_MAX": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    "PYTORCH_ALLOC_CONF": "expandable_segments:True",
 }
 # Ray's own knobs, for whoever has not set them:
 _RAY = {

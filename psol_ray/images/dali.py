@@ -154,7 +154,8 @@ class DaliDecoder:
     def _end_pillow(self, batch: _Batch, rows: Iterable[int], attempts: list[Future[Any]]) -> _Pixels:
         arrays = known([batch.paths[row] for row in rows], [attempt.result() for attempt in attempts])
         found = zip(rows, arrays, strict=True)
-        return {row: torch.from_numpy(array.copy()) for row, array in found if array is not None}
+        images = {row: array for row, array in found if array is not None}
+        return dict(zip(images, self._pipeline.stream.copied(list(images.values())), strict=True)) if images else {}
 
     def _join(self, number: int, pixels: _Pixels) -> DecodedBatch:
         shape = (number, self._size, self._size, 3)
@@ -171,7 +172,7 @@ class DaliDecoder:
                 array_NHWC[row] = image_HWC
             return torch.from_numpy(array_NHWC)
 
-        return DecodedBatch(self._pipeline.handed_over(join), np.isin(np.arange(number), list(pixels)))
+        return DecodedBatch(self._pipeline.stream.handed_over(join), np.isin(np.arange(number), list(pixels)))
 
 
 def _look(address: Address) -> _Look | OSError:

@@ -6,12 +6,14 @@ at the border DALI's filter repeats the last pixel and Pillow's is cut short.
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from psol_ray.images.cuda import SideStream
 
 __all__ = ["DaliPipeline", "dali_available"]
 
@@ -63,8 +65,8 @@ class DaliPipeline:
     ) -> None:
         """For the arguments see `make_decoder`."""
         self._settings = (size, batch_size, regions, num_threads, gpu, hw_share)
-        self._device = torch.device("cpu" if gpu is None else f"cuda:{gpu}")
-        self._stream = None if gpu is None else torch.cuda.Stream(self._device)
+        self.stream = SideStream(torch.device("cpu" if gpu is None else f"cuda:{gpu}"))
+        self._is_cuda = gpu is not None
         self._built: Any = None
 
     def decode(
@@ -95,21 +97,7 @@ class DaliPipeline:
             self._built.feed_input(name, values)
         (images,) = self._built.run()
         # Out of DALI's buffers, which its next run reuses while the caller still holds this batch.
-        if self._stream is None:
+        if not self._is_cuda:
             # By NumPy: PyTorch's threads may all be in the network, and each of its copies would wait for them.
             return torch.from_numpy(np.from_dlpack(images.as_tensor()).copy())
-        return self.handed_over(lambda: torch.from_dlpack(images.as_tensor()).clone())
-
-    def handed_over(self, make: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """What `make` makes, ready for PyTorch's default stream.
-
-        On that stream a copy would queue behind the network that works on the last batch, and DALI, whose streams know
-        nothing of that queue, could overwrite the buffer before the copy's turn came.
-        """
-        if self._stream is None:
-            return make()
-        with torch.cuda.stream(self._stream):
-            made = make()
-        self._stream.synchronize()
-        made.record_stream(torch.cuda.default_stream(self._device))
-        return made
+        return self.stream.handed_over(lambda: torch.from_dlpack(images.as_tensor()).clone())

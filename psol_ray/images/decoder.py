@@ -5,7 +5,12 @@ from psol_ray.images.batch import Decoder
 from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.pillow import PillowDecoder
 
-__all__ = ["make_decoder"]
+__all__ = ["make_decoder", "num_decoders"]
+
+
+def num_decoders(gpu: int | None) -> int:
+    """How many decoders serve one network: on a GPU, while one reads files into memory, another's are decoded."""
+    return 1 if gpu is None else 2
 
 
 def make_decoder(

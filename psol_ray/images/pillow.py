@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from psol_ray.images.batch import DecodedBatch
+from psol_ray.images.cuda import SideStream
 from psol_ray.images.files import Source, known, open_image_file
 from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.stored import open_stored, stored_rgb, stored_size
@@ -85,7 +86,7 @@ class PillowDecoder:
         self, size: int, *, num_threads: int = 1, gpu: int | None = None, max_pixels: int = MAX_PIXELS
     ) -> None:
         self._size = size
-        self._device = torch.device("cpu" if gpu is None else f"cuda:{gpu}")
+        self._stream = SideStream(torch.device("cpu" if gpu is None else f"cuda:{gpu}"))
         self._threads = ThreadPoolExecutor(num_threads)
         self._max_pixels = max_pixels
 
@@ -102,5 +103,5 @@ class PillowDecoder:
         outcomes = list(self._threads.map(attempt_file, paths, sizes, regions, flips, limits))
         arrays = known(paths, outcomes)
         black = np.zeros((self._size, self._size, 3), np.uint8)
-        images_NHWC = torch.from_numpy(np.stack([black if array is None else array for array in arrays]))
-        return DecodedBatch(images_NHWC.to(self._device), np.array([array is not None for array in arrays]))
+        images_NHWC = self._stream.copied([black if array is None else array for array in arrays])
+        return DecodedBatch(images_NHWC, np.array([array is not None for array in arrays]))

@@ -87,6 +87,7 @@ def _run(context: Context, work: Work, loaded: LoadedEnsemble, todo: list[Job], 
         writer=PartWriter({"predictions": (work.stage, work.made_by)}),
         data_root=context.data_root,
         total=left_out.total,
+        concurrency=2,  # while rows of one part are written, the networks work on the other
         left_out=left_out,
     )
     with work.timed(context.executor, run.num_images):

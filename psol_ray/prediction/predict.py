@@ -1,7 +1,8 @@
 """The trained networks over images, squashed to each network's input (Sec. 3.2.2, 3.2.3)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from psol_ray.images.batch import DecodedBatch, Decoder
-from psol_ray.images.batches import decode_ahead, has_size
+from psol_ray.images.batch_stream import BatchStream
+from psol_ray.images.batches import has_size
 from psol_ray.models.networks import Outputs
 from psol_ray.prediction.networks import NetworkView
 from psol_ray.storage.addresses import Address
@@ -24,11 +26,22 @@ _TOP = 5
 OnBatch = Callable[[int], None]
 
 
-class _Batch(NamedTuple):
-    """`boxes_N4` is in pixels of the image, NaN for one that cannot be read; `probs_NK` None without a classifier."""
+class _Outcome(NamedTuple):
+    """Of a batch, on the device: boxes as fractions of what the localizer sees, and the T first classes, 0 without a
+    classifier."""
+
+    fractions_N4: torch.Tensor
+    labels_NT: torch.Tensor
+    probs_NT: torch.Tensor
+    ok_N: NDArray[np.bool_]
+
+
+class _Rows(NamedTuple):
+    """Of a job, in main memory: `boxes_N4` is in pixels of the image, NaN for one that cannot be read."""
 
     boxes_N4: NDArray[np.float64]
-    probs_NK: torch.Tensor | None
+    labels_NT: torch.Tensor
+    probs_NT: torch.Tensor
     ok_N: NDArray[np.bool_]
 
 
@@ -37,27 +50,37 @@ class Predictor:
 
     A localizer of single-class regression gives one box an image. One of per-class regression gives a box for each
     class, and the image's is that of the class which the classifiers put first (Sec. 3.2.2).
+
+    Two jobs may be done at once, each in a thread; see `BatchStream`.
     """
 
     def __init__(
         self,
         localizer: NetworkView,
         classifiers: Sequence[NetworkView],
-        decoders: Mapping[int, Decoder],
+        decoders: Sequence[Mapping[int, Decoder]],
         *,
         batch_size: int,
+        device: torch.device,
         autocast: Callable[[], AbstractContextManager[None]],
     ) -> None:
         """Args:
         localizer: says boxes; its view is not of ten crops.
         classifiers: of one image the probabilities of all classifiers and all their crops are averaged; none leaves
             images without labels.
-        decoders: by the side in pixels of the squares they make; one for the `resize` of every view.
+        decoders: by the side in pixels of the squares they make, one for the `resize` of every view; of several such
+            sets, one reads files while another's pixels are decoded.
         batch_size: images a forward pass.
+        device: of the networks.
         autocast: a context for forward passes.
         """
-        self._localizer, self._classifiers, self._decoders = localizer, classifiers, decoders
-        self._batch_size, self._autocast = batch_size, autocast
+        self._localizer, self._classifiers, self._autocast = localizer, classifiers, autocast
+        # On the device, or every batch would wait for a copy.
+        self._columns = [
+            None if each.columns is None else torch.tensor(each.columns, device=device) for each in classifiers
+        ]
+        self._num_decoders = len(decoders[0])
+        self._stream = BatchStream([partial(_decode, each) for each in decoders], batch_size, device)
 
     def predict(self, images: pa.Table, paths: Sequence[Address], on_batch: OnBatch) -> pa.Table:
         """Rows of the predictions table.
@@ -67,17 +90,13 @@ class Predictor:
             paths: their files, in the same order.
             on_batch: called with the number of images done, after each batch.
         """
-        boxes, labels, probs = [], [], []
-        for boxes_N4, probs_NK, ok_N in self._batches(images, paths, on_batch):
-            boxes.append(boxes_N4)
-            if probs_NK is None:
-                probs_NK = torch.zeros(len(ok_N), 0)
-            top = probs_NK.topk(min(_TOP, probs_NK.shape[1]))
-            labels += [row if ok else [] for row, ok in zip(top.indices.tolist(), ok_N, strict=True)]
-            probs += [row if ok else [] for row, ok in zip(top.values.tolist(), ok_N, strict=True)]
-        columns = {"image_id": images.column("image_id"), **box_columns(np.concatenate(boxes))}
+        rows = self._rows(images, paths, on_batch)
+        columns = {"image_id": images.column("image_id"), **box_columns(rows.boxes_N4)}
         # With their types, which lists that are all empty do not tell.
-        tops = {"top_labels": labels, "top_probs": probs}
+        tops = {
+            name: [row if ok else [] for row, ok in zip(top_NT.tolist(), rows.ok_N, strict=True)]
+            for name, top_NT in (("top_labels", rows.labels_NT), ("top_probs", rows.probs_NT))
+        }
         columns |= {name: pa.array(lists, PREDICTIONS.field(name).type) for name, lists in tops.items()}
         return pa.table(columns).cast(PREDICTIONS)
 
@@ -86,41 +105,36 @@ class Predictor:
 
         For the arguments see `predict`.
         """
-        batches = list(self._batches(images, paths, on_batch))
-        boxes_N4 = np.concatenate([batch.boxes_N4 for batch in batches])
-        ok_N = np.concatenate([batch.ok_N for batch in batches])
-        areas_N = area_fractions(boxes_N4, image_sizes(images))
-        return boxes_table(images, boxes_N4, np.where(ok_N, OK, UNREADABLE), area_fraction=areas_N)
+        rows = self._rows(images, paths, on_batch)
+        areas_N = area_fractions(rows.boxes_N4, image_sizes(images))
+        return boxes_table(images, rows.boxes_N4, np.where(rows.ok_N, OK, UNREADABLE), area_fraction=areas_N)
 
-    def _batches(self, images: pa.Table, paths: Sequence[Address], on_batch: OnBatch) -> Iterator[_Batch]:
-        sizes_N2, sized_N = image_sizes(images), has_size(images)
-        for rows, decoded in decode_ahead(paths, self._decode, self._batch_size, len(self._sides)):
-            fractions_N4, probs_NK = self._forward(decoded)
-            ok_N = np.logical_and.reduce([batch.ok_N for batch in decoded.values()]) & sized_N[rows]
-            boxes_N4 = self._localizer.view.in_image(fractions_N4.cpu().numpy(), sizes_N2[rows])
-            yield _Batch(np.where(ok_N[:, None], boxes_N4, np.nan), probs_NK, ok_N)
-            on_batch(rows.stop)
-
-    def _decode(self, paths: Sequence[Address]) -> dict[int, DecodedBatch]:
-        return {side: self._decoders[side].decode(paths) for side in self._sides}
-
-    @property
-    def _sides(self) -> list[int]:
-        return list(dict.fromkeys(each.view.resize for each in (self._localizer, *self._classifiers)))
+    def _rows(self, images: pa.Table, paths: Sequence[Address], on_batch: OnBatch) -> _Rows:
+        batches = self._stream.map(paths, lambda _, decoded: self._forward(decoded), on_batch, self._num_decoders)
+        fractions, labels, probs, oks = zip(*batches, strict=True)
+        ok_N = np.concatenate(oks) & has_size(images)
+        # One copy each to main memory, and so one wait for a GPU.
+        fractions_N4, labels_NT, probs_NT = (torch.cat(each).cpu() for each in (fractions, labels, probs))
+        boxes_N4 = self._localizer.view.in_image(fractions_N4.numpy(), image_sizes(images))
+        return _Rows(np.where(ok_N[:, None], boxes_N4, np.nan), labels_NT, probs_NT, ok_N)
 
     @torch.inference_mode()
-    def _forward(self, decoded: Mapping[int, DecodedBatch]) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Boxes as fractions of what the localizer sees, and class probabilities."""
+    def _forward(self, decoded: Mapping[int, DecodedBatch]) -> _Outcome:
         view = self._localizer.view
         with self._autocast():
             located = self._localizer.network(view.cut(decoded[view.resize].images_NHWC, 0))
-            probs = [self._probabilities(each, decoded, located) for each in self._classifiers]
+            probs = [self._probabilities(i, decoded, located) for i in range(len(self._classifiers))]
         probs_NK = torch.stack(probs).mean(dim=0) if probs else None
         assert located.boxes_NR4 is not None, "the localizer has no box head"
-        return _box_of_image(located.boxes_NR4, probs_NK).double(), probs_NK
+        fractions_N4 = _box_of_image(located.boxes_NR4, probs_NK).double()
+        scores_NK = fractions_N4[:, :0] if probs_NK is None else probs_NK
+        top = scores_NK.topk(min(_TOP, scores_NK.shape[1]))
+        ok_N = np.logical_and.reduce([batch.ok_N for batch in decoded.values()])
+        return _Outcome(fractions_N4, top.indices, top.values, ok_N)
 
-    def _probabilities(self, each: NetworkView, decoded: Mapping[int, DecodedBatch], located: Outputs) -> torch.Tensor:
+    def _probabilities(self, number: int, decoded: Mapping[int, DecodedBatch], located: Outputs) -> torch.Tensor:
         """Mean over the crops of one classifier: of probabilities, not of logits."""
+        each, columns = self._classifiers[number], self._columns[number]
         if each.network is self._localizer.network and each.view == self._localizer.view:
             logits = [located.logits_NK]
         else:
@@ -131,7 +145,11 @@ class Predictor:
             assert logits_NK is not None, "the classifier has no class head"
             probs.append(logits_NK.float().softmax(dim=1))
         probs_NK = torch.stack(probs).mean(dim=0)
-        return probs_NK if each.columns is None else probs_NK[:, list(each.columns)]
+        return probs_NK if columns is None else probs_NK[:, columns]
+
+
+def _decode(decoders: Mapping[int, Decoder], paths: Sequence[Address]) -> dict[int, DecodedBatch]:
+    return {side: decoder.decode(paths) for side, decoder in decoders.items()}
 
 
 def _box_of_image(boxes_NR4: torch.Tensor, probs_NK: torch.Tensor | None) -> torch.Tensor:

@@ -175,3 +175,14 @@ def test_the_state_of_a_node_that_is_lost_is_not_printed_and_that_it_is_lost_is(
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
     assert "The node a8 has been marked dead" in done.stdout
     assert "state-dump" not in done.stdout
+
+
+def test_torch_knows_what_its_allocator_is_told() -> None:
+    """It refuses what it does not know where a GPU is used first, which is in a worker."""
+    script = (
+        "import os, torch; torch._C._accelerator_setAllocatorSettings(os.environ['PYTORCH_ALLOC_CONF']);"
+        "print(torch._C._accelerator_getAllocatorSettings())"
+    )
+    environment = {**os.environ, **PROCESS_ENVIRONMENT}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == PROCESS_ENVIRONMENT["PYTORCH_ALLOC_CONF"]

@@ -23,6 +23,7 @@ from psol_ray.generators.ddt.class_boxes import locate_class
 from psol_ray.generators.ddt.moments import Moments
 from psol_ray.generators.ddt.stream import FeatureStream
 from psol_ray.images.batch import DecodedBatch
+from psol_ray.images.batch_stream import BatchStream
 from psol_ray.images.pillow import PillowDecoder
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.device import autocast
@@ -144,6 +145,23 @@ def test_stream_under_load_gives_the_same_boxes_each_time(extractor: FeatureExtr
     for _ in range(4):
         for a, b in zip(first, run(extractor, DEVICE, classes, 32), strict=True):
             assert (a == b).all()
+
+
+def test_two_jobs_at_once_have_the_outcomes_of_one_after_the_other(extractor: FeatureExtractor) -> None:
+    stream = BatchStream([Pictures(DEVICE, 0.01).decode for _ in range(2)], 16, DEVICE)
+    jobs = [[str(i) for i in range(start, start + 40)] for start in (0, 40, 80)]
+
+    @torch.no_grad()
+    def network(_: slice, decoded: DecodedBatch) -> torch.Tensor:
+        return extractor(decoded.images_NHWC).mean((1, 2))
+
+    def one(paths: Sequence[str]) -> torch.Tensor:
+        return torch.cat(stream.map(paths, network, lambda _: None)).cpu()
+
+    alone = [one(job) for job in jobs]
+    with ThreadPoolExecutor(2) as threads:
+        for expected, found in zip(alone * 2, threads.map(one, jobs * 2), strict=True):
+            assert torch.equal(found, expected)
 
 
 def test_class_read_twice_has_the_boxes_of_one_kept(extractor: FeatureExtractor) -> None:

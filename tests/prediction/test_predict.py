@@ -61,6 +61,7 @@ def images_of(count: int, width: int = 200, height: int = 100) -> pa.Table:
     return pa.table({**columns, **sizes, "image_id": [str(i) for i in range(count)]}).cast(CATALOG)
 
 
+CPU = torch.device("cpu")
 WHOLE = View.make("whole", 2, 1)
 
 
@@ -68,7 +69,7 @@ def make_predictor(localizer: Any, *classifiers: Any, decoder: Decoder | None = 
     """Of networks that see whole images of 2 x 2 pixels."""
     views = [NetworkView(network, WHOLE) for network in (localizer, *classifiers)]
     decoders = {2: decoder or Decoder()}
-    return Predictor(views[0], views[1:], decoders, batch_size=2, autocast=contextlib.nullcontext)
+    return Predictor(views[0], views[1:], [decoders], batch_size=2, device=CPU, autocast=contextlib.nullcontext)
 
 
 def test_boxes_are_in_pixels_and_inside_the_image() -> None:
@@ -109,7 +110,7 @@ def test_networks_that_see_squares_of_one_size_decode_once() -> None:
     )
     assert small.batches == [2, 1]
     views = NetworkView(box_of, WHOLE), [NetworkView(class_of(9), View.make("whole", 4, 1))]
-    predictor = Predictor(*views, {2: small, 4: large}, batch_size=2, autocast=contextlib.nullcontext)
+    predictor = Predictor(*views, [{2: small, 4: large}], batch_size=2, device=CPU, autocast=contextlib.nullcontext)
     predictor.predict(images_of(1), ["1"], lambda _: None)
     assert (small.batches, large.batches) == ([2, 1, 1], [1])
 
@@ -197,7 +198,12 @@ def test_of_several_classifiers_probabilities_are_averaged_and_not_logits() -> N
 def test_a_classifier_of_more_classes_has_only_those_of_the_catalog() -> None:
     classifier = NetworkView(says(0.1, 0.2, 0.3, 0.4), WHOLE, columns=[3, 0])
     predictor = Predictor(
-        NetworkView(box_of, WHOLE), [classifier], {2: Decoder()}, batch_size=2, autocast=contextlib.nullcontext
+        NetworkView(box_of, WHOLE),
+        [classifier],
+        [{2: Decoder()}],
+        batch_size=2,
+        device=CPU,
+        autocast=contextlib.nullcontext,
     )
     (row,) = predictor.predict(images_of(1), ["1"], lambda _: None).to_pylist()
     assert row["top_labels"] == [0, 1]
@@ -213,7 +219,7 @@ def test_ten_crops_are_averaged_and_the_box_is_that_of_the_middle() -> None:
         return says(*((0.9, 0.1) if len(seen) <= 2 else (0.2, 0.8)))(images_NHWC)
 
     views = NetworkView(box_of, View.make("center", 2, 0.5)), [NetworkView(classify, View.make("ten", 2, 0.5))]
-    predictor = Predictor(*views, {4: Decoder(4)}, batch_size=2, autocast=contextlib.nullcontext)
+    predictor = Predictor(*views, [{4: Decoder(4)}], batch_size=2, device=CPU, autocast=contextlib.nullcontext)
     (row,) = predictor.predict(images_of(1), ["10"], lambda _: None).to_pylist()
     assert len(seen) == 10
     assert {images.shape for images in seen} == {(1, 2, 2, 3)}

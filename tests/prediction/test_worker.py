@@ -1,5 +1,6 @@
 """The worker of prediction as a plain object, on real images."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from psol_ray.work.jobs import Parts, Resources, Task
 
 CENTRE = [0.25, 0.25, 0.5, 0.5]
 LOCALIZER, CLASSIFIER = file_of([CENTRE], input_size=32), file_of([], 2, input_size=32)
+
+WHOLE = View.make("whole", 32, 1)
 
 
 def process(root: Path, *classifiers: TrainedNetwork, view: Any = "whole") -> tuple[pa.Table, list[int], list[int]]:
@@ -46,7 +49,7 @@ def process(root: Path, *classifiers: TrainedNetwork, view: Any = "whole") -> tu
 
 
 def test_boxes_and_classes_of_every_image_that_can_be_read(tmp_path: Path) -> None:
-    table, done, sides = process(tmp_path, TrainedNetwork(CLASSIFIER, View.make("whole", 32, 1)))
+    table, done, sides = process(tmp_path, TrainedNetwork(CLASSIFIER, WHOLE))
     assert table.schema == PREDICTIONS
     assert table.column("image_id").to_pylist() == [f"{i}.png" for i in range(5)]
     assert np.isnan(boxes_array(table)).all(axis=1).tolist() == [i == 3 for i in range(5)]
@@ -58,7 +61,7 @@ def test_boxes_and_classes_of_every_image_that_can_be_read(tmp_path: Path) -> No
 
 
 def test_networks_that_see_other_squares_have_decoders_of_their_own(tmp_path: Path) -> None:
-    classifier = TrainedNetwork(CLASSIFIER, View.make("whole", 32, 1))
+    classifier = TrainedNetwork(CLASSIFIER, WHOLE)
     whole, _, _ = process(tmp_path)
     table, _, sides = process(tmp_path, classifier, view="center")
     assert sides == [32, 64]
@@ -70,3 +73,18 @@ def test_networks_that_see_other_squares_have_decoders_of_their_own(tmp_path: Pa
 def test_a_localizer_alone_leaves_images_without_labels(tmp_path: Path) -> None:
     table, _, _ = process(tmp_path)
     assert table.column("top_labels").to_pylist() == [[]] * 5
+
+
+def test_two_parts_at_once_are_those_of_one_after_the_other(tmp_path: Path) -> None:
+    sizes, _ = write_squares(tmp_path, 12)
+    images = catalog_of(*(image(f"{i}.png", width=size[0], height=size[1]) for i, size in enumerate(sizes)))
+    tasks = [
+        Task(f"part-{start}", images.slice(start, 6), [str(tmp_path / f"{start + i}.png") for i in range(6)], print)
+        for start in (0, 6)
+    ]
+    with pillow_alone():
+        networks = TrainedNetwork(LOCALIZER, WHOLE), [TrainedNetwork(CLASSIFIER, WHOLE)]
+        worker = PredictionWorker(*networks, "float32", 2, Resources(1))
+    alone = [worker.process(task) for task in tasks]
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(worker.process, tasks * 4)) == alone * 4

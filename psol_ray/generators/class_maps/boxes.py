@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from psol_ray.errors import UserError
 from psol_ray.geometry.boxes import scale
 from psol_ray.heatmaps.boxes import heat_to_boxes
-from psol_ray.images.batch import Decoder
-from psol_ray.images.batches import decode_ahead, has_size
+from psol_ray.images.batch import DecodedBatch
+from psol_ray.images.batch_stream import BatchStream
+from psol_ray.images.batches import has_size
 from psol_ray.storage.addresses import Address
 from psol_ray.tables.boxes_table import boxes_table, image_sizes
 from psol_ray.tables.schemas import MAPS, NO_FOREGROUND, OK, TEST, UNREADABLE
@@ -23,18 +24,17 @@ OnBatch = Callable[[int], None]
 
 
 class MapLocator:
-    """Maps of images for their labels, and the boxes around what is high in them."""
+    """Maps of images for their labels, and the boxes around what is high in them; of two jobs at once, if need be."""
 
-    def __init__(self, maps: Maps, decoder: Decoder, *, input_size: int, threshold: float, batch_size: int) -> None:
+    def __init__(self, maps: Maps, stream: BatchStream[DecodedBatch], *, input_size: int, threshold: float) -> None:
         """Args:
         maps: images and labels to maps, see `ActivationMaps`.
-        decoder: squashes whole images to the network's input.
+        stream: its decoders squash whole images to the network's input.
         input_size: side of that input in pixels, to which maps are upsampled.
         threshold: what is object, as a share of the way from a map's lowest value to its highest.
-        batch_size: images a forward pass.
         """
-        self._maps, self._decoder = maps, decoder
-        self._input_size, self._threshold, self._batch_size = input_size, threshold, batch_size
+        self._maps, self._stream = maps, stream
+        self._input_size, self._threshold = input_size, threshold
 
     def locate(self, images: pa.Table, paths: Sequence[Address], on_batch: OnBatch) -> tuple[pa.Table, pa.Table]:
         """Rows of the boxes table, and rows of the maps table for those images that are of the test split.
@@ -55,14 +55,14 @@ class MapLocator:
     def _read(
         self, images: pa.Table, paths: Sequence[Address], on_batch: OnBatch
     ) -> tuple[torch.Tensor, NDArray[np.bool_]]:
-        labels_N = torch.from_numpy(images.column("label").to_numpy().astype(np.int64))
-        maps, oks = [], []
-        for rows, batch in decode_ahead(paths, self._decoder.decode, self._batch_size):
-            pixels_NHWC = batch.images_NHWC
-            maps.append(self._maps(pixels_NHWC, labels_N[rows].to(pixels_NHWC.device)).cpu())
-            oks.append(batch.ok_N)
-            on_batch(rows.stop)
-        return torch.cat(maps), np.concatenate(oks) & has_size(images)
+        # One copy of all labels to a GPU and one of all maps from it: each waits for what the GPU was given before.
+        labels_N = torch.from_numpy(images.column("label").to_numpy().astype(np.int64)).to(self._stream.device)
+
+        def network(rows: slice, batch: DecodedBatch) -> tuple[torch.Tensor, NDArray[np.bool_]]:
+            return self._maps(batch.images_NHWC, labels_N[rows]), batch.ok_N
+
+        maps, oks = zip(*self._stream.map(paths, network, on_batch), strict=True)
+        return torch.cat(maps).cpu(), np.concatenate(oks) & has_size(images)
 
     def _boxes(self, images: pa.Table, unit_Nhw: torch.Tensor, ok_N: NDArray[np.bool_]) -> pa.Table:
         boxes_N4, area_N = np.full((len(images), 4), np.nan), np.full(len(images), np.nan)

@@ -25,6 +25,7 @@ _EXPECTED = "expected a model.safetensors of `psol train classifier`, or of `pso
 class _ClassMaps(Generator):
     """Boxes around what is high in a trained classifier's map of the image's label; whole images, squashed."""
 
+    concurrency = 2
     _method: ClassVar[Any]
     _settings: ClassMapSettings
 

@@ -220,7 +220,7 @@ class FeatureStream:
         """Wait until the GPU has finished all but the last batches, so that no memory is taken for more."""
         if not self._is_cuda:
             return
-        self._launched.append(torch.cuda.Event())
+        self._launched.append(torch.cuda.Event(blocking=True))  # the default keeps a CPU busy
         self._launched[-1].record()
         if len(self._launched) > _DEPTH:
             self._launched.popleft().synchronize()

@@ -20,6 +20,7 @@ class Localizer(Generator):
     """Boxes as `psol predict` finds them: whole images, squashed to the network's input."""
 
     title = "earlier localizer"
+    concurrency = 2
     _settings: LocalizerSettings
 
     def depends_on(self) -> dict[str, Any]:

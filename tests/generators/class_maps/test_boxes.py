@@ -11,6 +11,7 @@ from synthetic.tables import catalog_of, image
 from psol_ray.errors import UserError
 from psol_ray.generators.class_maps.boxes import MapLocator, min_max
 from psol_ray.images.batch import DecodedBatch
+from psol_ray.images.batch_stream import BatchStream
 from psol_ray.tables import BOXES, CATALOG, MAPS
 from psol_ray.tables.schemas import boxes_array
 
@@ -48,7 +49,8 @@ def locate(
     paths: list[str], threshold: float = 0.2, images: pa.Table | None = None, batch_size: int = 2
 ) -> tuple[pa.Table, pa.Table, list[int]]:
     done: list[int] = []
-    locator = MapLocator(drawn, Decoder(), input_size=SIDE, threshold=threshold, batch_size=batch_size)
+    stream = BatchStream([Decoder().decode], batch_size, torch.device("cpu"))
+    locator = MapLocator(drawn, stream, input_size=SIDE, threshold=threshold)
     boxes, maps = locator.locate(images_of(len(paths)) if images is None else images, paths, done.append)
     return boxes, maps, done
 

@@ -1,5 +1,6 @@
 """The worker of class maps as a plain object: maps and boxes of real images by a tiny classifier."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -89,3 +90,17 @@ def test_a_class_without_test_images_has_an_empty_part_of_maps(world: World) -> 
     parts = worker.process(Task("part", images, [__file__] * 2, lambda _: None))
     assert len(parts["maps"]) == 0
     assert parts["boxes"].column("status").to_pylist() == ["unreadable"] * 2
+
+
+@pytest.mark.parametrize("method", ["cam", "grad_cam"])
+def test_two_classes_at_once_are_those_of_one_after_the_other(world: World, method: Any) -> None:
+    worker = ClassMapWorker(method, 0.2, InferenceSettings(batch_size=2), MODEL, Resources(1))
+    paths = image_addresses(str(world.root), world.catalog)
+    tasks = [Task(f"part-{i}", world.catalog.slice(i, 5), paths[i : i + 5], lambda _: None) for i in (0, 3)]
+
+    def process_one(task: Task) -> str:
+        return repr([table.to_pydict() for table in worker.process(task).values()])  # which takes NaN for NaN
+
+    alone = [process_one(task) for task in tasks]
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(process_one, tasks * 4)) == alone * 4

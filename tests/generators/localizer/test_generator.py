@@ -62,7 +62,7 @@ def test_needs_nothing_of_the_run(world: World) -> None:
     assert generator.needs() == ()
     assert generator.other_tables({}) == {}
     assert not generator.in_driver
-    assert generator.concurrency == 1
+    assert generator.concurrency == 2
 
 
 EXPECTED = "expected a model.safetensors of `psol train localizer`, or of `psol train joint`"
