@@ -8,7 +8,6 @@ thread works through the batches in their order and hands each caller its own ro
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from psol_ray.generators.ddt.passes import Accept
 from psol_ray.images.batch import DecodedBatch, Decoder
+from psol_ray.images.cuda import Launches
 from psol_ray.storage.addresses import Address
 from psol_ray.storage.ahead import fetched
 from psol_ray.work.counters import WAITS
@@ -118,8 +118,7 @@ class FeatureStream:
         self._batches = self._cut_batches()
         self._cutting = threading.Lock()
         self._ready: queue.Queue[_Batch | None] = queue.Queue(_DEPTH)
-        self._launched: deque[torch.cuda.Event] = deque()
-        self._is_cuda = device.type == "cuda"
+        self._launches = Launches(device, _DEPTH)
         # Daemons: a Ray actor with any other thread never exits.
         self._threads = [
             threading.Thread(target=self._decode_all, args=(decoder,), daemon=True, name="decode")
@@ -206,7 +205,7 @@ class FeatureStream:
     def _run(self, batch: _Batch, pixels: DecodedBatch) -> None:
         try:
             features_Nhwc = self._network(pixels.images_NHWC)
-            self._stay_close()
+            self._launches.add()
         except BaseException as error:
             batch.fail(error)
             return
@@ -215,12 +214,3 @@ class FeatureStream:
             rows = slice(start, start + segment.stop - segment.start)
             segment.serve(features_Nhwc[rows], pixels.ok_N[rows])
             start = rows.stop
-
-    def _stay_close(self) -> None:
-        """Wait until the GPU has finished all but the last batches, so that no memory is taken for more."""
-        if not self._is_cuda:
-            return
-        self._launched.append(torch.cuda.Event(blocking=True))  # the default keeps a CPU busy
-        self._launched[-1].record()
-        if len(self._launched) > _DEPTH:
-            self._launched.popleft().synchronize()
