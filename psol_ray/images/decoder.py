@@ -5,7 +5,7 @@ from psol_ray.images.batch import Decoder
 from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.pillow import PillowDecoder
 
-__all__ = ["make_decoder"]
+__all__ = ["make_decoder", "num_decoders"]
 
 
 def make_decoder(
@@ -41,3 +41,11 @@ def make_decoder(
             max_pixels=max_pixels,
         )
     return PillowDecoder(size, num_threads=num_threads, gpu=gpu, max_pixels=max_pixels)
+
+
+def num_decoders(gpu: int | None) -> int:
+    """How many decoders a worker keeps busy, each in a thread: of two, one reads files while the other's are decoded.
+
+    On a CPU both is done by the same cores.
+    """
+    return 1 if gpu is None else 2
