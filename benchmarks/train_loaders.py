@@ -32,6 +32,7 @@ Steps = Generator[StepBatches]
 CORES = len(os.sched_getaffinity(0))
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 MIN_STEPS = 3
+LOADED_STEPS = 30
 PEERS = ("dali", "dataloader")
 
 
@@ -59,10 +60,17 @@ def measure(params: Json) -> Json:
     rates = [{"loader": name, "images_per_s": _rate(trainer, loaders[name], params)} for name in turns]
     for steps in loaders.values():
         steps.close()
+    loading = _loading_cpu_s(training_set, backbone.input_size, params)
     # Backward passes cost twice as much; counted from the forward pass, because the counter takes those of grouped
     # convolutions for whole ones.
     flops = 3 * counter.get_total_flops() / params["batch_size"]
-    return {"device": "gpu" if DEVICE.type == "cuda" else "cpu", "gflop_an_image": flops / 1e9, "turns": rates}
+    return {
+        "device": "gpu" if DEVICE.type == "cuda" else "cpu",
+        "cores": CORES,
+        "gflop_an_image": flops / 1e9,
+        "dali_cpu_ms_an_image": 1000 * loading,
+        "turns": rates,
+    }
 
 
 def _rate(trainer: Trainer, batches: Steps, params: Json) -> float:
@@ -78,6 +86,17 @@ def _rate(trainer: Trainer, batches: Steps, params: Json) -> float:
             trainer.take_losses()
     trainer.take_losses()  # waits for a GPU
     return steps * params["batch_size"] / (time.perf_counter() - started)
+
+
+def _loading_cpu_s(training_set: TrainingSet, size: int, params: Json) -> float:
+    """CPU seconds an image of the project's loader, whichever thread they are in, while no network works."""
+    with closing(dali(training_set, size, params)) as steps:
+        for _ in range(5):  # pipelines are made, queues full
+            next(steps)
+        started = time.process_time()
+        for _ in range(LOADED_STEPS):
+            next(steps)
+        return (time.process_time() - started) / LOADED_STEPS / params["batch_size"]
 
 
 def mock(training_set: TrainingSet, size: int, params: Json) -> Steps:
