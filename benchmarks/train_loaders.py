@@ -31,7 +31,7 @@ Steps = Generator[StepBatches]
 
 CORES = len(os.sched_getaffinity(0))
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-MIN_STEPS = 3
+MIN_STEPS = 2
 LOADED_STEPS = 30
 PEERS = ("dali", "dataloader")
 
