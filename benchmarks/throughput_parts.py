@@ -18,7 +18,7 @@ from result import Json
 from torch.utils.flop_counter import FlopCounterMode
 
 from psol_ray.images.batch import Decoder
-from psol_ray.images.decoder import make_decoder
+from psol_ray.images.decoder import make_decoder, num_decoders
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.features import FeatureExtractor
 from psol_ray.models.forward import make_forward
@@ -49,7 +49,7 @@ def batches_of(params: Json) -> list[list[str]]:
 
 def decode(params: Json) -> Json:
     """As many decoders as the engine has, all threads, over and over for some seconds."""
-    batches, decoders = batches_of(params), [_decoder(params) for _ in range(1 if GPU is None else 2)]
+    batches, decoders = batches_of(params), [_decoder(params) for _ in range(num_decoders(GPU))]
     for decoder in decoders:
         decoder.decode(batches[0])
     clock = Clock()

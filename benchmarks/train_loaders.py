@@ -14,8 +14,8 @@ from result import Json
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from psol_ray.geometry.crops import box_in_crop, draw_crop
-from psol_ray.images.decoder import make_decoder
+from psol_ray.geometry.crops import boxes_in_crops, draw_crops
+from psol_ray.images.decoder import make_decoder, num_decoders
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.device import autocast
 from psol_ray.models.networks import PsolNetwork
@@ -25,17 +25,19 @@ from psol_ray.training.settings import TrainConfig
 from psol_ray.training.trainer import Trainer
 from psol_ray.training.training_set import TrainingSet, collect_training_set
 
-__all__ = ["measure"]
+__all__ = ["PEERS", "measure"]
 
 Steps = Generator[StepBatches]
 
 CORES = len(os.sched_getaffinity(0))
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-MIN_STEPS = 3
+MIN_STEPS = 2
+LOADED_STEPS = 30
+PEERS = ("dali", "dataloader")
 
 
 def measure(params: Json) -> Json:
-    """Images/s of each loader in each round."""
+    """Images/s of each loader in each of its turns, between two turns of the mock loader."""
     torch.set_num_threads(CORES)
     stages = RunDir(params["run"])
     training_set = collect_training_set(stages.stage("catalog").read(CATALOG), stages.stage("boxes").read(BOXES))
@@ -54,13 +56,21 @@ def measure(params: Json) -> Json:
         network.eval()(batches[0].images_NHWC)
     for _ in range(2):
         trainer.step(batches)
-    rounds = [{name: _rate(trainer, steps, params) for name, steps in loaders.items()} for _ in range(params["rounds"])]
+    turns = ["mock", *(name for _ in range(params["rounds"]) for peer in PEERS for name in (peer, "mock"))]
+    rates = [{"loader": name, "images_per_s": _rate(trainer, loaders[name], params)} for name in turns]
     for steps in loaders.values():
         steps.close()
+    loading = _loading_cpu_s(training_set, backbone.input_size, params)
     # Backward passes cost twice as much; counted from the forward pass, because the counter takes those of grouped
     # convolutions for whole ones.
     flops = 3 * counter.get_total_flops() / params["batch_size"]
-    return {"device": "gpu" if DEVICE.type == "cuda" else "cpu", "gflop_an_image": flops / 1e9, "rounds": rounds}
+    return {
+        "device": "gpu" if DEVICE.type == "cuda" else "cpu",
+        "cores": CORES,
+        "gflop_an_image": flops / 1e9,
+        "dali_cpu_ms_an_image": 1000 * loading,
+        "turns": rates,
+    }
 
 
 def _rate(trainer: Trainer, batches: Steps, params: Json) -> float:
@@ -78,6 +88,17 @@ def _rate(trainer: Trainer, batches: Steps, params: Json) -> float:
     return steps * params["batch_size"] / (time.perf_counter() - started)
 
 
+def _loading_cpu_s(training_set: TrainingSet, size: int, params: Json) -> float:
+    """CPU seconds an image of the project's loader, whichever thread they are in, while no network works."""
+    with closing(dali(training_set, size, params)) as steps:
+        for _ in range(5):  # pipelines are made, queues full
+            next(steps)
+        started = time.process_time()
+        for _ in range(LOADED_STEPS):
+            next(steps)
+        return (time.process_time() - started) / LOADED_STEPS / params["batch_size"]
+
+
 def mock(training_set: TrainingSet, size: int, params: Json) -> Steps:
     """The first step's batch for ever."""
     with closing(dali(training_set, size, params)) as steps:
@@ -89,9 +110,12 @@ def mock(training_set: TrainingSet, size: int, params: Json) -> Steps:
 def dali(training_set: TrainingSet, size: int, params: Json) -> Steps:
     """The project's own loader."""
     gpu = 0 if DEVICE.type == "cuda" else None
-    decoder = make_decoder(size, params["batch_size"], regions=True, num_threads=CORES, gpu=gpu)
+    decoders = [
+        make_decoder(size, params["batch_size"], regions=True, num_threads=CORES, gpu=gpu)
+        for _ in range(num_decoders(gpu))
+    ]
     loader = TrainingLoader(
-        training_set, decoder, params["images"], batch_size=params["batch_size"], min_crop_area=0.2, seed=0
+        training_set, decoders, params["images"], batch_size=params["batch_size"], min_crop_area=0.2, seed=0
     )
     yield from loader.steps_of(0, 10**6)
 
@@ -109,11 +133,12 @@ class Crops(Dataset):
     def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor, int]:
         image = Image.open(Path(self.root) / self.training_set.images.column("image_id")[row].as_py()).convert("RGB")
         assert self.training_set.boxes_N4 is not None
-        box = self.training_set.boxes_N4[row]
-        region = draw_crop(self.rng, *image.size, 0.2, box)
+        boxes_14 = self.training_set.boxes_N4[row : row + 1]
+        regions_14 = draw_crops(self.rng, np.array([image.size]), 0.2, boxes_14)
         flip = bool(self.rng.random() < 0.5)
+        region = tuple(regions_14[0].tolist())
         pixels = np.asarray(image.crop(region).resize((self.size, self.size), Image.Resampling.BILINEAR))
-        target = torch.from_numpy(box_in_crop(box, region, flip)).float()
+        (target,) = torch.from_numpy(boxes_in_crops(boxes_14, regions_14, np.array([flip]))).float()
         return (
             torch.from_numpy((pixels[:, ::-1] if flip else pixels).copy()),
             target,

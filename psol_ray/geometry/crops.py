@@ -1,62 +1,77 @@
 """Crops: random ones for training, from a seed so that every decoder and every rerun sees the same, and central ones.
 
-A region is `(x0, y0, x1, y1)` in whole pixels of the stored image.
+A region is `(x0, y0, x1, y1)` in whole pixels of the stored image. Shape suffixes: N images, M of them, D draws of each
+and T of all.
 """
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psol_ray.geometry.boxes import area, xyxy_to_fractions
 
-__all__ = ["PAPER_CROP_SHARE", "box_in_crop", "clip_to_center", "draw_crop"]
-
-Region = tuple[int, int, int, int]
+__all__ = ["PAPER_CROP_SHARE", "boxes_in_crops", "clip_to_center", "draw_crops"]
 
 PAPER_CROP_SHARE = 224 / 256
 """Side of the centre crop in which the paper's networks but Inception V3 are evaluated, as a share of the image's."""
 
 _RATIOS = (3 / 4, 4 / 3)
-_MOST_DRAWS = 30
+# Thirty in all, as in the authors' code. Of each round the first good one counts, as if drawn one after the other; few
+# images need the later rounds, and to NumPy many numbers cost hardly more than few.
+_DRAWS = (2, 4, 8, 16)
 
 
-def draw_crop(
+def draw_crops(
     rng: np.random.Generator,
-    width: int,
-    height: int,
+    sizes_N2: NDArray[np.integer],
     min_area: float,
-    box: NDArray[np.floating] | None = None,
-) -> Region:
-    """A crop of random area and aspect ratio, redrawn until it meets the box (authors' code).
+    boxes_N4: NDArray[np.floating] | None = None,
+) -> NDArray[np.int64]:
+    """Crops of random area and aspect ratio, each redrawn until it meets its box (authors' code): shape (N, 4).
 
     Args:
-        rng: source of randomness.
-        width, height: of the image, in pixels.
-        min_area: smallest share of the image's area; the largest is 1.
-        box: what the crop must overlap, or None. After 30 vain draws the whole image is taken.
+        rng: source of randomness; what it gives depends on all N images together.
+        sizes_N2: (width, height) of each image, in pixels.
+        min_area: smallest share of an image's area; the largest is 1.
+        boxes_N4: what each crop must overlap, or None. After 30 vain draws the whole image is taken.
     """
-    for _ in range(_MOST_DRAWS):
-        share, log_ratio = rng.uniform(min_area, 1), rng.uniform(*np.log(_RATIOS))
-        w = round(math.sqrt(share * width * height * math.exp(log_ratio)))
-        h = round(math.sqrt(share * width * height / math.exp(log_ratio)))
-        if not (0 < w <= width and 0 < h <= height):
-            continue
-        x0, y0 = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
-        region = (x0, y0, x0 + w, y0 + h)
-        if box is None or area(_clip(box, region)) > 0:
-            return region
-    return 0, 0, width, height
+    regions_N4 = np.concatenate([np.zeros_like(sizes_N2), sizes_N2], axis=1).astype(np.int64)
+    rows_M = np.arange(len(sizes_N2))  # still to be drawn
+    for num_draws in _DRAWS:
+        if not len(rows_M):
+            break
+        tried_T = np.repeat(rows_M, num_draws)
+        drawn_T4 = _draw(rng, sizes_N2[tried_T], min_area)
+        good_T = ((drawn_T4[:, :2] < drawn_T4[:, 2:]) & (drawn_T4[:, 2:] <= sizes_N2[tried_T])).all(axis=1)
+        if boxes_N4 is not None:
+            good_T &= area(_clip(boxes_N4[tried_T], drawn_T4)) > 0
+        good_MD = good_T.reshape(-1, num_draws)
+        found_M, firsts_M = good_MD.any(axis=1), good_MD.argmax(axis=1)
+        regions_N4[rows_M[found_M]] = drawn_T4.reshape(-1, num_draws, 4)[found_M, firsts_M[found_M]]
+        rows_M = rows_M[~found_M]
+    return regions_N4
 
 
-def box_in_crop(box: NDArray[np.floating], region: Region, flip: bool) -> NDArray[np.float64]:
-    """The part of the box that is inside the crop, as `(x, y, w, h)` fractions of the (mirrored) crop."""
-    x0, y0, x1, y1 = region
-    inside = _clip(box, region) - np.array([x0, y0, x0, y0])
-    fractions = xyxy_to_fractions(inside, x1 - x0, y1 - y0).astype(np.float64)
-    if flip:
-        fractions[0] = 1 - fractions[0] - fractions[2]
-    return fractions
+def _draw(rng: np.random.Generator, sizes_N2: NDArray[np.integer], min_area: float) -> NDArray[np.int64]:
+    """A crop for each image, which may be larger than that."""
+    share_N = rng.uniform(min_area, 1, len(sizes_N2))
+    lowest, highest = np.log(_RATIOS)
+    log_ratio_N = rng.uniform(lowest, highest, len(sizes_N2))
+    ratios_N2 = np.exp(np.stack([log_ratio_N, -log_ratio_N], axis=1))
+    sides_N2 = np.rint(np.sqrt((share_N * sizes_N2.prod(axis=1))[:, None] * ratios_N2)).astype(np.int64)
+    corners_N2 = rng.integers(0, np.maximum(sizes_N2 - sides_N2, 0), endpoint=True)
+    return np.concatenate([corners_N2, corners_N2 + sides_N2], axis=1)
+
+
+def boxes_in_crops(
+    boxes_N4: NDArray[np.floating], regions_N4: NDArray[np.integer], flips_N: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """The parts of boxes inside their crops, as `(x, y, w, h)` fractions of the crops, some of them mirrored."""
+    corners_N2 = regions_N4[:, :2]
+    inside_N4 = _clip(boxes_N4, regions_N4) - np.tile(corners_N2, 2)
+    fractions_N4 = np.asarray(xyxy_to_fractions(inside_N4, *(regions_N4[:, 2:] - corners_N2).T), np.float64)
+    mirrored_N = 1 - fractions_N4[:, 0] - fractions_N4[:, 2]
+    fractions_N4[:, 0] = np.where(flips_N, mirrored_N, fractions_N4[:, 0])
+    return fractions_N4
 
 
 def clip_to_center(boxes_N4: NDArray[np.floating], sizes_N2: NDArray[np.floating], share: float) -> NDArray[np.float64]:
@@ -73,6 +88,5 @@ def clip_to_center(boxes_N4: NDArray[np.floating], sizes_N2: NDArray[np.floating
     return np.clip(np.round((fractions_N4 - (1 - share) / 2) / share, 12), 0, 1)
 
 
-def _clip(box: NDArray[np.floating], region: Region) -> NDArray[np.float64]:
-    x0, y0, x1, y1 = region
-    return np.clip(np.asarray(box, np.float64), [x0, y0, x0, y0], [x1, y1, x1, y1])
+def _clip(boxes_N4: NDArray[np.floating], regions_N4: NDArray[np.integer]) -> NDArray[np.float64]:
+    return np.clip(np.asarray(boxes_N4, np.float64), np.tile(regions_N4[:, :2], 2), np.tile(regions_N4[:, 2:], 2))

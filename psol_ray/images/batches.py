@@ -1,8 +1,10 @@
 """Batches of the images of catalog rows, decoded ahead of whoever works on them."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -34,7 +36,7 @@ def decode_ahead(
     starts = range(0, len(paths), batch_size)
     rows = (slice(start, min(start + batch_size, len(paths))) for start in starts)
     with fetched(paths, uses):
-        yield from timed(prefetch((these, decode(paths[these])) for these in rows))
+        yield from timed(prefetch(rows, [lambda these: (these, decode(paths[these]))]))
 
 
 @dataclass
@@ -43,14 +45,18 @@ class Absences:
 
     What is away for the first time is waited for half a minute, in the hope that it passes; what was waited for in vain
     is not waited for again, and for ten minutes nothing else is, so that a folder that is away is known to be within a
-    minute.
+    minute. For any number of threads.
     """
 
     known: set[Address] = field(default_factory=set)
+    """Replaced as a whole, so that any thread may read it."""
+    waiting: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the one thread that waits: what comes of it holds for the others, too."""
     _in_vain_at: float = float("-inf")
+    _noting: threading.Lock = field(default_factory=threading.Lock)
 
     def pauses(self) -> Sequence[float]:
-        """Seconds to wait before each further look."""
+        """Seconds to wait before each further look; for who holds `waiting`."""
         return _PAUSES_SECONDS if time.monotonic() - self._in_vain_at > _NO_PAUSE_SECONDS else ()
 
     def note_look(self, away: set[Address]) -> None:
@@ -59,7 +65,8 @@ class Absences:
 
     def note(self, paths: Sequence[Address], away: set[Address]) -> None:
         """It is believed that of these files those are away."""
-        self.known = self.known.difference(paths) | away
+        with self._noting:
+            self.known = self.known.difference(paths) | away
 
 
 def decode_what_is_here(
@@ -74,14 +81,31 @@ def decode_what_is_here(
     `absences` is the same for all batches of whoever wants them.
     """
     decoded, away = _decode_now(decoder, paths, regions_N4, flips_N)
-    for seconds in absences.pauses():
-        if away <= absences.known:
-            break
-        time.sleep(seconds)
-        decoded, away = _decode_now(decoder, paths, regions_N4, flips_N)
-        absences.note_look(away)
+    if not away <= absences.known:
+        decoded, away = _wait(partial(_decode_now, decoder, paths, regions_N4, flips_N), absences, decoded, away)
     absences.note(paths, away)
     return decoded, away
+
+
+def _wait(
+    look: Callable[[], tuple[DecodedBatch, set[Address]]], absences: Absences, decoded: DecodedBatch, away: set[Address]
+) -> tuple[DecodedBatch, set[Address]]:
+    """What `look` gives in the end, if it is `decoded` and `away` now."""
+    waits_for_another = not absences.waiting.acquire(blocking=False)
+    if waits_for_another:
+        absences.waiting.acquire()
+    try:
+        if waits_for_another:
+            decoded, away = look()
+        for seconds in absences.pauses():
+            if away <= absences.known:
+                break
+            time.sleep(seconds)
+            decoded, away = look()
+            absences.note_look(away)
+        return decoded, away
+    finally:
+        absences.waiting.release()
 
 
 def _decode_now(

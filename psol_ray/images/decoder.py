@@ -8,11 +8,6 @@ from psol_ray.images.pillow import PillowDecoder
 __all__ = ["make_decoder", "num_decoders"]
 
 
-def num_decoders(gpu: int | None) -> int:
-    """How many decoders serve one network: on a GPU, while one reads files into memory, another's are decoded."""
-    return 1 if gpu is None else 2
-
-
 def make_decoder(
     size: int,
     batch_size: int,
@@ -47,3 +42,11 @@ def make_decoder(
             max_pixels=max_pixels,
         )
     return PillowDecoder(size, num_threads=num_threads, gpu=gpu, max_pixels=max_pixels)
+
+
+def num_decoders(gpu: int | None) -> int:
+    """How many decoders a worker keeps busy, each in a thread: of two, one reads files while the other's are decoded.
+
+    On a CPU both is done by the same cores.
+    """
+    return 1 if gpu is None else 2

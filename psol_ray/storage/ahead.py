@@ -52,24 +52,22 @@ def fetched(addresses: Sequence[Address], uses: int = 1) -> Iterator[None]:
 
 def fetch_ahead(
     items: Iterable[T], addresses_of: Callable[[T], Sequence[Address]], depth: int
-) -> Generator[T, None, None]:
-    """The same items, while the images of the `depth` that follow are fetched. An item's are dropped with the next."""
+) -> Generator[tuple[T, ExitStack], None, None]:
+    """The same items, while the images of the `depth` that follow are fetched.
+
+    With each comes what its reader has to close: then what was not read of its images is dropped. Several threads may
+    take items in turn, and be at work on some of them.
+    """
     waiting: deque[tuple[T, ExitStack]] = deque()
-
-    def next_one() -> Iterator[T]:
-        item, fetching = waiting.popleft()
-        with fetching:
-            yield item
-
     try:
         for item in items:
             fetching = ExitStack()
             fetching.enter_context(fetched(addresses_of(item)))
             waiting.append((item, fetching))
             if len(waiting) > depth:
-                yield from next_one()
+                yield waiting.popleft()
         while waiting:
-            yield from next_one()
+            yield waiting.popleft()
     finally:
         for _, fetching in waiting:
             fetching.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from synthetic.images import write_squares
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,3 +57,15 @@ def test_every_benchmark_runs(tmp_path: Path) -> None:
     assert len(next(run for run in runs if run["kind"] == "killed")["found_dead_at_s"]) == 1
     for name in ("ddt_throughput", "ddt_scaling", "ddt_memory"):
         assert "<svg" in (tmp_path / f"{name}.svg").read_text()
+
+
+@pytest.mark.slow
+def test_training_refuses_a_batch_that_never_fills(tmp_path: Path) -> None:
+    folder = tmp_path / "images" / "train" / "squares"
+    folder.mkdir(parents=True)
+    write_squares(folder, 3)
+    command = [sys.executable, "benchmarks/train_throughput.py", "--images", str(tmp_path / "images")]
+    command += ["--layout", "folder", "--batch-size", "4", "--out", str(tmp_path / "result.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stderr.splitlines()[-1].startswith("found 3 training images, expected 4 for a batch at least")
+    assert done.returncode == 1

@@ -1,5 +1,6 @@
 """Batches that are decoded ahead, and rows that have a size."""
 
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -152,3 +153,68 @@ def test_a_file_that_is_gone_is_not_waited_for_again_and_does_not_keep_others_fr
     storage.back_at["gone"] = 0.0
     assert decode_what_is_here(storage, ["gone"], absences)[1] == set()
     assert absences.known == set()
+
+
+def test_what_comes_of_waiting_holds_for_the_other_threads(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a second one would take its images for gone while the first still waits for a server that comes back."""
+    storage, absences = Storage(pauses, dict.fromkeys("ab", 5.0)), Absences()
+    looked, found = threading.Event(), []
+
+    class Other:
+        def decode(self, *batch: object) -> DecodedBatch:
+            looked.set()
+            return storage.decode(*batch)
+
+    other = threading.Thread(target=lambda: found.append(decode_what_is_here(Other(), ["b"], absences)[1]))
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:  # one pause was in vain
+            other.start()
+            looked.wait(5)
+            threading.Event().wait(0.05)
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    assert decode_what_is_here(storage, ["a"], absences)[1] == set()
+    other.join()
+    assert found == [set()]
+    assert pauses == [1, 2, 4]
+
+
+def test_who_finds_all_files_does_not_wait_for_a_thread_that_does_not(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, absences = Storage(pauses, {"gone": None}), Absences()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        other = threading.Thread(target=decode_what_is_here, args=(storage, ["here"], absences), daemon=True)
+        other.start()
+        other.join(5)
+        assert not other.is_alive()
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    assert decode_what_is_here(storage, ["gone"], absences)[1] == {"gone"}
+    assert absences.known == {"gone"}
+
+
+def test_no_thread_forgets_what_another_has_noted() -> None:
+    absences = Absences()
+    # Python hands over between threads every few milliseconds, often in the middle of this if it could.
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        names = [[f"{i} {j}" for j in range(500)] for i in range(4)]
+        threads = [
+            threading.Thread(target=lambda mine=mine: [absences.note([name], {name}) for name in mine])
+            for mine in names
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert absences.known == {name for mine in names for name in mine}

@@ -102,11 +102,36 @@ def test_an_error_is_of_the_image_that_has_it(store: Store) -> None:
 def test_items_come_in_order_while_the_next_are_fetched(store: Store) -> None:
     spans, images = images_of(store, "items.tar")
     batches: list[list[Address]] = [list(spans[i : i + 4]) for i in range(0, 20, 4)]
-    read = [
-        [read_fetched(span) for span in batch if isinstance(span, Span)]
-        for batch in fetch_ahead(batches, lambda batch: batch, depth=2)
-    ]
-    assert [image for batch in read for image in batch] == images
+    read = []
+    for batch, fetching in fetch_ahead(batches, lambda batch: batch, depth=2):
+        with fetching:
+            read += [read_fetched(span) for span in batch if isinstance(span, Span)]
+    assert read == images
+    assert ahead._ahead()._held == 0
+
+
+def test_what_is_fetched_of_an_item_stays_until_its_own_reader_is_done(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans, images = images_of(store, "two_readers.tar", number=8)
+    batches: list[list[Address]] = [list(spans[i : i + 2]) for i in range(0, 8, 2)]
+    taken = list(fetch_ahead(batches, lambda batch: batch, depth=1))  # as many readers as items, none done
+    monkeypatch.setattr(ahead, "read", lambda _address: pytest.fail("read by itself"))
+    read = []
+    for batch, fetching in taken:
+        read += [read_fetched(span) for span in batch if isinstance(span, Span)]
+        fetching.close()
+    assert read == images
+    assert ahead._ahead()._held == 0
+
+
+def test_what_nobody_has_taken_is_dropped(store: Store) -> None:
+    spans, _ = images_of(store, "left.tar")
+    items = fetch_ahead([[span] for span in spans], lambda batch: batch, depth=4)
+    _, fetching = next(items)
+    items.close()
+    fetching.close()
+    assert not ahead._ahead()._waiting
     assert ahead._ahead()._held == 0
 
 

@@ -1,5 +1,7 @@
 """Batches: who gets which image, and that targets depend on the seed alone."""
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ import pytest
 import torch
 from synthetic.training import write_training_set
 
-from psol_ray.images.batch import Decoder
+from psol_ray.images import batches
+from psol_ray.images.batch import DecodedBatch, Decoder
 from psol_ray.images.dali import DaliDecoder, dali_available
 from psol_ray.images.pillow import PillowDecoder
 from psol_ray.training.loader import TrainingBatch, TrainingLoader
@@ -16,19 +19,19 @@ from psol_ray.training.loader import TrainingBatch, TrainingLoader
 SIZE = 32
 
 
-def make_loader(root: Path, number: int = 10, decoder: Decoder | None = None, **changes: Any) -> TrainingLoader:
+def make_loader(root: Path, number: int = 10, decoders: Sequence[Decoder] = (), **changes: Any) -> TrainingLoader:
     training_set = write_training_set(root, number)
     settings = {"batch_size": 4, "min_crop_area": 0.2, "seed": 7, **changes}
-    return TrainingLoader(training_set, decoder or PillowDecoder(SIZE), str(root), **settings)
+    return TrainingLoader(training_set, decoders or [PillowDecoder(SIZE)], str(root), **settings)
 
 
 def epoch_of(loader: TrainingLoader, epoch: int = 0) -> list[TrainingBatch]:
     """Its steps, of which each must be one batch."""
-    batches = []
+    found = []
     for share in loader.steps_of(epoch * loader.steps, (epoch + 1) * loader.steps):
         (batch,) = share
-        batches.append(batch)
-    return batches
+        found.append(batch)
+    return found
 
 
 FIELDS = ("images_NHWC", "boxes_N4", "labels_N", "ok_N")
@@ -89,10 +92,61 @@ def test_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
             assert_same(found, expected)
 
 
+def test_crops_are_the_same_however_a_step_is_shared_cut_and_where_the_run_goes_on(tmp_path: Path) -> None:
+    whole = make_loader(tmp_path, 20, batch_size=8)  # 3 steps an epoch
+    steps = [batch for epoch in range(2) for batch in epoch_of(whole, epoch)]
+    for rank in range(3):
+        mine = make_loader(tmp_path, 20, batch_size=8, rank=rank, world_size=3, micro_batch_size=2)
+        for step, share in enumerate(mine.steps_of(2, 5), start=2):
+            for field in FIELDS:
+                found = torch.cat([getattr(batch, field) for batch in share])
+                assert torch.equal(found, getattr(steps[step], field)[rank::3]), field
+
+
+def test_crops_differ_between_steps_epochs_and_seeds(tmp_path: Path) -> None:
+    loader, other = (make_loader(tmp_path, 8, batch_size=8, seed=seed) for seed in (7, 8))
+    # The same images in one order: what differs is what was drawn.
+    rows_B = np.zeros(8, np.intp)
+    drawn = [loader._draw(0, 0, rows_B), loader._draw(0, 1, rows_B), loader._draw(1, 0, rows_B)]
+    drawn.append(other._draw(0, 0, rows_B))
+    for i, (regions_B4, _) in enumerate(drawn):
+        assert len(np.unique(regions_B4, axis=0)) > 4
+        assert all((regions_B4 != others_B4).any() for others_B4, _ in drawn[:i])
+
+
+def test_two_decoders_in_turn_give_the_batches_of_one(tmp_path: Path) -> None:
+    class Slow(PillowDecoder):
+        """Every other batch comes late, so that the next one is ready first."""
+
+        used = 0
+
+        def decode(self, *batch: Any) -> DecodedBatch:
+            self.used += 1
+            time.sleep(0.02 * (self.used % 2))
+            return super().decode(*batch)
+
+    decoders = [Slow(SIZE), PillowDecoder(SIZE)]
+    alone, together = (make_loader(tmp_path, 40, decoders) for decoders in ((), decoders))
+    for a, b in zip(epoch_of(alone), epoch_of(together), strict=True):
+        assert_same(a, b)
+    assert 0 < decoders[0].used < alone.steps
+
+
+def test_two_decoders_know_together_which_images_are_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "_PAUSES_SECONDS", (0.05, 0.05))
+    loader = make_loader(tmp_path, 40, [PillowDecoder(SIZE), PillowDecoder(SIZE)])
+    gone = {f"{i}.png" for i in range(0, 40, 3)}
+    for name in gone:
+        (tmp_path / name).unlink()
+    found = epoch_of(loader)
+    assert loader.away == gone
+    assert sum(batch.unusable.num_away for batch in found) == len(gone)
+
+
 @pytest.mark.skipif(not dali_available(), reason="DALI has wheels for Linux only")
 def test_decoders_see_the_same_crops(tmp_path: Path) -> None:
-    by_pillow = epoch_of(make_loader(tmp_path, decoder=PillowDecoder(SIZE)))
-    by_dali = epoch_of(make_loader(tmp_path, decoder=DaliDecoder(SIZE, 4, regions=True)))
+    by_pillow = epoch_of(make_loader(tmp_path, decoders=[PillowDecoder(SIZE)]))
+    by_dali = epoch_of(make_loader(tmp_path, decoders=[DaliDecoder(SIZE, 4, regions=True)]))
     for pillow, dali in zip(by_pillow, by_dali, strict=True):
         assert torch.equal(pillow.boxes_N4, dali.boxes_N4)
         assert torch.equal(pillow.labels_N, dali.labels_N)
@@ -135,7 +189,7 @@ def test_an_image_that_is_away_keeps_its_place_and_is_known_until_it_is_back(tmp
 
 def test_without_boxes_there_are_no_targets_for_boxes(tmp_path: Path) -> None:
     training_set = write_training_set(tmp_path, 4, boxes=False)
-    loader = TrainingLoader(training_set, PillowDecoder(SIZE), str(tmp_path), batch_size=2, min_crop_area=1, seed=0)
-    batches = epoch_of(loader)
-    assert all(batch.boxes_N4 is None for batch in batches)
-    assert sorted(torch.cat([batch.labels_N for batch in batches]).tolist()) == [0, 0, 1, 1]
+    loader = TrainingLoader(training_set, [PillowDecoder(SIZE)], str(tmp_path), batch_size=2, min_crop_area=1, seed=0)
+    found = epoch_of(loader)
+    assert all(batch.boxes_N4 is None for batch in found)
+    assert sorted(torch.cat([batch.labels_N for batch in found]).tolist()) == [0, 0, 1, 1]

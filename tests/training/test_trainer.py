@@ -36,7 +36,7 @@ def make_network() -> PsolNetwork:
 def make_loader(root: Path, number: int = 16, **changes: Any) -> TrainingLoader:
     training_set = write_training_set(root, number)
     settings = {"batch_size": BATCH, "min_crop_area": 0.6, "seed": 0, **changes}
-    return TrainingLoader(training_set, PillowDecoder(32), str(root), **settings)
+    return TrainingLoader(training_set, [PillowDecoder(32)], str(root), **settings)
 
 
 def train(trainer: Trainer, loader: TrainingLoader, first: int, last: int) -> list[float]:

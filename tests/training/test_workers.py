@@ -35,7 +35,7 @@ def train(root: str, rank: int, world_size: int, name: str, batch_size: int) -> 
     images.mkdir()
     loader = TrainingLoader(
         write_training_set(images, 10),
-        PillowDecoder(32),
+        [PillowDecoder(32)],
         str(images),
         batch_size=batch_size,
         min_crop_area=0.5,

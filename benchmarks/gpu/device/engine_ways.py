@@ -22,10 +22,8 @@ from throughput_parts import CORES, GPU
 from vgg16_ways import Network, make_extractor, ways
 
 from psol_ray.generators.ddt.stream import FeatureStream
-from psol_ray.images.decoder import make_decoder
+from psol_ray.images.decoder import make_decoder, num_decoders
 from psol_ray.tables import RunDir
-
-DECODERS_PER_GPU = 2  # as in psol_ray/generators/ddt/worker.py
 
 
 def main() -> None:
@@ -81,7 +79,7 @@ def _run(params: Json, network: Network) -> Json:
         worker.stream.close()
         decoders = [
             make_decoder(params["input_size"], params["batch_size"], num_threads=CORES, gpu=GPU)
-            for _ in range(DECODERS_PER_GPU if CUDA else 1)
+            for _ in range(num_decoders(GPU))
         ]
         worker.stream = FeatureStream(decoders, torch.no_grad()(network), params["batch_size"], DEVICE)
 

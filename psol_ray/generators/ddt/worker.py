@@ -17,7 +17,7 @@ from psol_ray.generators.ddt.passes import Accept, Chunk, ClassMoments, Heat, Re
 from psol_ray.generators.ddt.settings import DdtSettings
 from psol_ray.generators.ddt.stream import FeatureStream
 from psol_ray.generators.settings import InferenceSettings
-from psol_ray.images.decoder import make_decoder
+from psol_ray.images.decoder import make_decoder, num_decoders
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.device import feature_memory, worker_device
 from psol_ray.models.features import FeatureExtractor
@@ -25,9 +25,6 @@ from psol_ray.models.forward import make_forward
 from psol_ray.work.jobs import Parts, Resources, Task
 
 __all__ = ["DdtWorker"]
-
-# While one reads files into memory, the other's are on the GPU.
-_DECODERS_PER_GPU = 2
 
 
 class DdtWorker:
@@ -61,7 +58,7 @@ class DdtWorker:
                 hw_share=inference.hw_decoder_share,
                 max_pixels=resources.max_pixels,
             )
-            for _ in range(1 if resources.gpu is None else _DECODERS_PER_GPU)
+            for _ in range(num_decoders(resources.gpu))
         ]
         self.stream = FeatureStream(decoders, network, batch_size, device)
         # A class being read, one whose boxes are drawn, and pieces that wait for their siblings: a third for each.
