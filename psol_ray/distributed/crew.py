@@ -59,12 +59,30 @@ class Crew:
     def note_answer(self, worker: PoolWorker) -> None:
         """It lives."""
         self._failed_starts = 0
-        worker.began = worker.began or time.monotonic()
-        worker.pulse.beat()
+        worker.note_answer()
 
     def idle(self) -> list[PoolWorker]:
         """Those that have started and have nothing to do."""
         return [worker for worker in self.workers if worker.starting is None and not worker.jobs]
+
+    def by_free(self) -> list[PoolWorker]:
+        """Those that have started, the one first that will be the first to have nothing to do.
+
+        Whoever has done nothing yet is taken to be as fast as the others are on average.
+        """
+        there = [worker for worker in self.workers if worker.starting is None]
+        known = [pace for worker in there if (pace := worker.seconds_an_image) is not None]
+        usual = sum(known) / len(known) if known else 1.0
+
+        def free_at(worker: PoolWorker) -> float:
+            pace = worker.seconds_an_image
+            return worker.answered_at + worker.images_left * (usual if pace is None else pace)
+
+        return sorted(there, key=free_at)
+
+    def is_starting(self) -> bool:
+        """Whether somebody is."""
+        return any(worker.starting is not None for worker in self.workers)
 
     def held(self) -> set[Job]:
         """Jobs that somebody has."""

@@ -120,6 +120,7 @@ class _Pool:
     left_out: LeftOut
     images_done: Callable[[], Mapping[str, int] | None]
     looked_at: float = float("-inf")
+    has_answered: bool = False  # somebody, when it was last looked
     given_back: Counter[Job] = field(default_factory=Counter)
     lost: Counter[Job] = field(default_factory=Counter)  # how often its machine has left
     hosts: set[str] = field(default_factory=set)  # that have done a job
@@ -143,12 +144,17 @@ class _Pool:
             self._look_after_silent()
             self.tell()
         self._hand_out()
+        # Those that have just started are to be given something before others are given more.
+        starting = self.crew.is_starting()
+        queued = self._queue(most=1 if starting else None) if not (starting and self.has_answered) else 0
+        look_only = starting and (queued > 0 or self.has_answered)
         self.crew.check_somebody_works(len(self.queue.waiting))
         awaited = {answer: worker for worker in self.crew.workers for answer in worker.answers()}
         waiting = time.perf_counter()
-        answered = _wait(list(awaited))
+        answered = _wait(list(awaited), 0 if look_only else _LOOK_SECONDS)
         stats = self.crew.stats
         stats.seconds_waiting += time.perf_counter() - waiting
+        self.has_answered = answered is not None
         if answered is not None:
             self._take_in(awaited[answered], answered)
         stats.steps += 1
@@ -161,20 +167,38 @@ class _Pool:
         self.metrics.look(len(self.queue.waiting), running, len(self.queue.set_aside()), there)
 
     def _hand_out(self) -> None:
-        workers = self.crew.workers
-        # Everybody gets a job before anybody gets two.
-        for held in range(self.jobs_per_worker):
-            for worker in workers:
-                if worker.starting is None and len(worker.jobs) == held and not self._holds_suspect(worker):
-                    job = self.queue.take(worker, workers, is_idle=held == 0, node=worker.node, nodes=self.crew.nodes())
-                    if job is not None:
-                        self._give(worker, job)
+        """To those that have nothing to do."""
+        for worker in self.crew.idle():
+            self._offer(worker)
         idle = self.crew.idle()
         if idle and not self.queue.waiting:
             speculative = [job for job in self._speculative_jobs() if not self.queue.away_on(job)]
             for worker, job in zip(idle, speculative, strict=False):
                 self._give(worker, job)
                 self.crew.stats.speculative_jobs += 1
+
+    def _queue(self, most: int | None) -> int:
+        """Behind what workers are doing; returns how many jobs it has given, which are `most` at most."""
+        given = 0
+        # Everybody gets a second job before anybody gets a third.
+        for held in range(1, self.jobs_per_worker):
+            if not self.queue.waiting:
+                break
+            place = 0  # how many will be free before it
+            for worker in self.crew.by_free():
+                may_have = len(worker.jobs) == held and not self._holds_suspect(worker) and given != most
+                if may_have and self._offer(worker, place):
+                    given += 1
+                else:
+                    place += 1
+        return given
+
+    def _offer(self, worker: PoolWorker, place: int = 0) -> bool:
+        is_idle, nodes = not worker.jobs, self.crew.nodes()
+        job = self.queue.take(worker, self.crew.workers, is_idle=is_idle, place=place, node=worker.node, nodes=nodes)
+        if job is not None:
+            self._give(worker, job)
+        return job is not None
 
     def _give(self, worker: PoolWorker, job: Job) -> None:
         worker.give(job, self.left_out.of(job.images), is_suspect=self.queue.is_suspect(job))
@@ -214,7 +238,9 @@ class _Pool:
         self.metrics.note_waits(worker.host, answered.waited)
         if isinstance(answered.value, ImagesAway):
             self._take_back(worker, job, answered.value)
-        elif self._is_unfinished(job):
+            return
+        worker.images_done += job.cost
+        if self._is_unfinished(job):
             self.hosts.add(worker.host)
             self.queue.finish(job, worker, answered.value)
             self.crew.stats.jobs_done += 1
@@ -279,9 +305,9 @@ class _Pool:
         self.crew.start(len(self.queue.waiting))
 
 
-def _wait(answers: list[Any]) -> Any | None:
+def _wait(answers: list[Any], seconds: float) -> Any | None:
     if not answers:  # every node has left
         time.sleep(_LOOK_SECONDS)
         return None
-    ready, _ = ray.wait(answers, num_returns=1, timeout=_LOOK_SECONDS)
+    ready, _ = ray.wait(answers, num_returns=1, timeout=seconds)
     return ready[0] if ready else None

@@ -32,6 +32,8 @@ class PoolWorker:
     node: str = ""
     host: str = ""
     began: float | None = None
+    answered_at: float = 0.0
+    images_done: int = 0
 
     def give(self, job: Job, left_out: Sequence[str], *, is_suspect: bool) -> None:
         """Have it do a job, without some of its images; of one that has killed actors it is to report every batch."""
@@ -39,6 +41,24 @@ class PoolWorker:
         more = {**({"left_out": left_out} if left_out else {}), **({"careful": True} if is_suspect else {})}
         self.jobs[self.actor.run.remote(job.method, job.name, pack(job.images), *job.arguments, **more)] = job
         self.pulse.beat()
+
+    def note_answer(self) -> None:
+        """It has just answered."""
+        self.answered_at = time.monotonic()
+        self.began = self.began or self.answered_at
+        self.pulse.beat()
+
+    @property
+    def seconds_an_image(self) -> float | None:
+        """Between its answers; None as long as it has done nothing."""
+        if self.began is None or not self.images_done:
+            return None
+        return (self.answered_at - self.began) / self.images_done
+
+    @property
+    def images_left(self) -> int:
+        """Of the jobs that it holds."""
+        return sum(job.cost for job in self.jobs.values())
 
     @property
     def seconds(self) -> float:

@@ -37,22 +37,35 @@ class JobQueue:
 
     waiting: list[Job]
     done: set[Job] = field(default_factory=set)
+    _by_cost: set[Job] = field(default_factory=set)  # that nobody has been given yet, and that follow from none
     _done_by: dict[Job, Any] = field(default_factory=dict)
     _deaths: dict[Job, list[Death]] = field(default_factory=dict)
     _away_on: dict[Job, dict[str, ImagesAway]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.waiting.sort(key=lambda job: (-job.cost, job.name))
+        self._by_cost = set(self.waiting)
 
     def take(
-        self, worker: Any, workers: Iterable[Any], *, is_idle: bool, node: str = "", nodes: Collection[str] = ()
+        self,
+        worker: Any,
+        workers: Iterable[Any],
+        *,
+        is_idle: bool,
+        place: int = 0,
+        node: str = "",
+        nodes: Collection[str] = (),
     ) -> Job | None:
         """The next job for one of the workers, or None where there is none that it should do.
+
+        One that is not the next to be free leaves the larger jobs to those who are, as if jobs were taken when they can
+        be begun: so the last ones are not queued behind another while somebody is about to have nothing to do.
 
         Args:
             worker: who asks.
             workers: all that live.
             is_idle: whether it has no other job.
+            place: how many will be free before it.
             node: where it is.
             nodes: where all are.
         """
@@ -64,6 +77,10 @@ class JobQueue:
             keeper = self._done_by.get(job.follows) if job.follows else None
             if keeper is not None and keeper is not worker and keeper in workers and not self._away_on.get(job):
                 continue
+            if place and job in self._by_cost:
+                place -= 1
+                continue
+            self._by_cost.discard(job)
             return self.waiting.pop(index)
         return None
 

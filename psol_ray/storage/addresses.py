@@ -88,4 +88,8 @@ def _all_addresses(root: str, images: pa.Table) -> Sequence[Address]:
             Cell(root, shard, offset) if shard.endswith(PARQUET) else Span(root, shard, offset, size)
             for shard, offset, size in places
         ]
-    return [file_address(root, image_id) for image_id in image_ids]
+    if is_uri(root):
+        return [Span(root, image_id) for image_id in image_ids]
+    # What `os.path.join` gives, in a quarter of the time: a device waits for the paths of its class.
+    below = os.path.join(root, "")
+    return [os.path.join(root, image_id) if image_id.startswith("/") else below + image_id for image_id in image_ids]

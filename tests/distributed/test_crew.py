@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from psol_ray.distributed import crew as module
@@ -12,6 +13,7 @@ from psol_ray.distributed.pool_stats import PoolStats
 from psol_ray.distributed.shares import Node, divide_gpus
 from psol_ray.distributed.slots import Slots
 from psol_ray.errors import UserError
+from psol_ray.work.jobs import Job
 
 NODES = [Node("a" * 56, 8, 4), Node("b" * 56, 8, 4)]
 
@@ -65,6 +67,21 @@ def test_one_that_starts_may_be_on_any_node_for_a_while(crew: Crew, monkeypatch:
     assert crew.nodes() == {"a", ""}
     monkeypatch.setattr(module, "_HOPE_SECONDS", 0.0)
     assert crew.nodes() == {"a"}
+
+
+def test_who_will_be_free_first_is_told_by_what_it_holds_and_how_fast_it_was(crew: Crew) -> None:
+    far, near, slow, new, *_ = crew.workers
+    for worker, images_done, answered_at, images_left in (
+        (far, 100, 120.0, 30),
+        (near, 100, 120.0, 10),
+        (slow, 50, 130.0, 15),
+        (new, 0, 125.0, 10),
+    ):
+        worker.starting, worker.began = None, 100.0
+        worker.images_done, worker.answered_at = images_done, answered_at
+        worker.jobs = {"an answer": Job("a job", pa.table({"image_id": [""] * images_left}))}
+    # Seconds an image: 0.2, 0.2 and 0.6, on average a third; free at 126, 122, 139 and 128.3. Others still start.
+    assert crew.by_free() == [near, far, new, slow]
 
 
 def test_nobody_is_given_up_on_while_machines_are_being_started(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,28 @@ def test_what_follows_goes_to_anybody_once_its_keeper_is_gone() -> None:
     assert queue.take("w", ["w"], is_idle=True).name == "second"  # type: ignore[union-attr]
 
 
+def names_taken(queue: JobQueue, *places: int) -> list[str | None]:
+    """What is given to workers that are busy, so many of which will be free before each."""
+    taken = [queue.take("w", ["w"], is_idle=False, place=place) for place in places]
+    return [job and job.name for job in taken]
+
+
+def test_who_is_free_later_leaves_the_larger_ones_to_those_who_are_free_before() -> None:
+    queue = JobQueue([job("a", 4), job("b", 3), job("c", 2), job("d", 1)])
+    assert names_taken(queue, 2, 0, 1) == ["c", "a", "d"]
+    assert names_taken(queue, 1, 3) == [None, None]
+    assert queue.take("idle", ["idle"], is_idle=True).name == "b"  # type: ignore[union-attr]
+
+
+def test_what_follows_and_what_was_given_back_is_left_to_nobody() -> None:
+    first, second = job("first", 9, then=lambda _: [job("follows")]), job("second", 8)
+    queue = JobQueue([first, second, job("other", 1)])
+    assert names_taken(queue, 0, 0) == ["first", "second"]
+    queue.finish(first, "w", None)
+    queue.give_back(second)
+    assert names_taken(queue, 5, 5, 5) == ["second", "follows", None]
+
+
 def test_a_suspect_waits_for_an_actor_of_its_own() -> None:
     suspect, other = job("suspect", 9), job("other")
     queue = JobQueue([suspect, other])
