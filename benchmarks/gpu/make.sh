@@ -18,7 +18,7 @@ mkdir -p "$packs/wheels"
 if [ ! -e "$packs/ray.tar.xz" ]; then
   # The versions that the project pins; nvImageCodec's own decoder of JPEG needs nvJPEG.
   names="nvidia-dali-cuda130 nvidia-nvimgcodec-cu13 nvidia-nvjpeg astunparse gast optree makefun jsonargparse
-    docstring-parser typeshed-client tensorboardx ray jsonschema jsonschema-specifications referencing rpds-py pydantic
+    docstring-parser typeshed-client tensorboardx tenacity ray jsonschema jsonschema-specifications referencing rpds-py pydantic
     pydantic-core annotated-types"
   # shellcheck disable=SC2086,SC2046
   $python -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.12 \

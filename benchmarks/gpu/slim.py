@@ -33,6 +33,7 @@ DALI = [
     "docstring_parser",
     "typeshed_client",
     "tensorboardx",
+    "tenacity",
 ]
 RAY = [
     "ray",
