@@ -30,8 +30,9 @@ from simulated_gpu import NUM_IMAGES, Spread
 from simulated_runs import Bench, Plan, Trouble
 
 from psol_ray.distributed.cluster import plan_workers
-from psol_ray.distributed.executor import JOBS_PER_WORKER
+from psol_ray.distributed.executor import jobs_per_worker
 from psol_ray.distributed.settings import ClusterConfig
+from psol_ray.generators.ddt.generator import Ddt
 from psol_ray.tables import RunDir
 
 # Workers need not find the benchmarks' folder.
@@ -200,7 +201,7 @@ def _params(plan: Plan, arguments: argparse.Namespace, spread: Spread, measured:
         "classes_an_actor_weak": plan.classes_an_actor,
         "killed": plan.killed,
         "straggler_slowdown": plan.slowdown,
-        "jobs_an_actor": JOBS_PER_WORKER,
+        "jobs_an_actor": jobs_per_worker(Ddt.concurrency),
         "seed": SEED,
         "batch_spread": "measured" if measured else "assumed, normal",
         "batch_spread_std": float(spread.factors_B.std()),

@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--channels", default="512,2048")
     parser.add_argument("--image-us", type=float, default=250.0, help="microseconds of the network an image")
-    parser.add_argument("--classes", type=int, default=30, help=f"of {CLASS:,} images")
+    parser.add_argument("--classes", type=int, default=60, help=f"of {CLASS:,} images")
     parser.add_argument("--jobs", type=int, default=Ddt.concurrency, help="classes that the worker has at a time")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", required=True, help="JSON file to write")
@@ -77,6 +77,7 @@ def _shown(value: object) -> object:
 
 def measure(params: Json) -> Json:
     """Files that do not exist to Parquet that does."""
+    class_table(0, 1)  # has pyarrow import pandas
     channels, images = params["channels"], CLASS // (10 if params["smoke"] else 1)
     device = Device(params["image_us"] / 1e6)
     SimulatedMoments.prepare(channels, device)
@@ -195,13 +196,13 @@ class SimulatedComponent(Component):
     """Projects what is heat already."""
 
     def to(self, device: torch.device) -> "SimulatedComponent":
-        """See `Component.to`."""
+        """See `Component.to`; waits, as whoever reads the projections does, for what the device was given before."""
+        SimulatedMoments.device.wait()
         found = super().to(device)
         return SimulatedComponent(found.mean_C, found.direction_C, found.explained_variance_ratio)
 
     def project(self, descriptors: torch.Tensor) -> torch.Tensor:
         """See `Component.project`."""
-        SimulatedMoments.device.wait()
         return descriptors[..., 0]
 
 

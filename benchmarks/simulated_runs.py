@@ -18,7 +18,7 @@ from simulated_gpu import FULL, SimulatedWorker, Spread, class_sizes, class_tabl
 
 from psol_ray.distributed.actor import PartActor
 from psol_ray.distributed.cluster import plan_workers
-from psol_ray.distributed.executor import JOBS_PER_WORKER
+from psol_ray.distributed.executor import jobs_per_worker
 from psol_ray.distributed.pool import PoolStats, run_pool
 from psol_ray.distributed.progress import RemoteTracker, tracked
 from psol_ray.distributed.settings import ClusterConfig
@@ -157,7 +157,9 @@ def _drive(troop: Troop, jobs: Sequence[Job], trouble: Trouble, device_s: float)
     thread.start()
     cpu_s = time.process_time()
     try:
-        run_pool(troop.take, plan, jobs, jobs_per_worker=JOBS_PER_WORKER, on_done=count, stats=run.stats)
+        run_pool(
+            troop.take, plan, jobs, jobs_per_worker=jobs_per_worker(Ddt.concurrency), on_done=count, stats=run.stats
+        )
     finally:
         over.set()
         thread.join()

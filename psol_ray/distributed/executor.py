@@ -30,10 +30,12 @@ from psol_ray.storage.addresses import Address, image_addresses
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Job, Resources
 
-__all__ = ["JOBS_PER_WORKER", "RayExecutor"]
+__all__ = ["RayExecutor", "jobs_per_worker"]
 
-# One running and one waiting, so that no worker waits for the driver.
-JOBS_PER_WORKER = 2
+
+def jobs_per_worker(concurrency: int) -> int:
+    """How many a worker is given that does so many at once: none waits for the driver, so it has one more than one."""
+    return max(concurrency, 2)
 
 
 class RayExecutor:
@@ -80,7 +82,7 @@ class RayExecutor:
                     _actor_starter(run, tracker, checks),
                     plan,
                     run.jobs,
-                    jobs_per_worker=JOBS_PER_WORKER,
+                    jobs_per_worker=jobs_per_worker(run.concurrency),
                     on_done=on_done,
                     stats=stats,
                     fit=checks.fit,

@@ -20,7 +20,9 @@ class Ddt(Generator):
     """The direction that a class's features share, and a box around where each image goes along it."""
 
     title = "DDT"
-    concurrency = 2
+    # One is read, of one the component is found and boxes are drawn, which takes a GPU's worker longer than to read the
+    # next, and a third is there to be read meanwhile.
+    concurrency = 3
     _settings: DdtSettings
 
     def check(self, _recipes: Mapping[ModelName, TrainConfig], /) -> None:

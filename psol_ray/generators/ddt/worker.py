@@ -1,6 +1,6 @@
 """DDT's worker: one network and its decoders, for as many classes as it is given.
 
-It may hold two classes: while boxes of one are drawn and written on the CPU, the network works on the other, and its
+It may hold several classes: while boxes of one are drawn and written on the CPU, the network works on another, and its
 batches run from the one into the other.
 """
 

@@ -57,7 +57,7 @@ def test_needs_nothing_of_the_run_and_takes_two_classes_at_once(world: World) ->
     generator = world.generator("ddt")
     assert generator.needs() == ()
     assert generator.other_tables({}) == {}
-    assert generator.concurrency == 2
+    assert generator.concurrency == 3
 
 
 @pytest.mark.parametrize(("fair_share", "methods"), [(200, ["process"]), (100, ["measure", "measure"])])
