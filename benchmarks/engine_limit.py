@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -81,11 +82,11 @@ def measure(params: Json) -> Json:
     channels, images = params["channels"], CLASS // (10 if params["smoke"] else 1)
     device = Device(params["image_us"] / 1e6)
     SimulatedMoments.prepare(channels, device)
-    passes.Moments = SimulatedMoments  # type: ignore[misc]
     worker = SimulatedWorker(device)
     with _gil_watched() as idle:
         time.sleep(2.0 if not params["smoke"] else 0.1)
-    with tempfile.TemporaryDirectory() as folder, _gil_watched() as gil:
+    simulated = patch.object(passes, "Moments", SimulatedMoments)
+    with simulated, tempfile.TemporaryDirectory() as folder, _gil_watched() as gil:
         stage = RunDir(folder).stage("boxes")
         writer = PartWriter({"boxes": (stage, Provenance("boxes", {}, {}))})
 

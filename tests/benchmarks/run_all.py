@@ -36,6 +36,7 @@ def main(folder: Path, shared: str = "") -> None:
     run("ddt_fidelity", *data, "--weights", weights)
     run("train_throughput", *data)
     run("ddt_throughput", *data, "--weights", weights, "--input-size", "64")
+    run("engine_limit")
     run("ddt_scaling", "--measured", str(folder / "ddt_throughput.json"))
     for name in ("ddt_throughput", "ddt_scaling", "ddt_memory"):
         call("plots", str(folder / f"{name}.json"), "--out", str(folder / f"{name}.svg"))
