@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from synthetic.photographs import BAD, KINDS, PHOTOGRAPHS, save_bad, save_kind
 
 from psol_ray.images.dali import DaliDecoder, dali_available
 from psol_ray.images.pillow import PillowDecoder
-from tests.synthetic.photographs import BAD, KINDS, PHOTOGRAPHS, save_bad, save_kind
 
 DEVICE = torch.device(os.environ.get("PSOL_TEST_DEVICE", "cuda:0"))
 GPU = DEVICE.index if DEVICE.type == "cuda" else None
