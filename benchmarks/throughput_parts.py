@@ -18,7 +18,7 @@ from result import Json
 from torch.utils.flop_counter import FlopCounterMode
 
 from psol_ray.images.batch import Decoder
-from psol_ray.images.decoder import make_decoder, num_decoders
+from psol_ray.images.decoder import make_decoders
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.features import FeatureExtractor
 from psol_ray.models.forward import make_forward
@@ -49,7 +49,7 @@ def batches_of(params: Json) -> list[list[str]]:
 
 def decode(params: Json) -> Json:
     """As many decoders as the engine has, all threads, over and over for some seconds."""
-    batches, decoders = batches_of(params), [_decoder(params) for _ in range(num_decoders(GPU))]
+    batches, decoders = batches_of(params), _decoders(params)
     for decoder in decoders:
         decoder.decode(batches[0])
     clock = Clock()
@@ -66,13 +66,13 @@ def decode(params: Json) -> Json:
     return {**clock.result(images), "decoder": type(decoders[0]).__name__, "images": images}
 
 
-def _decoder(params: Json) -> Decoder:
-    return make_decoder(params["input_size"], params["batch_size"], num_threads=CORES, gpu=GPU)
+def _decoders(params: Json) -> list[Decoder]:
+    return make_decoders(params["input_size"], params["batch_size"], num_threads=CORES, gpu=GPU)
 
 
 def forward(params: Json) -> Json:
     """Network and normalisation on decoded images, which the engine cannot outrun; and products of matrices."""
-    decoder, extractor = _decoder(params), _extractor(params)
+    decoder, extractor = _decoders(params)[0], _extractor(params)
     network = make_forward(
         extractor,
         DEVICE,

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from psol_ray.geometry.crops import boxes_in_crops, draw_crops
-from psol_ray.images.decoder import make_decoder, num_decoders
+from psol_ray.images.decoder import make_decoders
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.device import autocast
 from psol_ray.models.networks import PsolNetwork
@@ -110,10 +110,7 @@ def mock(training_set: TrainingSet, size: int, params: Json) -> Steps:
 def dali(training_set: TrainingSet, size: int, params: Json) -> Steps:
     """The project's own loader."""
     gpu = 0 if DEVICE.type == "cuda" else None
-    decoders = [
-        make_decoder(size, params["batch_size"], regions=True, num_threads=CORES, gpu=gpu)
-        for _ in range(num_decoders(gpu))
-    ]
+    decoders = make_decoders(size, params["batch_size"], regions=True, num_threads=CORES, gpu=gpu)
     loader = TrainingLoader(
         training_set, decoders, params["images"], batch_size=params["batch_size"], min_crop_area=0.2, seed=0
     )

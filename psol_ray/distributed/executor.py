@@ -34,7 +34,7 @@ __all__ = ["RayExecutor", "jobs_per_worker"]
 
 
 def jobs_per_worker(concurrency: int) -> int:
-    """How many a worker is given that does so many at once: none waits for the driver, so it has one more than one."""
+    """How many a worker holds that does so many at once: two at least, so that it never waits for the driver."""
     return max(concurrency, 2)
 
 

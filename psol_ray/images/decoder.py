@@ -1,11 +1,13 @@
 """The decoder that a machine gets."""
 
+from typing import Any
+
 from psol_ray.images import dali
 from psol_ray.images.batch import Decoder
 from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.pillow import PillowDecoder
 
-__all__ = ["make_decoder", "num_decoders"]
+__all__ = ["make_decoder", "make_decoders"]
 
 
 def make_decoder(
@@ -44,9 +46,9 @@ def make_decoder(
     return PillowDecoder(size, num_threads=num_threads, gpu=gpu, max_pixels=max_pixels)
 
 
-def num_decoders(gpu: int | None) -> int:
-    """How many decoders a worker keeps busy, each in a thread: of two, one reads files while the other's are decoded.
+def make_decoders(size: int, batch_size: int, *, gpu: int | None, **options: Any) -> list[Decoder]:
+    """As many as a worker keeps busy, each in a thread; for the arguments see `make_decoder`.
 
-    On a CPU both is done by the same cores.
+    Of two, one reads files while the other's are decoded. On a CPU both is done by the same cores.
     """
-    return 1 if gpu is None else 2
+    return [make_decoder(size, batch_size, gpu=gpu, **options) for _ in range(1 if gpu is None else 2)]

@@ -12,8 +12,8 @@ from psol_ray.models.precision import Precision
 
 __all__ = ["choose", "full_batches", "make_forward"]
 
-Candidate = tuple[str, Callable[[], Extract | None]]
-"""What to call it, and how to make it; None where the network cannot be run so."""
+Candidate = tuple[str, Callable[[], Extract]]
+"""What to call it, and how to make it."""
 
 # Images whose features are computed in float32, to know how much bfloat16 rounds.
 _COMPARED = 8
@@ -52,8 +52,8 @@ def make_forward(
     if device.type != "cuda":
         return plain
     forward: Extract = plain
-    if precision != "float32":
-        forward = choose(_candidates(extractor), plain, extractor, _made_up(batch_size, input_size, device))
+    if precision != "float32" and (candidates := _candidates(extractor)):
+        forward = choose(candidates, plain, extractor, _made_up(batch_size, input_size, device))
         # What the losers needed is the classes' memory.
         torch.cuda.empty_cache()
     return full_batches(forward, batch_size)
@@ -74,16 +74,20 @@ def full_batches(forward: Extract, batch_size: int) -> Extract:
 
 
 def _candidates(extractor: FeatureExtractor) -> Sequence[Candidate]:
-    def with_own_pools() -> Extract | None:
+    """The fastest first; empty where it is not known how to fuse the network."""
+    fused = extractor.fused(nn.functional.max_pool2d)
+    if fused is None:
+        return ()
+
+    def with_own_pools() -> Extract:
         # Late: only a GPU has Triton.
         from psol_ray.models.triton_pool import triton_max_pool
 
-        return extractor.fused(triton_max_pool)
+        found = extractor.fused(triton_max_pool)
+        assert found is not None
+        return found
 
-    return (
-        ("fused, with pools of our own", with_own_pools),
-        ("fused, with PyTorch's pools", lambda: extractor.fused(nn.functional.max_pool2d)),
-    )
+    return (("fused, with pools of our own", with_own_pools), ("fused, with PyTorch's pools", lambda: fused))
 
 
 @torch.no_grad()
@@ -104,8 +108,6 @@ def choose(candidates: Sequence[Candidate], plain: Extract, exact: Extract, imag
     for name, make in candidates:
         try:
             forward = make()
-            if forward is None:
-                return plain
             _poison(images_NHWC.device)
             found = forward(images_NHWC)
             distance, from_plain = _distance(found[:_COMPARED], expected), _distance(found, of_plain)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from psol_ray.images.decoder import make_decoder, num_decoders
+from psol_ray.images.decoder import make_decoders
 from psol_ray.models.device import autocast, worker_device
 from psol_ray.models.precision import Precision
 from psol_ray.prediction.networks import PretrainedNetwork, TrainedNetwork, load_networks
@@ -25,21 +25,19 @@ def make_predictor(
     """The networks and their decoders, in the process where they are to work."""
     device = worker_device(resources)
     for_boxes, for_classes = load_networks(localizer, classifiers, device)
-    decoders = [
-        # Networks that see squares of one size share a decoder, and so the decoded images.
-        {
-            side: make_decoder(
-                side,
-                batch_size,
-                num_threads=num_threads or resources.num_cpus,
-                gpu=resources.gpu,
-                hw_share=hw_share,
-                max_pixels=resources.max_pixels,
-            )
-            for side in {each.view.resize for each in (for_boxes, *for_classes)}
-        }
-        for _ in range(num_decoders(resources.gpu))
-    ]
+    # Networks that see squares of one size share a decoder, and so the decoded images.
+    of_sides = {
+        side: make_decoders(
+            side,
+            batch_size,
+            num_threads=num_threads or resources.num_cpus,
+            gpu=resources.gpu,
+            hw_share=hw_share,
+            max_pixels=resources.max_pixels,
+        )
+        for side in {each.view.resize for each in (for_boxes, *for_classes)}
+    }
+    decoders = [dict(zip(of_sides, each, strict=True)) for each in zip(*of_sides.values(), strict=True)]
     return Predictor(
         for_boxes,
         for_classes,

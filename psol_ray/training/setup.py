@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from psol_ray.images.decoder import make_decoder, num_decoders
+from psol_ray.images.decoder import make_decoder, make_decoders
 from psol_ray.models.device import autocast
 from psol_ray.models.saved import SavedNetwork
 from psol_ray.tables import Provenance, StageDir
@@ -83,17 +83,14 @@ def make_loader(setup: TrainingSetup, rank: Rank) -> TrainingLoader:
     """This worker's part of every step."""
     config = setup.config
     per_worker = -(-config.batch_size // rank.world_size)
-    decoders = [
-        make_decoder(
-            setup.saved.input_size,
-            min(per_worker, config.micro_batch_size or per_worker),
-            regions=True,
-            num_threads=rank.num_cpus,
-            gpu=rank.device.index,
-            max_pixels=setup.max_pixels,
-        )
-        for _ in range(num_decoders(rank.device.index))
-    ]
+    decoders = make_decoders(
+        setup.saved.input_size,
+        min(per_worker, config.micro_batch_size or per_worker),
+        regions=True,
+        num_threads=rank.num_cpus,
+        gpu=rank.device.index,
+        max_pixels=setup.max_pixels,
+    )
     return TrainingLoader(
         setup.training_set,
         decoders,

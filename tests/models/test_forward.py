@@ -5,7 +5,7 @@ import torch
 
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.features import Extract, FeatureExtractor
-from psol_ray.models.forward import choose, full_batches, make_forward
+from psol_ray.models.forward import _candidates, choose, full_batches, make_forward
 from psol_ray.models.weights import load_state
 
 CPU = torch.device("cpu")
@@ -71,9 +71,11 @@ def test_the_first_that_agrees_is_taken(capsys: pytest.CaptureFixture[str]) -> N
     assert not capsys.readouterr().err
 
 
-def test_a_network_that_cannot_be_fused_runs_as_it_is_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
-    assert choose([("one way", lambda: None)], plain, exact, IMAGES) is plain
-    assert not capsys.readouterr().err
+@pytest.mark.parametrize(("name", "ways"), [("vgg16", 2), ("test_resnet", 0)])
+def test_a_network_that_is_not_traced_has_no_other_way(name: str, ways: int) -> None:
+    backbone = find_backbone(name)
+    extractor = FeatureExtractor(backbone, load_state(backbone, "random", for_features=True))
+    assert len(_candidates(extractor)) == ways
 
 
 def test_smaller_batches_are_filled_up() -> None:

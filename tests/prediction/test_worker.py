@@ -33,12 +33,12 @@ def process(root: Path, *classifiers: TrainedNetwork, view: Any = "whole") -> tu
     paths = [__file__ if i == 3 else str(root / f"{i}.png") for i in range(5)]
     sides: list[int] = []
 
-    def make(size: int, *arguments: Any, **options: Any) -> decoder.Decoder:
+    def make(size: int, *arguments: Any, **options: Any) -> list[decoder.Decoder]:
         sides.append(size)
-        return decoder.make_decoder(size, *arguments, **options)
+        return decoder.make_decoders(size, *arguments, **options)
 
     with pillow_alone(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("psol_ray.prediction.worker.make_decoder", make)
+        patch.setattr("psol_ray.prediction.worker.make_decoders", make)
         localizer = TrainedNetwork(LOCALIZER, View.make(view, 32, 0.5))
         worker = PredictionWorker(localizer, classifiers, "float32", 2, Resources(1))
         done: list[int] = []

@@ -22,7 +22,7 @@ from throughput_parts import CORES, GPU
 from vgg16_ways import Network, make_extractor, ways
 
 from psol_ray.generators.ddt.stream import FeatureStream
-from psol_ray.images.decoder import make_decoder, num_decoders
+from psol_ray.images.decoder import make_decoders
 from psol_ray.tables import RunDir
 
 
@@ -77,10 +77,7 @@ def _run(params: Json, network: Network) -> Json:
 
     def exchange(worker: Any) -> None:
         worker.stream.close()
-        decoders = [
-            make_decoder(params["input_size"], params["batch_size"], num_threads=CORES, gpu=GPU)
-            for _ in range(num_decoders(GPU))
-        ]
+        decoders = make_decoders(params["input_size"], params["batch_size"], num_threads=CORES, gpu=GPU)
         worker.stream = FeatureStream(decoders, torch.no_grad()(network), params["batch_size"], DEVICE)
 
     result = engine_in_process(params, exchange)

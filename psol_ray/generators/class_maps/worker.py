@@ -2,9 +2,9 @@
 
 from psol_ray.generators.class_maps.boxes import MapLocator
 from psol_ray.generators.class_maps.maps import ActivationMaps, MapMethod
+from psol_ray.generators.decoders import decoders_of_worker
 from psol_ray.generators.settings import InferenceSettings
 from psol_ray.images.batch_stream import BatchStream
-from psol_ray.images.decoder import make_decoder, num_decoders
 from psol_ray.models.device import worker_device
 from psol_ray.models.saved import SavedNetwork
 from psol_ray.work.jobs import Parts, Resources, Task
@@ -21,23 +21,12 @@ class ClassMapWorker:
         """`model` is the file of the classifier."""
         device = worker_device(resources)
         saved, network = SavedNetwork.from_bytes(model)
-        batch_size = inference.batch(resources.gpu)
-        decoders = [
-            make_decoder(
-                saved.input_size,
-                batch_size,
-                num_threads=inference.decode_threads or resources.num_cpus,
-                gpu=resources.gpu,
-                hw_share=inference.hw_decoder_share,
-                max_pixels=resources.max_pixels,
-            )
-            for _ in range(num_decoders(resources.gpu))
-        ]
+        decoders = decoders_of_worker(inference, resources, saved.input_size)
         # In float32, whatever `precision`: values near a map's highest would be steps of 1/256 of it apart in bfloat16,
         # and thresholds are hundredths of its range.
         self._locator = MapLocator(
             ActivationMaps(saved, network.to(device), method),
-            BatchStream([decoder.decode for decoder in decoders], batch_size, device),
+            BatchStream([decoder.decode for decoder in decoders], inference.batch(resources.gpu), device),
             input_size=saved.input_size,
             threshold=threshold,
         )

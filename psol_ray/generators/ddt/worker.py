@@ -16,8 +16,8 @@ from psol_ray.generators.ddt.moments import Component
 from psol_ray.generators.ddt.passes import Accept, Chunk, ClassMoments, Heat, Read, fits, measure, project, project_kept
 from psol_ray.generators.ddt.settings import DdtSettings
 from psol_ray.generators.ddt.stream import FeatureStream
+from psol_ray.generators.decoders import decoders_of_worker
 from psol_ray.generators.settings import InferenceSettings
-from psol_ray.images.decoder import make_decoder, num_decoders
 from psol_ray.models.backbones import find_backbone
 from psol_ray.models.device import feature_memory, worker_device
 from psol_ray.models.features import FeatureExtractor
@@ -49,17 +49,7 @@ class DdtWorker:
             input_size=settings.input_size,
             compiled=inference.compile,
         )
-        decoders = [
-            make_decoder(
-                settings.input_size,
-                batch_size,
-                num_threads=inference.decode_threads or resources.num_cpus,
-                gpu=resources.gpu,
-                hw_share=inference.hw_decoder_share,
-                max_pixels=resources.max_pixels,
-            )
-            for _ in range(num_decoders(resources.gpu))
-        ]
+        decoders = decoders_of_worker(inference, resources, settings.input_size)
         self.stream = FeatureStream(decoders, network, batch_size, device)
         # A class being read, one whose boxes are drawn, and pieces that wait for their siblings: a third for each.
         self._max_bytes = feature_memory(resources, inference.memory_gb) / 3
