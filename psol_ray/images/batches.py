@@ -29,13 +29,12 @@ _NO_PAUSE_SECONDS = 600.0
 
 
 def decode_ahead(
-    paths: Sequence[Address], decode: Callable[[Sequence[Address]], T], batch_size: int, uses: int = 1
+    paths: Sequence[Address], decode: Callable[[Sequence[Address]], T], batch_size: int
 ) -> Iterator[tuple[slice, T]]:
-    """Which rows a batch holds, and what `decode` makes of their files, one batch ahead in a thread; `uses` is how
-    often that reads each."""
+    """Which rows a batch holds, and what `decode` makes of their files, one batch ahead in a thread."""
     starts = range(0, len(paths), batch_size)
     rows = (slice(start, min(start + batch_size, len(paths))) for start in starts)
-    with fetched(paths, uses):
+    with fetched(paths):
         yield from timed(prefetch(rows, [lambda these: (these, decode(paths[these]))]))
 
 
