@@ -5,7 +5,8 @@
 #   CUB=CUB_200_2011 WEIGHTS=vgg16_features.safetensors bash benchmarks/gpu/make.sh [CHECKOUT]
 #
 # CHECKOUT is the project's (the default is where you are). CUB and WEIGHTS are by default below $PSOL_SHARED, as for the
-# tests. Packed archives are kept in PACKS (~/.cache/psol_gpu): the first time takes some minutes, the next ones seconds.
+# tests. Packed archives are kept in PACKS (~/.cache/psol_gpu): the first time takes some minutes, the next ones seconds,
+# until a version or a script changes.
 set -euo pipefail
 kit=$(cd "$(dirname "$0")" && pwd)
 checkout=$(cd "${1:-.}" && pwd)
@@ -14,15 +15,18 @@ python=${PYTHON:-python3}
 platforms="--platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_17_x86_64
   --platform manylinux2014_x86_64 --platform manylinux1_x86_64"
 
+# The versions that the project pins; nvImageCodec's own decoder of JPEG needs nvJPEG.
+names="nvidia-dali-cuda130 nvidia-nvimgcodec-cu13 nvidia-nvjpeg astunparse gast optree makefun jsonargparse
+  docstring-parser typeshed-client tensorboardx tenacity ray jsonschema jsonschema-specifications referencing rpds-py pydantic
+  pydantic-core annotated-types"
+pins=$(for n in $names; do grep -m1 "^$n==" "$checkout/constraints.txt"; done)
+packs=$packs/$( (echo "$pins"; cat "$kit/slim.py" "$kit/sample.py") | sha256sum | cut -c1-12)
+
 mkdir -p "$packs/wheels"
 if [ ! -e "$packs/ray.tar.xz" ]; then
-  # The versions that the project pins; nvImageCodec's own decoder of JPEG needs nvJPEG.
-  names="nvidia-dali-cuda130 nvidia-nvimgcodec-cu13 nvidia-nvjpeg astunparse gast optree makefun jsonargparse
-    docstring-parser typeshed-client tensorboardx tenacity ray jsonschema jsonschema-specifications referencing rpds-py pydantic
-    pydantic-core annotated-types"
-  # shellcheck disable=SC2086,SC2046
+  # shellcheck disable=SC2086
   $python -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.12 \
-    --implementation cp $platforms -d "$packs/wheels" $(for n in $names; do grep -m1 "^$n==" "$checkout/constraints.txt"; done)
+    --implementation cp $platforms -d "$packs/wheels" $pins
   nice "$python" "$kit/slim.py" --wheels "$packs/wheels" --out "$packs"
 fi
 if [ ! -e "$packs/sample.tar" ]; then
