@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from distributed.autoscaled import kill_tree
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from ray.util import get_node_ip_address
 from s3 import free_port
@@ -23,7 +24,6 @@ from synthetic.images import write_images
 
 from psol_ray.cli import main
 from psol_ray.tables import BOXES, CATALOG, PREDICTIONS, RunDir
-from tests.distributed.autoscaled import kill_tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("job_server")]
 
