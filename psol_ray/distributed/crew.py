@@ -66,19 +66,35 @@ class Crew:
         return [worker for worker in self.workers if worker.starting is None and not worker.jobs]
 
     def by_free(self) -> list[PoolWorker]:
-        """Those that have started, the one first that will be the first to have nothing to do.
+        """Those that have started, the one first that will be the first to have nothing to do."""
+        return [worker for worker, _, _ in sorted(self._forecast(), key=lambda forecast: forecast[2])]
+
+    def by_late(self) -> list[PoolWorker]:
+        """Those that have started, the one first that will be the last to have nothing to do.
+
+        Whoever takes more than twice as long as thought comes before all others: it may be frozen.
+        """
+        now = time.monotonic()
+
+        def seconds_left(forecast: tuple[PoolWorker, float, float]) -> float:
+            _, seconds, free_at = forecast
+            return float("inf") if now > free_at + seconds else free_at - now
+
+        return [worker for worker, _, _ in sorted(self._forecast(), key=seconds_left, reverse=True)]
+
+    def _forecast(self) -> list[tuple[PoolWorker, float, float]]:
+        """Those that have started, how many seconds what they hold takes in all, and when they will have done it.
 
         Whoever has done nothing yet is taken to be as fast as the others are on average.
         """
         there = [worker for worker in self.workers if worker.starting is None]
-        known = [pace for worker in there if (pace := worker.seconds_an_image) is not None]
+        paces = [worker.seconds_an_image for worker in there]
+        known = [pace for pace in paces if pace is not None]
         usual = sum(known) / len(known) if known else 1.0
-
-        def free_at(worker: PoolWorker) -> float:
-            pace = worker.seconds_an_image
-            return worker.answered_at + worker.images_left * (usual if pace is None else pace)
-
-        return sorted(there, key=free_at)
+        seconds = [
+            worker.images_left * (usual if pace is None else pace) for worker, pace in zip(there, paces, strict=True)
+        ]
+        return [(worker, left, worker.answered_at + left) for worker, left in zip(there, seconds, strict=True)]
 
     def is_starting(self) -> bool:
         """Whether somebody is."""

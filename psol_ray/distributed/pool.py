@@ -207,15 +207,15 @@ class _Pool:
         return any(self.queue.is_suspect(job) for job in worker.jobs.values())
 
     def _speculative_jobs(self) -> list[Job]:
-        """Jobs that one worker alone holds: first those it has not begun, and of those the largest."""
-        places = [(place, job) for worker in self.crew.workers for place, job in enumerate(worker.jobs.values())]
+        """Jobs that one worker alone holds: first those that are not begun, then those of who will be done last."""
+        places = [(place, job) for worker in self.crew.by_late() for place, job in enumerate(worker.jobs.values())]
         held = Counter(job for _, job in places)
         free = [
             (place, job)
             for place, job in places
             if held[job] == 1 and job.is_independent and self._is_unfinished(job) and not self.queue.is_suspect(job)
         ]
-        return [job for _, job in sorted(free, key=lambda held: (-held[0], -held[1].cost))]
+        return [job for _, job in sorted(free, key=lambda held: -held[0])]
 
     def _take_in(self, worker: PoolWorker, answer: Any) -> None:
         try:

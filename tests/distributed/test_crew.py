@@ -69,7 +69,9 @@ def test_one_that_starts_may_be_on_any_node_for_a_while(crew: Crew, monkeypatch:
     assert crew.nodes() == {"a"}
 
 
-def test_who_will_be_free_first_is_told_by_what_it_holds_and_how_fast_it_was(crew: Crew) -> None:
+def test_who_will_be_free_first_is_told_by_what_it_holds_and_how_fast_it_was(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
     far, near, slow, new, *_ = crew.workers
     for worker, images_done, answered_at, images_left in (
         (far, 100, 120.0, 30),
@@ -82,6 +84,11 @@ def test_who_will_be_free_first_is_told_by_what_it_holds_and_how_fast_it_was(cre
         worker.jobs = {"an answer": Job("a job", pa.table({"image_id": [""] * images_left}))}
     # Seconds an image: 0.2, 0.2 and 0.6, on average a third; free at 126, 122, 139 and 128.3. Others still start.
     assert crew.by_free() == [near, far, new, slow]
+
+    monkeypatch.setattr(module.time, "monotonic", lambda: 123.0)
+    assert crew.by_late() == [slow, new, far, near], "nearly on time"
+    monkeypatch.setattr(module.time, "monotonic", lambda: 124.5)
+    assert crew.by_late() == [near, slow, new, far], "more than twice the 2 s that it was thought to take"
 
 
 def test_nobody_is_given_up_on_while_machines_are_being_started(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:

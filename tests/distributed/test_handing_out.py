@@ -85,3 +85,9 @@ def test_the_last_job_is_left_to_who_is_free_first(monkeypatch: pytest.MonkeyPat
     cluster = Cluster(monkeypatch, "start 1", "start 2", "start 3", "run a", "run c")
     given = cluster.run(a=9, b=8, c=7, d=6, e=5, f=4, g=3)
     assert given == ["1 a", "2 b", "3 c", "3 d", "2 e", "1 f", "3 g"]
+
+
+def test_who_has_nothing_to_do_also_does_what_will_be_done_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Crew, "by_late", lambda crew: [crew.workers[1], crew.workers[0], crew.workers[2]])
+    cluster = Cluster(monkeypatch, "start 1", "start 2", "start 3", "run c")
+    assert cluster.run(a=9, b=8, c=7) == ["1 a", "2 b", "3 c", "3 b"]
