@@ -101,7 +101,7 @@ train() { # a process a backbone, so that one that is cut off costs itself
   for backbone in ${BACKBONES:-resnet50 vgg16}; do
     step "train_$backbone" 50 python3 "$project/benchmarks/train_throughput.py" --images "$work/many" --layout folder \
       --backbones "$backbone" --batch-size "${TRAIN_BATCH:-128}" --rounds 1 --seconds 2.5 \
-      --out "$results/train_$backbone.json"
+      --out "$results/train_$backbone.json" ${TINY:+--batch-size 2}
   done
 }
 

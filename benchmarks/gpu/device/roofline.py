@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()
-    side, batch = (64, 2) if arguments.tiny else (448, arguments.batch_size)
+    side, batch = (96, 2) if arguments.tiny else (448, arguments.batch_size)
     until = Deadline(arguments.seconds)
     result: Json = {"device": torch.cuda.get_device_name() if CUDA else "cpu", "torch": torch.__version__, "side": side}
     result["cudnn"] = torch.backends.cudnn.version()
