@@ -6,12 +6,14 @@ at the border DALI's filter repeats the last pixel and Pillow's is cut short.
 
 import importlib
 import importlib.util
+import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from psol_ray.images.cuda import SideStream
 
@@ -79,11 +81,22 @@ class DaliPipeline:
         if self._built is None:
             # Not below `try`: a DALI that cannot start at all must not pass for a million bad files.
             self._built = _build_pipeline(*self._settings)
+            if self._is_cuda:
+                self._begin_with_full_batch()
         try:
             return self._run(encoded, regions_N4, flips_N)
         except RuntimeError:
             self._built = None
             return None
+
+    def _begin_with_full_batch(self) -> None:
+        """Else the first batch, if it is smaller, says for good how many images of any go to the decoding engine.
+
+        nvImageCodec decodes the others elsewhere, to pixels that differ in some levels.
+        """
+        size, batch_size, regions = self._settings[:3]
+        whole_N4 = np.tile(np.array([0, 0, size, size], np.int32), (batch_size, 1)) if regions else None
+        self._run([_grey_jpeg(size)] * batch_size, whole_N4, np.zeros(batch_size, bool))
 
     def _run(
         self, encoded: Sequence[bytes], regions_N4: NDArray[np.int32] | None, flips_N: NDArray[np.bool_]
@@ -102,3 +115,9 @@ class DaliPipeline:
             # By NumPy: PyTorch's threads may all be in the network, and each of its copies would wait for them.
             return torch.from_numpy(np.from_dlpack(images.as_tensor()).copy())
         return self.stream.handed_over(lambda: torch.from_dlpack(images.as_tensor()).clone())
+
+
+def _grey_jpeg(size: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (size, size), "grey").save(file, "JPEG")
+    return file.getvalue()
