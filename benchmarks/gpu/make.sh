@@ -18,7 +18,7 @@ platforms="--platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --p
 # The versions that the project pins; nvImageCodec's own decoder of JPEG needs nvJPEG.
 names="nvidia-dali-cuda130 nvidia-nvimgcodec-cu13 nvidia-nvjpeg astunparse gast optree makefun jsonargparse
   docstring-parser typeshed-client tensorboardx tenacity ray jsonschema jsonschema-specifications referencing rpds-py pydantic
-  pydantic-core annotated-types"
+  pydantic-core typing-inspection annotated-types"
 pins=$(for n in $names; do grep -m1 "^$n==" "$checkout/constraints.txt"; done)
 packs=$packs/$( (echo "$pins"; cat "$kit/slim.py" "$kit/sample.py") | sha256sum | cut -c1-12)
 

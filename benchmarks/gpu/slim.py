@@ -44,6 +44,7 @@ RAY = [
     "pydantic",
     "pydantic_core",
     "annotated_types",
+    "typing_inspection",
 ]
 
 _LEFT_OUT = re.compile(

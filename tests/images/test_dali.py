@@ -1,6 +1,8 @@
 """DALI against its oracle, on every kind of file; and what a bad one costs."""
 
 import resource
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -223,3 +225,36 @@ def test_machine_with_dali_gets_dali_and_one_without_gets_pillow(monkeypatch: py
     assert isinstance(make_decoder(SIZE, 4, num_threads=1, gpu=None), DaliDecoder)
     monkeypatch.setattr(dali, "dali_available", lambda: False)
     assert isinstance(make_decoder(SIZE, 4, num_threads=1, gpu=None), PillowDecoder)
+
+
+class TestWhoReads:
+    """One thread what is near, since each that takes the interpreter's lock takes it from the network's launches."""
+
+    @pytest.fixture
+    def readers(self, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+        names: set[str] = set()
+        look = dali._look
+
+        def noted(address: str) -> object:
+            names.add(threading.current_thread().name)
+            time.sleep(self.pause)
+            return look(address)
+
+        monkeypatch.setattr(dali, "_look", noted)
+        return names
+
+    pause = 0.0
+
+    def test_files_that_are_near_are_read_by_the_caller(self, readers: set[str]) -> None:
+        decoder = DaliDecoder(SIZE, 16, num_threads=4)
+        assert decoder.decode([str(PHOTOGRAPHS[0])] * 16).ok_N.all()
+        assert readers == {threading.current_thread().name}
+
+    def test_files_that_are_far_away_by_all_threads(self, readers: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(TestWhoReads, "pause", 0.01)
+        decoder = DaliDecoder(SIZE, 16, num_threads=4)
+        assert decoder.decode([str(PHOTOGRAPHS[0])] * 16).ok_N.all()
+        assert len(readers) == 5
+
+    def test_no_file_at_all(self) -> None:
+        assert len(DaliDecoder(SIZE, 4).decode([]).ok_N) == 0

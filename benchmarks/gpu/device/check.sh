@@ -82,6 +82,10 @@ engine() {
   step engine 120 python3 "$here/engine_ways.py" --images "$work/many" --weights "$weights" --seconds 70 \
     --best "$results/roofline.json" --out "$results/engine.json" ${TINY:+--num-images 24 --size 96}
 }
+engine_trace() { # what the GPU does meanwhile
+  step engine_trace 45 python3 "$here/engine_trace.py" --images "$work/many" --weights random \
+    --out "$results/engine_trace.json" ${TINY:+--num-images 24 --batch-size 8}
+}
 engine_ray() { # the project's own benchmark: decoder, network, engine with and without Ray
   step engine_ray 110 python3 "$project/benchmarks/ddt_throughput.py" --images "$work/many" --layout folder \
     --weights "$weights" --num-images 13000 --batch-size 64 --rounds 1 --skip-peers --out "$results/ddt_throughput.json" \
@@ -118,6 +122,7 @@ two() {
   precision
   decode
   engine
+  engine_trace
   engine_ray
 }
 three() {

@@ -69,11 +69,13 @@ def main() -> None:
     def project() -> Network:
         return project_network(extractor, 64, arguments.size)
 
-    with _true_float32():
+    with _convolutions(tf32=False):
         exact = boxes(plain)
     as_it_is = boxes(project())
+    with _convolutions(tf32=True):
+        tf32 = boxes(plain)
     tables = {
-        "TF32": boxes(plain),
+        "TF32": tf32,
         "bfloat16, layer by layer": boxes(plain_network(extractor)),
         "bfloat16, as the project has it": as_it_is,
     }
@@ -128,10 +130,11 @@ def _compare(catalog: pa.Table, boxes: pa.Table, others: pa.Table) -> dict[str, 
 
 
 @contextmanager
-def _true_float32() -> Iterator[None]:
-    torch.backends.cudnn.allow_tf32 = False
+def _convolutions(*, tf32: bool) -> Iterator[None]:
+    # Said each time: whoever prepares a worker or tries a network switches it off.
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, tf32
     yield
-    torch.backends.cudnn.allow_tf32 = True  # as PyTorch has it, and the project has not
+    torch.backends.cudnn.allow_tf32 = before
 
 
 if __name__ == "__main__":
