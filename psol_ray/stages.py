@@ -3,7 +3,8 @@
 Names and sentences alone: everything else of a command is imported once it is called.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 __all__ = ["COMMANDS", "STAGES", "Argument", "Command", "ModelName", "Stage"]
@@ -44,6 +45,8 @@ class Command:
         argument: what it is given beside the settings.
         overwrites: whether results of another configuration stop it, unless there is `--overwrite`.
         skips: whether parts that are set aside stop it, unless there is `--skip`.
+        in_run: whether its settings begin with a run directory.
+        short: flags of one word, by the settings that they stand for.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Command:
     argument: Argument | None = None
     overwrites: bool = False
     skips: bool = False
+    in_run: bool = True
+    short: Mapping[str, str] = field(default_factory=dict)
 
 
 _NETWORKS: tuple[ModelName, ...] = get_args(ModelName)
@@ -66,6 +71,17 @@ _ALL = (
         ("data", "seed", "boxes", *_NETWORKS, "predict", "evaluate", "cluster"),
         overwrites=True,
         skips=True,
+    ),
+    Command(
+        "label",
+        "Draw a box on every image of a folder, and write them in the format that the next tool reads.",
+        "label:label",
+        ("data", "boxes", "export.format", "export.out", "export.min_quality", "cluster"),
+        argument=Argument("images", "Folder of images, or a list of them, in any layout of data.layout."),
+        overwrites=True,
+        skips=True,
+        in_run=False,
+        short={"out": "export.out", "format": "export.format", "min-quality": "export.min_quality"},
     ),
     Command(
         "doctor",

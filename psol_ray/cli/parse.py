@@ -120,6 +120,16 @@ def _add_settings(parser: ArgumentParser, command: Command) -> None:
                 _hide(action)
         elif action.dest in sections():
             action.help = argparse.SUPPRESS  # a file for one section
+    _add_short(parser, command)
+
+
+def _add_short(parser: ArgumentParser, command: Command) -> None:
+    by_path = {action.dest: action for action in parser._actions}
+    for name, path in command.short.items():
+        for flag in dict.fromkeys((f"--{name}", f"--{name.replace('-', '_')}")):
+            parser._option_string_actions[flag] = by_path[path]
+        # What the help shows.
+        by_path[path].option_strings = [f"--{name}"]
 
 
 def _hide(action: argparse.Action) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from jsonargparse.typing import ClosedUnitInterval
+
 from psol_ray.formats.registry import FormatName
 
 __all__ = ["ExportConfig"]
@@ -19,3 +21,6 @@ class ExportConfig:
     (wsol_maps), or the PSOL authors' JSON (psol_json)."""
     out: str = "export"
     """Folder to make for the exported boxes."""
+    min_quality: ClosedUnitInterval = 0.0
+    """Pseudo boxes of less quality, from 0 to 1, are left out and listed in left_out.csv; docs/labels.md says what
+    quality is."""
