@@ -10,17 +10,17 @@ from psol_ray.tables.schemas import OK
 
 __all__ = ["quality"]
 
-# Below these a box is doubtful in proportion, and above the last; docs/labels.md has what was measured. Small objects are
-# what DDT gets wrong, while full classes have margins of 0.6 to 0.8 and variances above 0.13, and right and wrong boxes
-# the same: only what is far below says that a class has nothing in common, or is seen inside out.
+# Below these a box is doubtful in proportion, and above the last; docs/labels.md has what was measured. Small objects
+# are what DDT gets wrong. Margin and variance are of classes, mostly 0.6 to 0.8 and above 0.13, and there tell nothing
+# of a box: only what is far below says that a class has nothing in common, or is seen inside out.
 _AREA, _MARGIN, _VARIANCE, _NEARLY_ALL = 0.25, 0.4, 0.05, 0.9
 
 
 def quality(boxes: pa.Table) -> NDArray[np.float64]:
     """From 0 (doubtful) to 1, of each row of a boxes table; shape (N,).
 
-    The least of what the class's sign margin, its explained variance and the object's share of the image say. What a method does
-    not measure says nothing; where nothing was found it is 0, and NaN where the image could not be read.
+    The least of what the class's sign margin, its explained variance and the object's share of the image say. What a
+    method does not measure says nothing; where nothing was found it is 0, and NaN where the image could not be read.
 
     Args:
         boxes: schema `BOXES`.
