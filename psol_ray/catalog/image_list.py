@@ -67,13 +67,14 @@ def list_image_list(root: DataPath, coordinates: Coordinates) -> Listing:
     row_R, image_ids = _images(rows[PATH])
     passed_over: PassedOver = PassedOver()
     split_N = _splits(path, rows, row_R, image_ids, faults, passed_over)
-    objects = _single(path, _objects(root, path, rows, row_R, image_ids, faults), image_ids, faults)
     read_N = split_N < _NOT_READ
+    objects = _objects(root, path, rows, row_R, image_ids, faults).of_images(read_N)
+    image_ids = image_ids.filter(pa.array(read_N))
     splits = pa.array([TRAIN, TEST]).take(pa.array(split_N[read_N]))
     return list_objects(
         root,
-        pa.table({"image_id": image_ids.filter(pa.array(read_N)), "split": splits}),
-        objects.of_images(read_N),
+        pa.table({"image_id": image_ids, "split": splits}),
+        _single(path, objects, image_ids, faults),
         coordinates,
         path,
         faults=faults,

@@ -71,7 +71,7 @@ def test_cubs_images_with_cubs_boxes(
     samples = samples_of("cub", shared / "data/CUB_200_2011")
     root = write(tmp_path, samples)
     assert recognise_layout(str(root))[0] == layout
-    catalog, listing, gaps = catalog_of(layout, root)
+    catalog, _, gaps = catalog_of(layout, root)
     expected, found = expected_of(samples), facts(catalog)
     assert len(found) == len(samples) == 543
     assert {name: what[:2] for name, what in found.items()} == {name: what[:2] for name, what in expected.items()}
@@ -103,4 +103,6 @@ def test_hidden_files_other_suffixes_links_and_upper_case_are_alike(
     assert "1 hidden" in over
     assert "1 left behind by other programs (Thumbs.db)" in over
     # VOC's sets name the images that are read.
-    assert ("1 images of a split that is not read" if "ImageSets" in str(list(root.iterdir())) else "1 without a label") in over
+    assert (
+        "1 images of a split that is not read" if "ImageSets" in str(list(root.iterdir())) else "1 without a label"
+    ) in over
