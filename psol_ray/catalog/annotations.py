@@ -17,7 +17,7 @@ from psol_ray.errors import UserError
 from psol_ray.storage.tree import DataPath
 from psol_ray.tables.schemas import CATALOG
 
-__all__ = ["Annotations", "box_lists", "numbers_of", "read_boxes_csv", "read_solution_csv"]
+__all__ = ["Annotations", "box_lists", "lists_of", "numbers_of", "read_boxes_csv", "read_solution_csv"]
 
 _LARGEST = float(np.finfo(np.float32).max)  # tables hold float32
 
@@ -55,12 +55,17 @@ def box_lists(image_keys: pa.Array, annotations: Annotations) -> pa.Array:
     The boxes of an image keep their order. `image_keys` must be unique.
     """
     row_M = annotations.rows(image_keys)
+    return lists_of(row_M, annotations.corners_M4, len(image_keys))
+
+
+def lists_of(row_M: NDArray[np.int64], numbers_M4: NDArray[np.floating], num_images: int) -> pa.Array:
+    """The `gt_boxes` column of boxes that know their images' rows; those of row -1 are left out."""
     order = np.argsort(row_M, kind="stable")[np.count_nonzero(row_M < 0) :]
-    counts_N = np.bincount(row_M[order], minlength=len(image_keys))
+    counts_N = np.bincount(row_M[order], minlength=num_images)
     offsets = np.concatenate([[0], np.cumsum(counts_N)]).astype(np.int32)
     list_type = CATALOG.field("gt_boxes").type
-    corners = pa.array(annotations.corners_M4[order].ravel())
-    boxes = pa.FixedSizeListArray.from_arrays(corners, type=list_type.value_type)
+    numbers = pa.array(numbers_M4[order].astype(np.float32).ravel())
+    boxes = pa.FixedSizeListArray.from_arrays(numbers, type=list_type.value_type)
     return pa.ListArray.from_arrays(pa.array(offsets), boxes, type=list_type)
 
 

@@ -1,19 +1,20 @@
 """What to do where there are no training images: what lies there instead says what the user may have meant."""
 
-from itertools import islice
+from itertools import chain, islice
 
 from psol_ray.catalog.passed_over import PassedOver, Reason, describe
 from psol_ray.catalog.scan import Folder, scan_folder
-from psol_ray.catalog.split_names import TRAINING
+from psol_ray.catalog.split_names import HELD_OUT, TRAINING
 from psol_ray.errors import abbreviate
 from psol_ray.storage.tree import DataPath, name_of, parents_of
 
-__all__ = ["without_classes", "without_training"]
+__all__ = ["without_classes", "without_layout", "without_training"]
 
 _CUB_FILES = ("images.txt", "train_test_split.txt")
 _KAGGLE = "ILSVRC/Data/CLS-LOC"
 _IMAGENET_FOLDERS = (_KAGGLE, "Data/CLS-LOC")
-_MOST = 100  # folders that are looked into
+_MOST, _FEW = 100, 3  # folders that are looked into, and of each below it
+_SPLITS = frozenset(chain(TRAINING, *HELD_OUT))
 
 
 def without_training(root: DataPath, layout: str) -> str:
@@ -31,6 +32,35 @@ def without_training(root: DataPath, layout: str) -> str:
         or _move(root, top)
         or f"found {_content(top)}; set data.root to the folder that has train in it"
     )
+
+
+def without_layout(root: DataPath) -> str:
+    """What to say of a root that has none of the layouts: what is there, what to do, and what would fit."""
+    top = scan_folder(root)
+    advice = (
+        _split_below(root, top)
+        or _other_root(root, top, "folder")
+        or _unpack(top.passed_over)
+        or f"found {_content(top)}; set data.root to the folder that holds the images"
+    )
+    return (
+        f"{root}: found no layout of images that can be read; {advice}. Expected train/CLASS/1.jpg and val/CLASS/2.jpg,"
+        " or CLASS/1.jpg, or images.csv with a column path, or one of those that docs/layouts.md draws"
+    )
+
+
+def _split_below(root: DataPath, top: Folder) -> str:
+    """What to do about images that lie in folders of splits, and not in those of classes; or deeper than looked for."""
+    for name in islice(top.folders, _MOST):
+        below = scan_folder(root / name)
+        if below.images and name.lower() in _SPLITS:
+            return (
+                f"found {len(below.images)} images ({abbreviate(below.images)}) in {name} and no folders of classes"
+                f" there: sort them into {root / name}/CLASS/, or set data.root to {root / name} for one class"
+            )
+        if any(scan_folder(root / name / folder).images for folder in islice(below.folders, _FEW)):
+            return f"there are folders with images in {name}: set data.root to {root / name}"
+    return ""
 
 
 def _other_layout(root: DataPath, layout: str) -> str:
@@ -62,9 +92,15 @@ def _unpack(passed_over: PassedOver) -> str:
 def _move(root: DataPath, top: Folder) -> str:
     classes = [name for name in islice(top.folders, _MOST) if scan_folder(root / name).images]
     if classes:
-        return f"found the folders {abbreviate(classes)} with images: move them into {root / 'train'}"
+        return (
+            f"found the folders {abbreviate(classes)} with images: set --data.layout classes, or move them into"
+            f" {root / 'train'}"
+        )
     if top.images:
-        return f"found {len(top.images)} images ({abbreviate(top.images)}): sort them into {root / 'train'}/CLASS/"
+        return (
+            f"found {len(top.images)} images ({abbreviate(top.images)}): set --data.layout one_class, or sort them into"
+            f" {root / 'train'}/CLASS/"
+        )
     return ""
 
 

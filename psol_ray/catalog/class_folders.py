@@ -17,7 +17,7 @@ from psol_ray.errors import UserError, abbreviate
 from psol_ray.storage.tree import DataPath, StorePath
 from psol_ray.work.threads import map_waiting
 
-__all__ = ["ClassFolders", "read_class_folders", "string_array"]
+__all__ = ["ClassFolders", "images_below", "read_class_folders", "string_array"]
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ def _check_empty(where: DataPath, names: list[str], counts: list[int], passed_ov
 def _read_class(root: DataPath, folder: str, class_name: str) -> tuple[pa.Array, PassedOver]:
     # An Arrow array a class: never are all 1.28 million names Python objects at once.
     path = f"{folder}/{class_name}"
-    names, passed_over = _images_below(root / path)
+    names, passed_over = images_below(root / path)
     return string_array([f"{path}/{name}" for name in sorted(names)], f"{root}/{path}"), passed_over
 
 
-def _images_below(path: DataPath) -> tuple[list[str], PassedOver]:
+def images_below(path: DataPath) -> tuple[list[str], PassedOver]:
     """Paths below `path`, each folder read once however many links lead to it, and by its own path where it has one."""
     names: list[str] = []
     passed_over: PassedOver = Counter()

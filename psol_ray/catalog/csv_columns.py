@@ -59,7 +59,7 @@ def _shown(found: Sequence[str]) -> str:
 def _advice(found: Sequence[str], expected: Sequence[str], missing: Sequence[str], setting: str) -> str:
     if len(found) == 1:
         for separator, word in _SEPARATORS.items():
-            if len(found[0].split(separator)) >= len(expected):
+            if len(found[0].split(separator)) >= max(len(expected), 2):
                 return f"it is separated by {word}: separate it by commas, and decimals by points"
     if sum(_is_number(word) for name in found for word in name.split()) >= _NUM_NUMBERS:
         return f"it seems to begin with a box: add a first line {','.join(expected)}"

@@ -58,7 +58,7 @@ def list_imagenet(root: DataPath) -> Listing:
         annotations=[*annotations, *([truth.source] if truth.source else [])],
         passed_over=passed_over + over,
         remarks=[*remarks, *([] if truth.source else [_no_truth(tree)])],
-        annotated_sizes=truth.sizes_of(test["image_id"].to_pylist()),
+        annotated_sizes=truth.sizes_of(test["image_id"].combine_chunks()),
     )
 
 

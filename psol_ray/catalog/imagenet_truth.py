@@ -1,6 +1,6 @@
 """What annotations say of ImageNet's validation images: their classes, boxes and sizes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from psol_ray.catalog.annotations import Annotations, box_lists, read_solution_csv
 from psol_ray.catalog.imagenet_tree import ImageNetTree
+from psol_ray.catalog.listing import SIDES
 from psol_ray.catalog.unicode_forms import composed
 from psol_ray.catalog.voc_xml import read_voc_xml
 from psol_ray.errors import UserError, abbreviate
@@ -27,10 +28,14 @@ class Truth:
     gt_boxes: pa.Array
     image_sizes: Mapping[str, tuple[int, int]]  # by stem
 
-    def sizes_of(self, image_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Sizes of images, which are in the order of the stems, by their ids."""
-        sizes = zip(image_ids, map(self.image_sizes.get, self.stems.to_pylist()), strict=True)
-        return {image_id: size for image_id, size in sizes if size} if self.image_sizes else {}
+    def sizes_of(self, image_ids: pa.Array) -> pa.Table | None:
+        """`Listing.annotated_sizes` of images that are in the order of the stems."""
+        if not self.image_sizes:
+            return None
+        sizes = [self.image_sizes.get(stem) for stem in self.stems.to_pylist()]
+        sides = {name: pa.array([size and size[i] for size in sizes], pa.int64()) for i, name in enumerate(SIDES)}
+        table = pa.table({"image_id": image_ids, **sides})
+        return table.filter(pc.is_valid(table["width"]))
 
 
 def read_truth(tree: ImageNetTree, stems: pa.Array) -> Truth:

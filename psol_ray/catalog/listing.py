@@ -1,7 +1,7 @@
 """The listing, a catalog without sizes: built by columns, so that a million images are no Python objects."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,9 @@ from psol_ray.errors import UserError, abbreviate
 from psol_ray.storage.tree import DataPath
 from psol_ray.tables.schemas import CATALOG, TEST, TRAIN
 
-__all__ = ["FILES", "LISTING", "TEST", "TRAIN", "Listing", "build_catalog", "join_splits", "split_table"]
+__all__ = ["FILES", "LISTING", "SIDES", "TEST", "TRAIN", "Listing", "build_catalog", "join_splits", "split_table"]
+
+SIDES = ("width", "height")
 
 FILES = pa.schema(
     [
@@ -26,7 +28,7 @@ FILES = pa.schema(
 )
 """Columns that a catalog has beside those of `CATALOG`, by which its images' files are known again."""
 
-LISTING = pa.schema([field for field in CATALOG if field.name not in ("width", "height")])
+LISTING = pa.schema([field for field in CATALOG if field.name not in SIDES])
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Listing:
         annotations: the files that say classes or boxes, those that were found and read.
         passed_over: what is there and is not in `images`.
         remarks: what else to tell of it, a few words each.
-        annotated_sizes: width and height of images as their annotations say them, by image id; compared with the
+        gaps: in what it is not whole, a sentence each: the index is made, and ends with exit code 3.
+        annotated_sizes: `image_id`, `width` and `height` of images as their annotations say them; compared with the
             images' own (`catalog.said_sizes`).
         files: a table of schema `FILES`, a row an image, where the listing has seen sizes and times itself.
     """
@@ -48,7 +51,8 @@ class Listing:
     annotations: Sequence[DataPath] = ()
     passed_over: PassedOver = field(default_factory=Counter)
     remarks: Sequence[str] = ()
-    annotated_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    gaps: Sequence[str] = ()
+    annotated_sizes: pa.Table | None = None
     files: pa.Table | None = None
 
 

@@ -91,17 +91,19 @@ def _shown(catalog: pa.Table, row_M: NDArray[np.int64], numbers_M4: Numbers, *, 
     return abbreviate([*words, *[""] * (len(row_M) - len(words))], _SHOWN)
 
 
-def leave_out_odd(catalog: pa.Table) -> tuple[pa.Table, str, bool]:
+def leave_out_odd(catalog: pa.Table, reading: Reading, *, area: bool) -> tuple[pa.Table, str, bool]:
     """The catalog without boxes that are inside out or do not meet their images, what is to be said of them, and
     whether they are more than a few.
 
-    `catalog` has boxes in pixels, whose corners name the last pixel.
+    Args:
+        catalog: schema `CATALOG`, boxes as given.
+        reading: what they mean.
+        area: as of `check_each`.
     """
-    row_M, boxes_M4 = flat_boxes(catalog)
-    reading = Reading.of("pixels")
-    odd_M = np.logical_or(*_odd(boxes_M4, image_sizes(catalog)[row_M], reading, area=False))
+    row_M, numbers_M4 = flat_boxes(catalog)
+    odd_M = np.logical_or(*_odd(numbers_M4, image_sizes(catalog)[row_M], reading, area=area))
     if not odd_M.any():
         return catalog, "", False
-    shown = _shown(catalog, row_M[odd_M], boxes_M4[odd_M], sizes=True)
+    shown = _shown(catalog, row_M[odd_M], numbers_M4[odd_M], sizes=True)
     words = f"left out {odd_M.sum():,} of {len(odd_M):,} boxes that are inside out or outside their images ({shown})"
-    return with_boxes(catalog, row_M[~odd_M], boxes_M4[~odd_M]), words, bool(odd_M.sum() > _MOST * len(odd_M))
+    return with_boxes(catalog, row_M[~odd_M], numbers_M4[~odd_M]), words, bool(odd_M.sum() > _MOST * len(odd_M))

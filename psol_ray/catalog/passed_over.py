@@ -21,10 +21,16 @@ class Reason(Enum):
     LOOP = "links to a folder that they lie in"
     TWICE = "links to folders that are read by another way"
     OUTSIDE = "images beside the splits' folders"
+    UNSORTED = "images beside the class folders"
     FOLDER = "folders that are not read"
     BOX = "boxes of images in them"
     SHARD = "shards of a split that is not read"
+    FILE = "annotation files of a split that is not read"
+    ORPHAN = "annotations of images that are not there"
+    CROWD = "boxes of crowds"
+    SPLIT = "images of a split that is not read"
     UNLABELLED = "without a label"
+    UNTRAINED = "test images of classes without training images"
 
 
 PassedOver = Counter[tuple[Reason, str]]

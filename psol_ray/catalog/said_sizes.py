@@ -6,6 +6,7 @@ one before it was resized, or turned. Shape suffixes: N images, 2 = (width, heig
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psol_ray.catalog.headers import read_sizes
-from psol_ray.catalog.listing import Listing
+from psol_ray.catalog.listing import SIDES, Listing
 from psol_ray.errors import UserError
 from psol_ray.tables.boxes_table import image_sizes
 
@@ -57,12 +58,12 @@ def check_annotated_sizes(catalog: pa.Table, listing: Listing) -> Listing:
     Raises:
         UserError: they do so of more than a few.
     """
-    if not listing.annotated_sizes:
+    if listing.annotated_sizes is None:
         return listing
-    image_ids = list(listing.annotated_sizes)
-    said_N2 = np.array(list(listing.annotated_sizes.values()), np.int64)
-    rows = pc.index_in(pa.array(image_ids), value_set=catalog.column("image_id").combine_chunks())
-    real_N2 = image_sizes(catalog.select(["width", "height"]).take(rows))
+    rows = pc.index_in(listing.annotated_sizes["image_id"], value_set=catalog.column("image_id").combine_chunks())
+    listed, rows = listing.annotated_sizes.filter(pc.is_valid(rows)), rows.drop_null()
+    image_ids, said_N2 = listed["image_id"], image_sizes(listed)
+    real_N2 = image_sizes(catalog.select(SIDES).take(rows))
     known_N = (said_N2 > 0).all(axis=1) & (real_N2 > 0).all(axis=1)
     other_N = known_N & (said_N2 != real_N2).any(axis=1)
     count, total = int(other_N.sum()), int(known_N.sum())
@@ -77,7 +78,7 @@ def check_annotated_sizes(catalog: pa.Table, listing: Listing) -> Listing:
     )
 
 
-def _differences(image_ids: Sequence[str], said_N2: Sizes, real_N2: Sizes, other_N: NDArray[np.bool_]) -> str:
+def _differences(image_ids: Sequence[Any], said_N2: Sizes, real_N2: Sizes, other_N: NDArray[np.bool_]) -> str:
     """`found sizes that are not the images' for 12 (a.jpg 128 x 96 and not 64 x 48)`."""
     shown = []
     for row in np.flatnonzero(other_N)[:2]:

@@ -13,7 +13,7 @@ from psol_ray.errors import UserError
 from psol_ray.images.picture_formats import picture_suffixes
 from psol_ray.storage.tree import DataPath, StorePath
 
-__all__ = ["Folder", "cannot_list", "scan_folder"]
+__all__ = ["Folder", "Names", "cannot_list", "list_names", "scan_folder"]
 
 # What file managers, servers, archives and repairs leave in people's folders: nobody's class, nor a part of one. Names
 # with a dot before them (.DS_Store, .AppleDouble, .Trash-1000, ._1.jpg) are hidden, and left out as such.
@@ -55,6 +55,23 @@ class Folder:
     passed_over: PassedOver
 
 
+@dataclass(frozen=True)
+class Names:
+    """All names directly in a folder but those that are hidden or litter, each sorted."""
+
+    folders: list[str]
+    files: list[str]
+
+    @property
+    def images(self) -> list[str]:
+        """Files with an image's suffix."""
+        return [name for name in self.files if os.path.splitext(name)[1].lower() in picture_suffixes()]
+
+    def folder(self, *lower: str) -> str | None:
+        """The first folder of one of these names, in whatever case."""
+        return next((name for name in self.folders if name.lower() in lower), None)
+
+
 class _Kind(Enum):
     FILE = auto()
     FOLDER = auto()
@@ -83,6 +100,26 @@ def scan_folder(path: str | DataPath) -> Folder:
         raise cannot_list(path, error) from None
     links = frozenset(name for name, is_link in found.folders.items() if is_link)
     return Folder(sorted(found.images), sorted(found.folders), links, found.passed_over)
+
+
+def list_names(path: DataPath) -> Names:
+    """The names in a folder; none where there is no such folder.
+
+    Raises:
+        UserError: as `scan_folder`.
+    """
+    try:
+        if isinstance(path, StorePath):
+            kinds = {name: entry.is_folder for name, entry in path.entries().items()}
+        else:
+            with os.scandir(path) as entries:
+                kinds = {entry.name: entry.is_dir() for entry in entries}
+    except (FileNotFoundError, NotADirectoryError):
+        return Names([], [])
+    except OSError as error:
+        raise cannot_list(path, error) from None
+    shown = sorted(name for name in kinds if not name.startswith(".") and name.lower() not in _LITTER)
+    return Names([name for name in shown if kinds[name]], [name for name in shown if not kinds[name]])
 
 
 def cannot_list(path: str | DataPath, error: OSError) -> UserError:

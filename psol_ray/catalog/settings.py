@@ -17,16 +17,19 @@ class DataConfig:
 
     root: str
     """Folder that holds the images: a local path, or a URI such as s3://bucket/path."""
-    layout: LayoutName = "folder"
-    """How the images lie there: as distributed (imagenet, cub), as train/CLASS/ and val/CLASS/ (folder), as
-    wsolevaluation's metadata lists them (wsol), in tar files (webdataset), in a column of Parquet files (parquet), or
-    not yet (demo), which makes them."""
+    layout: LayoutName = "auto"
+    """How the images lie there: recognised by names (auto); as train/CLASS/ and val/CLASS/ (folder), as CLASS/ alone
+    (classes), in one folder as one class (one_class), as images.csv or images.parquet lists them (list), with
+    annotations of COCO, YOLO or Pascal VOC (coco, yolo, voc), as distributed (imagenet, cub), as wsolevaluation's
+    metadata lists them (wsol), in tar files (webdataset), in a column of Parquet files (parquet), or not yet (demo),
+    which makes them."""
     metadata: str | None = None
     """Folder of wsolevaluation's metadata, with train, test or both in it (layout wsol); null is data.root."""
     coordinates: Coordinates | None = None
     """How the boxes that come with the images are given: in pixels or as shares of the image's sides, and in which
     order where it is not x0 y0 x1 y1: xywh is the top-left corner and the size, cxcywh the centre and the size, yxyx
-    has y first. Null is as the layout has it, which is pixels, or pixels_xywh (cub)."""
+    has y first. Null is as the layout has it, which is pixels, or pixels_xywh (cub, coco), or fractions_cxcywh
+    (yolo)."""
     max_pixels: PositiveInt = MAX_PIXELS
     """Pixels that an image may have; one with more counts as unreadable and is never decoded. Decoding takes about 5
     bytes a pixel, in each worker at once."""

@@ -1,11 +1,9 @@
 """What tar and Parquet shards have in common: which there are, of which split, and the listing of their images."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +13,7 @@ from psol_ray.catalog.annotations import Annotations, box_lists
 from psol_ray.catalog.class_folders import string_array
 from psol_ray.catalog.listing import TEST, TRAIN, Listing, join_splits, split_table
 from psol_ray.catalog.passed_over import PassedOver, Reason
-from psol_ray.catalog.split_names import HELD_OUT, TRAINING
+from psol_ray.catalog.split_names import splits_of
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.storage.tree import DataPath, StorePath
 from psol_ray.tables.image_ids import check_listed_ids
@@ -23,7 +21,6 @@ from psol_ray.tables.image_ids import check_listed_ids
 __all__ = ["Shard", "ShardImages", "find_shards", "list_shards"]
 
 _NUM_THREADS = 16
-_WORD = re.compile(r"[a-z]+")
 # Where shards lie: beside each other, in a folder a split, or as the hubs have them.
 _DEPTH = 2
 
@@ -136,17 +133,7 @@ def list_shards(root: DataPath, shards: Sequence[Shard], read: Callable[[Shard],
 
 def _splits(root: DataPath, shards: Sequence[Shard]) -> tuple[dict[str, str], list[str]]:
     """The split of each shard that is read, and what to tell of it; words of folders and names say it."""
-    words = {shard.name: set(_WORD.findall(shard.name.lower())) for shard in shards}
-    held_out = next((names for names in HELD_OUT if any(each.intersection(names) for each in words.values())), ())
-    splits = {}
-    for name, found in words.items():
-        if found.intersection(TRAINING):
-            splits[name] = TRAIN
-        elif found.intersection(held_out):
-            splits[name] = TEST
-    if TRAIN not in splits.values():
-        # Nothing says train: all that is not held out is that.
-        splits |= {name: TRAIN for name, found in words.items() if not found.intersection(chain(*HELD_OUT))}
+    splits = splits_of(shard.name for shard in shards)
     remarks = [] if TEST in splits.values() else ["no shard has val or test in its name, so there is no test split"]
     if TRAIN not in splits.values():
         names = abbreviate([shard.name for shard in shards])

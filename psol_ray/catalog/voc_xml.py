@@ -5,16 +5,17 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from psol_ray.catalog.annotations import Annotations, numbers_of
 from psol_ray.catalog.csv_columns import VOC_CORNERS
+from psol_ray.catalog.paired import read_whole
 from psol_ray.catalog.unicode_forms import stored_paths
 from psol_ray.errors import UserError
-from psol_ray.images.files import open_image_file
-from psol_ray.storage.tree import DataPath, StorePath
+from psol_ray.storage.tree import DataPath
 from psol_ray.work.threads import map_waiting
 
 __all__ = ["read_voc_xml"]
@@ -31,8 +32,13 @@ class _Image:
     size: tuple[int, int] | None = None
 
 
-def read_voc_xml(folder: DataPath, image_keys: Sequence[str]) -> Annotations:
+def read_voc_xml(folder: DataPath, image_keys: Sequence[str], broken: list[str] | None = None) -> Annotations:
     """Read `folder/KEY.xml` in PASCAL VOC's form for each key; a key without a file has no box.
+
+    Args:
+        folder: of the files.
+        image_keys: their names without suffix, or paths.
+        broken: takes in what is wrong with those that are not of this form, instead of an error.
 
     Threads hide the waiting of a network filesystem; ImageNet's 50,000 validation files parse in seconds.
 
@@ -43,7 +49,8 @@ def read_voc_xml(folder: DataPath, image_keys: Sequence[str]) -> Annotations:
     found = Annotations()
     files = pa.array([f"{key}.xml" for key in image_keys], pa.string())
     names = stored_paths(str(folder), files) if isinstance(folder, Path) else files
-    images = map_waiting(_read, [folder / name for name in names.to_pylist()])
+    read = _read if broken is None else partial(_read_if_whole, broken)
+    images = map_waiting(read, [folder / name for name in names.to_pylist()])
     for key, image in zip(image_keys, images, strict=True):
         if image.size:
             found.image_sizes[key] = image.size
@@ -52,9 +59,17 @@ def read_voc_xml(folder: DataPath, image_keys: Sequence[str]) -> Annotations:
     return found
 
 
+def _read_if_whole(broken: list[str], path: DataPath) -> _Image:
+    try:
+        return _read(path)
+    except UserError as error:
+        broken.append(str(error))
+        return _Image()
+
+
 def _read(path: DataPath) -> _Image:
     try:
-        data = path.read_bytes() if isinstance(path, StorePath) else _read_file(path)
+        data = read_whole(path)
     except OSError as error:
         if error.errno in _NO_FILE:
             return _Image()
@@ -65,11 +80,6 @@ def _read(path: DataPath) -> _Image:
             f"{path}: found <{root.tag}>, expected <annotation> of PASCAL VOC; unpack the annotations again"
         )
     return _Image([_object(path, item) for item in root.findall("{*}object")], _size(root))
-
-
-def _read_file(path: Path) -> bytes:
-    with open_image_file(str(path)) as file:
-        return file.read()
 
 
 def _parse(path: DataPath, data: bytes) -> ET.Element:
@@ -88,7 +98,7 @@ def _parse(path: DataPath, data: bytes) -> ET.Element:
 def _object(path: DataPath, item: ET.Element) -> tuple[str, list[float]]:
     name = (item.findtext("{*}name") or "").strip()
     if not name:
-        raise UserError(f"{path}: found an object without name, expected its wnid; unpack the annotations again")
+        raise UserError(f"{path}: found an object without name, expected its class; unpack the annotations again")
     texts = [item.findtext(f"{{*}}bndbox/{{*}}{corner}") or "nothing" for corner in VOC_CORNERS]
     return name, numbers_of(str(path), texts)
 

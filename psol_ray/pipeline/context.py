@@ -82,6 +82,15 @@ class Context:
         return stage.read(pa.schema([*CATALOG, *PLACES]) if in_shards else CATALOG)
 
     @property
+    def layout(self) -> str:
+        """The layout of the data; where it is to be recognised, that of the catalog, or `auto` where there is none."""
+        given: str = self.config.data.layout
+        if given != "auto":
+            return given
+        made_by = self.stage("catalog").made_by()
+        return given if made_by is None else str(made_by.config.get("layout", given))
+
+    @property
     def data_root(self) -> str:
         """Absolute, because workers need not share the driver's working directory.
 
@@ -149,7 +158,8 @@ class Context:
                 raise UserError(f"{stage.address}: has just been completed by another run; run the same command again")
             if self.overwrite:
                 self.emptied.add(stage.name)
-            self.run_dir.write_text("config.yaml", _to_yaml(self.config))
+            layout = made_by.config["layout"] if made_by.stage == "catalog" else self.layout
+            self.run_dir.write_text("config.yaml", _to_yaml(self.config, layout))
             started = time.monotonic()
             work = Work(stage, made_by)
             yield work
@@ -164,12 +174,14 @@ class Context:
         self.console.print(f"[bold]{stage}[/]: {escape(words)}", soft_wrap=True)
 
 
-def _to_yaml(config: Config) -> str:
+def _to_yaml(config: Config, layout: str) -> str:
     """The configuration as it can be given again, in any folder; credentials are left to the environment."""
     data = config.data
     metadata = data.metadata and absolute(data.metadata)
     run_dir = config.run_dir if "://" in config.run_dir else absolute(config.run_dir)
-    resolved = replace(config, run_dir=run_dir, data=replace(data, root=absolute(data.root), metadata=metadata))
+    resolved = replace(
+        config, run_dir=run_dir, data=replace(data, root=absolute(data.root), metadata=metadata, layout=layout)
+    )
     return yaml.safe_dump(_as_given(asdict(resolved)), sort_keys=False)
 
 

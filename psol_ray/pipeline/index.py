@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from psol_ray.catalog.settings import DataConfig
 from psol_ray.catalog.source import Source, look_at
 from psol_ray.errors import ImagesAway, UserError, abbreviate, without_secrets
 from psol_ray.pipeline.context import Context
+from psol_ray.pipeline.layout import data_of
 from psol_ray.storage.addresses import Address, file_address
 from psol_ray.tables import CATALOG, Provenance, StageDir
 from psol_ray.tables.boxes_table import image_sizes
@@ -42,8 +44,9 @@ def index(context: Context) -> None:
         UserError: the data cannot be listed; or the catalog is there, and the data are others by now.
     """
     check(context)
-    data, stage = context.config.data, context.stage("catalog")
+    stage = context.stage("catalog")
     with impatiently():
+        data = data_of(context, making=True)
         made_before = None if context.overwrite else stage.made_by()
     if made_before is not None:
         _check_settings(stage, made_before, data)
@@ -51,7 +54,7 @@ def index(context: Context) -> None:
         # Before the data are listed, which may take minutes.
         context.run_dir.check_writable()
     root = absolute(data.root)
-    listing, source = _look(context, root)
+    listing, source = _look(context, data, root)
     if made_before is not None and stage.parts():
         _check_unchanged(root, listing, source, stage, made_before)
         made_by = made_before
@@ -59,13 +62,14 @@ def index(context: Context) -> None:
         # Where the data lie, and how that is spelt, is no part of the fingerprint; what they are is.
         made_by = Provenance("catalog", {**_depends_on(data), "source": source.digest}, {}, details=source.details)
     if context.overwrite or not context.is_complete(made_by):
-        _make(context, made_by, root, listing, source)
+        _make(context, data, made_by, root, listing, source)
     context.gaps.extend(_gaps(stage.read(_TABLE, _KNOWN_BY), data))
 
 
 def provenance(context: Context) -> Provenance:
     """What made this run's catalog, if its settings are these; what it was made from is not looked at."""
-    made_by, wanted = context.stage("catalog").made_by(), _depends_on(context.config.data)
+    data = replace(context.config.data, layout=context.layout)
+    made_by, wanted = context.stage("catalog").made_by(), _depends_on(data)
     if made_by is not None and made_by.config == {**wanted, "source": made_by.config.get("source")}:
         return made_by
     return Provenance("catalog", wanted, {})
@@ -74,7 +78,7 @@ def provenance(context: Context) -> Provenance:
 def check(context: Context) -> None:
     """Raise a UserError where settings contradict each other."""
     data = context.config.data
-    if data.metadata is not None and data.layout != "wsol":
+    if data.metadata is not None and data.layout not in ("wsol", "auto"):
         raise UserError(
             f"data.metadata: found {data.metadata!r} beside data.layout {data.layout}, which has none;"
             " set data.layout to wsol, or leave it out"
@@ -98,8 +102,7 @@ def _check_settings(stage: StageDir, made_before: Provenance, data: DataConfig) 
         raise UserError(f"{stage.path}: {wanted.explain_difference(made_before)}")
 
 
-def _look(context: Context, root: str) -> tuple[Listing, Source]:
-    data = context.config.data
+def _look(context: Context, data: DataConfig, root: str) -> tuple[Listing, Source]:
     layout: str = data.layout
     if layout == "demo":
         _make_demo(context, root)
@@ -107,7 +110,7 @@ def _look(context: Context, root: str) -> tuple[Listing, Source]:
     metadata = None if data.metadata is None else absolute(data.metadata)
     # Minutes on a network file system that has not been asked for a while; nobody knows how many there are.
     with context.console.status(escape(f"Listing what is in {without_secrets(root)}")):
-        listing = list_data(layout, root, metadata)
+        listing = list_data(layout, root, metadata, data.coordinates)
         return listing, look_at(root, metadata or root, listing)
 
 
@@ -121,8 +124,8 @@ def _check_unchanged(root: str, listing: Listing, source: Source, stage: StageDi
         )
 
 
-def _make(context: Context, made_by: Provenance, root: str, listing: Listing, source: Source) -> None:
-    data, images, files = context.config.data, listing.images, source.files
+def _make(context: Context, data: DataConfig, made_by: Provenance, root: str, listing: Listing, source: Source) -> None:
+    images, files = listing.images, source.files
     sized = "width" in images.column_names
     if not sized:
         _check_away(data, root, images.filter(pc.less(files["bytes"], 0)), len(images))

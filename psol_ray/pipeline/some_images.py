@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 
 from psol_ray.catalog.layouts import list_data
 from psol_ray.pipeline.context import Context
+from psol_ray.pipeline.layout import data_of
 from psol_ray.preflight.places import sample_images
 from psol_ray.storage.addresses import Address, image_addresses, is_uri
 from psol_ray.tables.files import absolute
@@ -22,7 +23,8 @@ def some_images(context: Context, number: int, seed: int) -> list[Address]:
     Raises:
         UserError: the data cannot be listed.
     """
-    data, root = context.config.data, absolute(context.config.data.root)
+    root = absolute(context.config.data.root)
+    data = data_of(context)
     if not is_uri(root) and data.layout not in _IN_SHARDS:
         return list(sample_images(root, number, seed))
     if context.stage("catalog").made_by() is not None:

@@ -16,6 +16,7 @@ from psol_ray.errors import UserError
 from psol_ray.models.lookup import backbone_of
 from psol_ray.pipeline.boxes import generator_of
 from psol_ray.pipeline.context import Context
+from psol_ray.pipeline.layout import data_of
 from psol_ray.prediction.ensemble import own_models
 from psol_ray.prediction.settings import ViewName
 from psol_ray.stages import ModelName
@@ -204,7 +205,7 @@ def _count(context: Context) -> Counts:
         table = stage.read(pa.schema([*CATALOG, *FILES]), ["class_name", "split", "bytes"])
         sizes = table["bytes"].filter(pc.greater_equal(table["bytes"], 0)).to_numpy()
         return _counts(table, sizes, "catalog")
-    data = context.config.data
+    data = data_of(context)
     root = absolute(data.root)
     if data.layout == "demo" and not os.path.isdir(root):
         raise UserError(f"data.root {root}: the demo's images are not made yet; run `psol index` first")

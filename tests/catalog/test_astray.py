@@ -22,9 +22,12 @@ def refusal(root: Path, layout: str = "folder") -> str:
     [
         (
             ["data/cat/1.jpg", "data/dog/2.jpg", "data/notes/a.txt"],
-            "found the folders cat, dog with images: move them into {root}/train",
+            "found the folders cat, dog with images: set --data.layout classes, or move them into {root}/train",
         ),
-        (["data/1.jpg", "data/2.jpg"], "found 2 images (1.jpg, 2.jpg): sort them into {root}/train/CLASS/"),
+        (
+            ["data/1.jpg", "data/2.jpg"],
+            "found 2 images (1.jpg, 2.jpg): set --data.layout one_class, or sort them into {root}/train/CLASS/",
+        ),
         (["data/train.zip", "data/val.tar.gz"], "found 2 archives (train.zip, val.tar.gz): unpack them"),
         (["data/sets/train/cat/1.jpg"], "there is one in sets: set data.root to {root}/sets"),
         (

@@ -11,8 +11,8 @@ from .trees import touch
 
 
 def test_an_unknown_layout_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"data.layout is 'coco', expected one of imagenet, cub, folder"):
-        list_images("coco", str(tmp_path))
+    with pytest.raises(UserError, match=r"data.layout is 'kitti', expected one of imagenet, cub, folder"):
+        list_images("kitti", str(tmp_path))
 
 
 @pytest.mark.parametrize("layout", ["imagenet", "cub", "folder"])

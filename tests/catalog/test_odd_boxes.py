@@ -17,6 +17,7 @@ from .trees import Box, boxes_of
 GOOD: Box = (20, 10, 80, 60)
 INSIDE_OUT: Box = (80, 10, 20, 60)
 OUTSIDE: Box = (200, 10, 260, 60)
+PIXELS = Reading.of("pixels")
 
 
 def catalog_of(*boxes: Box, size: tuple[int, int] = (200, 100)) -> pa.Table:
@@ -70,7 +71,7 @@ def test_a_box_of_one_pixel_where_the_last_one_is_named() -> None:
 
 def test_imagenets_few_are_left_out_and_told_of() -> None:
     catalog = catalog_of(*[GOOD] * 199, INSIDE_OUT, OUTSIDE)
-    left, remark, are_many = leave_out_odd(catalog)
+    left, remark, are_many = leave_out_odd(catalog, PIXELS, area=False)
     assert boxes_of(left) == {f"{i}.jpg": [GOOD] for i in range(199)}
     assert left.drop_columns("gt_boxes").equals(catalog.drop_columns("gt_boxes"))
     assert remark == (
@@ -78,12 +79,12 @@ def test_imagenets_few_are_left_out_and_told_of() -> None:
         " 200, 10, 260, 60 of 200.jpg with 200 x 100)"
     )
     assert not are_many
-    assert leave_out_odd(left) == (left, "", False)
+    assert leave_out_odd(left, PIXELS, area=False) == (left, "", False)
 
 
 @pytest.mark.parametrize("box", [INSIDE_OUT, OUTSIDE])
 def test_more_than_a_few_of_imagenets_are_known_to_be(box: Box) -> None:
-    left, _, are_many = leave_out_odd(catalog_of(*[GOOD] * 20, box))
+    left, _, are_many = leave_out_odd(catalog_of(*[GOOD] * 20, box), PIXELS, area=False)
     assert are_many
     assert boxes_of(left) == {f"{i}.jpg": [GOOD] for i in range(20)}
 

@@ -32,7 +32,10 @@ def checked(listing: Listing, size: Size = SIZE) -> Listing:
 
 def test_sizes_that_agree_or_are_not_said_or_not_known(tmp_path: Path) -> None:
     listing = annotated(tmp_path, SIZE, SIZE, (0, 0))
-    assert listing.annotated_sizes == {"val/n1/v000.JPEG": SIZE, "val/n1/v001.JPEG": SIZE}
+    assert listing.annotated_sizes is not None
+    assert listing.annotated_sizes.to_pylist() == [
+        {"image_id": f"val/n1/v00{i}.JPEG", "width": SIZE[0], "height": SIZE[1]} for i in range(2)
+    ]
     assert checked(listing) is listing
     assert checked(listing, (0, 0)) is listing
 
