@@ -93,10 +93,12 @@ def read_coco(path: Path, catalog: pa.Table) -> MatchedBoxes:
     files = [_read(file) for file in instances]
     if path in results or not any(file.image_M for file in files):
         return _match_results([_read(file) for file in results], files, catalog)
-    if results:
+    # An export has results of the same boxes beside its annotations.
+    own = {file.name.replace("instances_", "detections_") for file in instances}
+    if others := [file.name for file in results if file.name not in own]:
         say(
-            f"{folder}: results are left alone beside annotations ({abbreviate([file.name for file in results])});"
-            " give boxes.imported.path the name of one to import it"
+            f"{folder}: results are left alone beside annotations ({abbreviate(others)}); give boxes.imported.path the"
+            " name of one to import it"
         )
     return _together([_match(file, file.names, file.categories, catalog, lists_all=True) for file in files])
 

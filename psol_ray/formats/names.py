@@ -73,10 +73,9 @@ def _repeated(names: pa.Array) -> pa.Array:
 
 
 def image_suffixes(image_ids: pa.Array) -> pa.Array:
-    """`.jpg` of `a/b.jpg`; "" where a name has none."""
-    return pc.if_else(
-        pc.match_substring_regex(image_ids, _SUFFIX), pc.replace_substring_regex(image_ids, f"^.*{_SUFFIX}", r"\2"), ""
-    )
+    """`.png` of `a/b.png`; `.jpg` where a name has none, because without one nobody takes it for an image."""
+    suffixes = pc.replace_substring_regex(image_ids, f"^.*{_SUFFIX}", r"\2")
+    return pc.if_else(pc.match_substring_regex(image_ids, _SUFFIX), suffixes, ".jpg")
 
 
 def write_files(folder: Path, names: Iterable[str], contents: Iterable[bytes]) -> None:
