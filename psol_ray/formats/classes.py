@@ -46,12 +46,16 @@ def find_classes(catalog: pa.Table) -> Classes:
 
 
 def scores(rows: ExportRows) -> NDArray[np.float32]:
-    """How sure whoever drew a box was, 0 to 1: float32 of shape (N,).
+    """How far a box is to be believed, 0 to 1, for tools that sort by it: float32 of shape (N,).
 
-    Of predictions it is the probability of the most probable class. Of pseudo boxes, whose class is given, ...
+    Of predictions it is the probability of the most probable class. Of pseudo boxes, whose class is given, it is the
+    share of the image that was found to be object: of what is measured of a box, that tells right boxes from wrong ones
+    best. 1 where nobody knows.
     """
-    _, top_N = _first(rows.measured, "top_probs")
-    return top_N.astype(np.float32)
+    if "area_fraction" in rows.measured.column_names:
+        share_N = np.asarray(rows.measured.column("area_fraction"), np.float32)
+        return np.where(np.isfinite(share_N), np.clip(share_N, 0, 1), np.float32(1))
+    return _first(rows.measured, "top_probs")[1].astype(np.float32)
 
 
 def _first(table: pa.Table, column: str) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

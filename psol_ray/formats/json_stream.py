@@ -114,8 +114,9 @@ class _Reader:
                 if not self._more():
                     raise
                 continue
-            if end == len(self._text) and self._more():
-                continue  # of a number there may be more digits
+            # Of a number there may be more, after an `e-` that is cut off, too.
+            if len(self._text) - end <= len("e-") and isinstance(value, int | float) and self._more():
+                continue
             self._at, self._chunk = end, _CHUNK
             return value
 
