@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from commands import peak_mb, run_command
 from data import add_images, find_images, read_catalog, with_middle_boxes
 from PIL import Image
 from result import Json, print_table, write_result
@@ -107,18 +108,18 @@ def _write_solution(path: Path, images: Sequence[tuple[str, str]]) -> None:
 def _measure(root: Path, run_dir: Path, *, smoke: bool) -> Iterator[Json]:
     flags = ["--run_dir", str(run_dir), "--data.root", str(root), "--data.layout", "imagenet"]
     # Ray takes longer to start than all the rest of a thousandth.
-    yield _run("index", *flags, *(["--cluster.address", "in-process"] if smoke else []))
+    yield run_command("index", *flags, *(["--cluster.address", "in-process"] if smoke else []))
     if not smoke:
-        yield _run("index, again", *flags)
+        yield run_command("index, again", *flags)
         yield _first_class(run_dir, flags)
     _make_up_tables(run_dir)
-    yield _run("evaluate", *flags)
-    yield _run("report", *flags)
+    yield run_command("evaluate", *flags)
+    yield run_command("report", *flags)
     for table in ("boxes", "predictions"):
         for kind in ("csv",) if smoke else ("csv", "wsol", "psol_json"):
             out = run_dir.parent / "exported"
             shutil.rmtree(out, ignore_errors=True)
-            yield _run(
+            yield run_command(
                 f"export {table} {kind}",
                 *flags,
                 "--export.table",
@@ -128,20 +129,6 @@ def _measure(root: Path, run_dir: Path, *, smoke: bool) -> Iterator[Json]:
                 "--export.out",
                 str(out),
             )
-
-
-def _run(name: str, *flags: str) -> Json:
-    """One command in a process of its own."""
-    command = name.split()[0].rstrip(",")
-    started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "psol_ray.cli", command, *flags], stdout=subprocess.DEVNULL)
-    peak = 0.0
-    while process.poll() is None:
-        peak = max(peak, _peak_mb(process.pid))
-        time.sleep(0.05)
-    if process.returncode not in (0, 3):
-        raise RuntimeError(f"psol {command} ended with {process.returncode}")
-    return {"command": name, "seconds": time.perf_counter() - started, "peak_mb": peak}
 
 
 def _first_class(run_dir: Path, flags: Sequence[str]) -> Json:
@@ -155,21 +142,13 @@ def _first_class(run_dir: Path, flags: Sequence[str]) -> Json:
     )
     peak = 0.0
     while process.poll() is None and not list((run_dir / "boxes").glob("*.parquet")):
-        peak = max(peak, _peak_mb(process.pid))
+        peak = max(peak, peak_mb(process.pid))
         time.sleep(0.05)
     seconds = time.perf_counter() - started
     process.terminate()
     process.wait()
     shutil.rmtree(run_dir / "boxes")
     return {"command": "boxes, until the first class is done", "seconds": seconds, "peak_mb": peak}
-
-
-def _peak_mb(pid: int) -> float:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
 
 
 def _make_up_tables(run_dir: Path) -> None:

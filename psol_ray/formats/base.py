@@ -5,27 +5,31 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
-from psol_ray.evaluation.join import catalog_rows, check_bad_boxes, check_rows
+from psol_ray.evaluation.join import catalog_rows, check_bad_boxes, check_rows, mask
+from psol_ray.formats.origin import ORIGIN_UNKNOWN, Origin
 from psol_ray.geometry.coordinates import Coordinates
 from psol_ray.tables.boxes_table import image_sizes
 from psol_ray.tables.image_ids import leaves_root
-from psol_ray.tables.schemas import boxes_array
+from psol_ray.tables.schemas import NO_FOREGROUND, boxes_array
 
 __all__ = [
     "LEAVES_ROOT",
+    "ORIGIN_UNKNOWN",
     "UNREADABLE_FILE",
     "ExportRows",
     "Format",
     "MatchedBoxes",
+    "Origin",
     "export_rows",
     "exporting",
     "whole_folder",
@@ -33,6 +37,7 @@ __all__ = [
 
 LEAVES_ROOT = "whose path leaves the folder of images; run `psol index` on paths without .. in them"
 UNREADABLE_FILE = "unreadable.csv"  # beside the boxes, where images were left out: their ids, below `image_id`
+_AT_ONCE = 1 << 16  # rows that are texts at the same time: a million would take a gigabyte
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,9 @@ class MatchedBoxes:
     boxes_M4: NDArray[np.float64]
     foreground_M: NDArray[np.bool_] | None = None  # false where the box is the whole image because nothing was found
     coordinates: Coordinates | None = "pixels"  # in which the format has boxes; None is pixels, beyond doubt
+    scores_M: NDArray[np.float64] | None = None  # of several boxes of an image that have one, the highest is taken
+    empty_K: NDArray[np.int64] | None = None  # rows of which the format says that nothing was found
+    first_pixel: int = 0  # the number of the first pixel: where it is 1, the box's last pixel is named, not its end
 
 
 class Format(Protocol):
@@ -55,7 +63,7 @@ class Format(Protocol):
         """Read all boxes in a folder that is there.
 
         Args:
-            folder: on this machine.
+            folder: on this machine; of formats in `registry.ONE_FILE` it may be a file, too.
             catalog: schema `CATALOG`.
             threshold: share of a score map's range above which is object; means nothing to formats without maps.
 
@@ -63,13 +71,14 @@ class Format(Protocol):
             UserError: a file is missing or malformed, or speaks of images that are not in the catalog.
         """
 
-    def write(self, folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
+    def write(self, folder: str | Path, catalog: pa.Table, table: pa.Table, origin: Origin = ..., /) -> int:
         """Write boxes into a folder that is new or empty, in the catalog's order, whole or not at all.
 
         Args:
             folder: on this machine.
             catalog: schema `CATALOG`.
             table: schema `BOXES` or `PREDICTIONS`, with rows of any of the catalog's images.
+            origin: who made the boxes, and where the images are, for formats that say so.
 
         Returns:
             How many images were left out because they could not be read.
@@ -86,6 +95,8 @@ class ExportRows:
     images: pa.Table  # their rows of the catalog
     boxes_N4: NDArray[np.float64]  # (x0, y0, x1, y1) in pixels of the original image; a box may have no area
     unreadable: list[str]
+    numbers_N: NDArray[np.int64]  # which rows of the catalog they are
+    measured: pa.Table  # their rows of the table that is exported
 
     @property
     def image_ids(self) -> list[str]:
@@ -98,9 +109,41 @@ class ExportRows:
         return image_sizes(self.images)
 
     @property
+    def inside_N4(self) -> NDArray[np.float64]:
+        """The boxes, clipped to their images."""
+        inside_N4: NDArray[np.float64] = np.clip(self.boxes_N4, 0, np.tile(self.sizes_N2, 2))
+        return inside_N4
+
+    @property
+    def foreground_N(self) -> NDArray[np.bool_]:
+        """False where the box is the whole image because nothing was found."""
+        if "status" not in self.measured.column_names:
+            return np.ones(len(self.images), bool)
+        return ~mask(pc.equal(self.measured.column("status"), NO_FOREGROUND))
+
+    @property
     def num_left_out(self) -> int:
         """How many images could not be read."""
         return len(self.unreadable)
+
+    def of(self, rows: NDArray[np.int64]) -> "ExportRows":
+        """Some of them."""
+        return replace(
+            self,
+            images=self.images.take(rows),
+            boxes_N4=self.boxes_N4[rows],
+            numbers_N=self.numbers_N[rows],
+            measured=self.measured.take(rows),
+        )
+
+    def of_split(self, split: str) -> "ExportRows":
+        """Those of a split."""
+        return self.of(np.flatnonzero(mask(pc.equal(self.images.column("split"), split))))
+
+    def some(self, at_once: int = _AT_ONCE) -> Iterator["ExportRows"]:
+        """All of them, so many at a time."""
+        for start in range(0, len(self.images), at_once):
+            yield self.of(np.arange(start, min(start + at_once, len(self.images))))
 
 
 def export_rows(catalog: pa.Table, table: pa.Table) -> ExportRows:
@@ -115,13 +158,15 @@ def export_rows(catalog: pa.Table, table: pa.Table) -> ExportRows:
     """
     rows_N = catalog_rows(catalog, table, "table")
     check_rows(table, leaves_root(table.column("image_id")), "table", LEAVES_ROOT)
+    catalog = catalog.select([name for name in catalog.column_names if name != "gt_boxes"])
     boxes_N4, images = boxes_array(table), catalog.take(rows_N)
     without_box_N: NDArray[np.bool_] = np.all(np.isnan(boxes_N4), axis=1)
     check_bad_boxes(images, table, without_box_N, "table")
     readable_N = ~without_box_N & (image_sizes(images) > 0).all(axis=1)
     in_order = np.argsort(rows_N)
     kept, left_out = in_order[readable_N[in_order]], in_order[~readable_N[in_order]]
-    return ExportRows(images.take(kept), boxes_N4[kept], images.column("image_id").take(left_out).to_pylist())
+    unreadable = images.column("image_id").take(left_out).to_pylist()
+    return ExportRows(images.take(kept), boxes_N4[kept], unreadable, rows_N[kept], table.take(kept))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pyarrow import csv as arrow_csv
 from psol_ray.catalog.csv_columns import CORNERS, check_columns
 from psol_ray.errors import UserError, first_line
 from psol_ray.evaluation.join import check_rows, mask
-from psol_ray.formats.base import ExportRows, MatchedBoxes, exporting
+from psol_ray.formats.base import ORIGIN_UNKNOWN, ExportRows, MatchedBoxes, Origin, exporting
 from psol_ray.formats.paths import source_file
 from psol_ray.tables.schemas import boxes_array
 
@@ -67,7 +67,7 @@ def _header(path: Path) -> list[str]:
     return [header[names.index(name)] for name in _COLUMNS]
 
 
-def write(folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
+def write(folder: str | Path, catalog: pa.Table, table: pa.Table, _origin: Origin = ORIGIN_UNKNOWN, /) -> int:
     """Write `boxes.csv`, in pixels of the original image, not rounded; it can be read again to the last digit.
 
     Raises:

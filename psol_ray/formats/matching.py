@@ -15,14 +15,15 @@ from psol_ray.errors import UserError, cannot_read, first_line
 from psol_ray.evaluation.join import check_rows, mask
 from psol_ray.formats.base import UNREADABLE_FILE, MatchedBoxes
 from psol_ray.formats.paths import known_rows
-from psol_ray.formats.registry import FormatName, find_format
+from psol_ray.formats.registry import ONE_FILE, FormatName, find_format
 from psol_ray.geometry.coordinates import Coordinates
 from psol_ray.geometry.readings import to_pixels
 from psol_ray.geometry.units import check_units
+from psol_ray.log import say
 from psol_ray.tables.boxes_table import area_fractions, boxes_table, image_sizes
 from psol_ray.tables.schemas import NO_FOREGROUND, OK, TEST, TRAIN, UNREADABLE, boxes_array
 
-__all__ = ["hash_boxes", "read_boxes", "source_folder", "to_boxes_table"]
+__all__ = ["hash_boxes", "read_boxes", "source_path", "to_boxes_table"]
 
 _SETTING = "boxes.imported.coordinates"
 # Pixels by which a corner that was rounded, or counts from 1, may lie outside; it is moved to the border.
@@ -40,7 +41,7 @@ def read_boxes(
 
     Args:
         format_name: a key of `registry.FORMATS`.
-        path: the folder that holds them, on this machine.
+        path: the folder that holds them, on this machine; of formats in `registry.ONE_FILE` a file, too.
         catalog: schema `CATALOG`.
         threshold: of `wsol_maps`, see `box_of_map`.
         coordinates: in which the boxes are given, where that is not as the format has it.
@@ -52,14 +53,37 @@ def read_boxes(
     Raises:
         UserError: there is no such folder, or what it holds is malformed or does not fit the catalog.
     """
-    folder = source_folder("boxes.imported.path", path)
+    source = source_path("boxes.imported.path", path, format_name)
     try:
-        matched = find_format(format_name).read(folder, catalog, threshold)
-        unreadable_rows = _unreadable_rows(folder, catalog)
+        matched = find_format(format_name).read(source, catalog, threshold)
+        unreadable_rows = _unreadable_rows(source if source.is_dir() else source.parent, catalog)
     except OSError as error:
         raise cannot_read(error, f"boxes in the format {format_name}") from None
-    matched = _in_pixels(catalog, matched, format_name, path, coordinates)
+    matched = _in_pixels(catalog, _best(matched, path), format_name, path, coordinates)
     return to_boxes_table(catalog, matched, path, unreadable_rows)
+
+
+def _best(matched: MatchedBoxes, source: str) -> MatchedBoxes:
+    """Of several boxes of an image that all have a score, the one with the highest; of equal ones the first."""
+    if matched.scores_M is None:
+        return matched
+    best_first_M = np.lexsort((-matched.scores_M, matched.rows_M))
+    rows_M = matched.rows_M[best_first_M]
+    again_M = np.concatenate([[False], rows_M[1:] == rows_M[:-1]]) if len(rows_M) else np.zeros(0, bool)
+    # Those without a score are last, and more than one of them is a mistake.
+    left_M = np.zeros(len(rows_M), bool)
+    left_M[best_first_M] = again_M
+    left_M &= np.isfinite(matched.scores_M)
+    if left_M.any():
+        say(f"{source}: of several boxes of an image that with the highest score is taken; others: {left_M.sum():,}")
+    kept_M = ~left_M
+    return replace(
+        matched,
+        rows_M=matched.rows_M[kept_M],
+        boxes_M4=matched.boxes_M4[kept_M],
+        foreground_M=None if matched.foreground_M is None else matched.foreground_M[kept_M],
+        scores_M=matched.scores_M[kept_M],
+    )
 
 
 def _in_pixels(
@@ -76,21 +100,25 @@ def _in_pixels(
     coordinates = given or matched.coordinates
     sizes_M2 = image_sizes(catalog)[matched.rows_M]
     check_units(matched.boxes_M4, sizes_M2, coordinates, source, _SETTING, said=given is not None)
-    return replace(matched, boxes_M4=to_pixels(matched.boxes_M4, sizes_M2, coordinates))
+    boxes_M4 = to_pixels(matched.boxes_M4, sizes_M2, coordinates)
+    if coordinates == "pixels":
+        boxes_M4 = boxes_M4 - [matched.first_pixel, matched.first_pixel, 0, 0]
+    return replace(matched, boxes_M4=boxes_M4)
 
 
-def source_folder(setting: str, path: str) -> Path:
-    """Find the folder that a setting names.
+def source_path(setting: str, path: str, format_name: FormatName) -> Path:
+    """Find the folder, or the file of a format that is in one, that a setting names.
 
     Raises:
-        UserError: there is no such folder on this machine; the message begins with the setting.
+        UserError: there is none on this machine; the message begins with the setting.
     """
-    folder = Path(path)
-    if "://" in path or not os.path.isdir(path):
+    is_there = os.path.isdir(path) or (format_name in ONE_FILE and os.path.isfile(path))
+    if "://" in path or not is_there:
+        kind = "folder or file" if format_name in ONE_FILE else "folder"
         raise UserError(
-            f"{setting}: found no folder {path!r} on this machine, expected the one that holds the boxes; fix the path"
+            f"{setting}: found no {kind} {path!r} on this machine, expected the one that holds the boxes; fix the path"
         )
-    return folder
+    return Path(path)
 
 
 def _unreadable_rows(folder: Path, catalog: pa.Table) -> NDArray[np.int64]:
@@ -126,14 +154,18 @@ def to_boxes_table(
     listed_N[unreadable_rows if unreadable_rows is not None else []] = True
     readable_N = (sizes_N2 > 0).all(axis=1) & ~listed_N
     _check_bad_boxes(catalog, matched, sizes_N2, source)
+    empty_K = matched.empty_K if matched.empty_K is not None else np.zeros(0, np.int64)
     boxed_N = np.zeros(len(catalog), bool)
     boxed_N[matched.rows_M] = True
+    check_rows(catalog.take(empty_K), boxed_N[empty_K], source, "with a box and without; leave the one or the other")
+    boxed_N[empty_K] = True
     both_N = boxed_N & listed_N
     check_rows(catalog, both_N, source, f"with a box and in {UNREADABLE_FILE}; remove the one or the other")
     kept_N = _complete_splits(catalog, boxed_N, readable_N, listed_N, source)
 
     boxes_N4, foreground_N = np.full((len(catalog), 4), np.nan), np.ones(len(catalog), bool)
     boxes_N4[matched.rows_M] = matched.boxes_M4
+    boxes_N4[empty_K, :2], boxes_N4[empty_K, 2:], foreground_N[empty_K] = 0, sizes_N2[empty_K], False
     if matched.foreground_M is not None:
         foreground_N[matched.rows_M] = matched.foreground_M
     boxes_N4 = np.where(readable_N[:, None], np.clip(boxes_N4, 0, np.tile(sizes_N2, 2)), np.nan)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from psol_ray.errors import UserError
 from psol_ray.evaluation.join import check_rows
-from psol_ray.formats.base import MatchedBoxes, exporting
+from psol_ray.formats.base import ORIGIN_UNKNOWN, MatchedBoxes, Origin, exporting
 from psol_ray.formats.paths import known_rows
 from psol_ray.geometry.boxes import xyxy_to_fractions
 from psol_ray.images.files import open_image_file
@@ -56,7 +56,7 @@ def _is_box(box: Any) -> bool:
     return isinstance(box, list) and len(box) == 4 and all(isinstance(value, float) for value in box)
 
 
-def write(folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
+def write(folder: str | Path, catalog: pa.Table, table: pa.Table, _origin: Origin = ORIGIN_UNKNOWN, /) -> int:
     """Write `CLASS_bbox.json` for each class that has a box, clipped to the image; see `file_names` for odd classes.
 
     The authors' keys are absolute paths; here they are the catalog's, below the data root: join them to yours before

@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING, Literal, cast
 if TYPE_CHECKING:
     from psol_ray.formats.base import Format
 
-__all__ = ["FORMATS", "FormatName", "find_format"]
+__all__ = ["FORMATS", "ONE_FILE", "FormatName", "find_format"]
 
 FORMATS = {
     "csv": "psol_ray.formats.csv",
     "wsol": "psol_ray.formats.wsol",
     "wsol_maps": "psol_ray.formats.wsol_maps",
     "psol_json": "psol_ray.formats.psol_json",
+    "coco": "psol_ray.formats.coco",
+    "yolo": "psol_ray.formats.yolo",
+    "voc": "psol_ray.formats.voc",
+    "parquet": "psol_ray.formats.parquet",
+    "fiftyone": "psol_ray.formats.fiftyone",
+    "labelstudio": "psol_ray.formats.labelstudio",
 }
+
+ONE_FILE = frozenset({"coco", "fiftyone", "labelstudio", "parquet"})
+"""Formats of which a file may be named instead of its folder."""
 
 if TYPE_CHECKING:
     FormatName = str

@@ -17,8 +17,9 @@ class ExportConfig:
     table: Literal["boxes", "predictions"] = "predictions"
     """Table whose boxes are exported: pseudo boxes, or what the localizer predicts for the test images."""
     format: FormatName = "csv"
-    """Format of the exported boxes: a boxes.csv for the folder layout, wsolevaluation's metadata (wsol) or score maps
-    (wsol_maps), or the PSOL authors' JSON (psol_json)."""
+    """Format of the exported boxes: COCO's JSON (coco), YOLO's labels (yolo), PASCAL VOC's XML (voc), a boxes.csv for
+    the folder layout (csv), Parquet (parquet), files for FiftyOne (fiftyone) or Label Studio (labelstudio),
+    wsolevaluation's metadata (wsol) or score maps (wsol_maps), or the PSOL authors' JSON (psol_json)."""
     out: str = "export"
     """Folder to make for the exported boxes."""
     min_quality: ClosedUnitInterval = 0.0

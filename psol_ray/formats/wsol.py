@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from psol_ray.catalog.wsol_files import CLASS_LABELS, IMAGE_IDS, IMAGE_SIZES, LOCALIZATION, read_localization
 from psol_ray.evaluation.join import check_rows
-from psol_ray.formats.base import ExportRows, MatchedBoxes, exporting
+from psol_ray.formats.base import ORIGIN_UNKNOWN, ExportRows, MatchedBoxes, Origin, exporting
 from psol_ray.formats.paths import known_rows, source_file
 from psol_ray.tables.schemas import boxes_array
 
@@ -27,7 +27,7 @@ def read(folder: Path, catalog: pa.Table, _threshold: float, /) -> MatchedBoxes:
     return MatchedBoxes(known_rows(path, boxes["image_id"].combine_chunks(), catalog), boxes_array(boxes))
 
 
-def write(folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
+def write(folder: str | Path, catalog: pa.Table, table: pa.Table, _origin: Origin = ORIGIN_UNKNOWN, /) -> int:
     """Write all four files.
 
     Corners are rounded to the nearest pixel (halves to even) and clipped to the last one, `(width - 1, height

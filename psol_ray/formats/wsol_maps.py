@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from psol_ray.catalog.unicode_forms import stored_paths
 from psol_ray.errors import UserError
 from psol_ray.evaluation.join import check_rows
-from psol_ray.formats.base import LEAVES_ROOT, MatchedBoxes, exporting
+from psol_ray.formats.base import LEAVES_ROOT, ORIGIN_UNKNOWN, MatchedBoxes, Origin, exporting
 from psol_ray.geometry.boxes import scale
 from psol_ray.geometry.readings import to_pixels
 from psol_ray.heatmaps.contours import contour_boxes, grey_levels
@@ -92,7 +92,7 @@ def box_of_map(map_hw: NDArray[np.generic], threshold: float) -> NDArray[np.floa
     return boxes.boxes_B4[boxes.largest] / np.tile(map_hw.shape[::-1], 2) if len(boxes.boxes_B4) else None
 
 
-def write(folder: str | Path, catalog: pa.Table, table: pa.Table, /) -> int:
+def write(folder: str | Path, catalog: pa.Table, table: pa.Table, _origin: Origin = ORIGIN_UNKNOWN, /) -> int:
     """Write a map of 224 x 224 an image, 200 kB each: 1 inside its box, rounded to the map's cells, and 0 elsewhere.
 
     Whatever its threshold, wsolevaluation draws that box again. A box of less than half a cell, or without area, is one

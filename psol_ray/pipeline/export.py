@@ -7,12 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.markup import escape
 
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, without_secrets
 from psol_ray.evaluation.quality import quality
-from psol_ray.formats.base import UNREADABLE_FILE, whole_folder
+from psol_ray.formats.base import UNREADABLE_FILE, Origin, whole_folder
 from psol_ray.formats.registry import find_format
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import BOXES, PREDICTIONS
+from psol_ray.tables.files import absolute
 
 __all__ = ["LEFT_OUT_FILE", "export"]
 
@@ -30,7 +31,7 @@ def export(context: Context) -> None:
     table = context.stage(config.table).read(BOXES if config.table == "boxes" else PREDICTIONS)
     table, doubtful = _divide(table, config.min_quality, config.table)
     with whole_folder(config.out) as folder:
-        num_unreadable = find_format(config.format).write(folder, context.catalog(), table)
+        num_unreadable = find_format(config.format).write(folder, context.catalog(), table, _origin(context))
         if len(doubtful):
             _list(folder / LEFT_OUT_FILE, doubtful)
     words = f"{len(table) - num_unreadable:,} boxes in {config.out}"
@@ -39,6 +40,15 @@ def export(context: Context) -> None:
     if len(doubtful):
         words += f"; of quality below {config.min_quality:g}: {len(doubtful):,}, listed in {LEFT_OUT_FILE}"
     context.console.print(f"[bold]export[/]: {escape(words)}", soft_wrap=True)
+
+
+def _origin(context: Context) -> Origin:
+    """Who made the boxes. The images need not be at hand."""
+    stage = context.config.export.table
+    made_by = context.stage(stage).require()
+    title = f"pseudo boxes ({made_by.details.get('title', '?')})" if stage == "boxes" else "predicted boxes"
+    root = without_secrets(absolute(context.config.data.root))
+    return Origin(title, made_by.fingerprint, made_by.version, root)
 
 
 def _divide(table: pa.Table, least: float, name: str) -> tuple[pa.Table, pa.Table]:

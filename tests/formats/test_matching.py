@@ -12,7 +12,7 @@ import pytest
 from psol_ray.errors import UserError
 from psol_ray.evaluation.checks import check_boxes
 from psol_ray.formats.base import MatchedBoxes
-from psol_ray.formats.matching import hash_boxes, read_boxes, source_folder, to_boxes_table
+from psol_ray.formats.matching import hash_boxes, read_boxes, source_path, to_boxes_table
 from psol_ray.geometry.coordinates import Coordinates
 from psol_ray.tables.schemas import BOXES, CATALOG, boxes_array
 
@@ -150,8 +150,8 @@ def test_what_is_not_a_folder_is_refused(tmp_path: Path, make_path: Callable[[Pa
     with pytest.raises(UserError, match=r"boxes.imported.path: found no folder '.*' on this machine"):
         read_boxes("csv", make_path(tmp_path), make_catalog())
     with pytest.raises(UserError, match=r"some.setting: found no folder '.*' on this machine"):
-        source_folder("some.setting", make_path(tmp_path))
-    assert source_folder("some.setting", str(tmp_path)) == tmp_path
+        source_path("some.setting", make_path(tmp_path), "csv")
+    assert source_path("some.setting", str(tmp_path), "csv") == tmp_path
 
 
 def test_the_hash_tells_boxes_apart() -> None:

@@ -9,12 +9,35 @@ from pathlib import Path
 
 import pytest
 
-from psol_ray.formats import csv, psol_json, registry, wsol, wsol_maps
+from psol_ray.formats import (
+    coco,
+    csv,
+    fiftyone,
+    labelstudio,
+    parquet,
+    psol_json,
+    registry,
+    voc,
+    wsol,
+    wsol_maps,
+    yolo,
+)
 from psol_ray.formats.base import Format
 from psol_ray.formats.registry import FORMATS, find_format
 
 # For the type checker: a module is a format.
-MODULES: dict[str, Format] = {"csv": csv, "wsol": wsol, "wsol_maps": wsol_maps, "psol_json": psol_json}
+MODULES: dict[str, Format] = {
+    "csv": csv,
+    "wsol": wsol,
+    "wsol_maps": wsol_maps,
+    "psol_json": psol_json,
+    "coco": coco,
+    "yolo": yolo,
+    "voc": voc,
+    "parquet": parquet,
+    "fiftyone": fiftyone,
+    "labelstudio": labelstudio,
+}
 
 
 def test_every_name_finds_its_module() -> None:
@@ -24,7 +47,7 @@ def test_every_name_finds_its_module() -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_format_reads_and_writes_in_one_file(name: str) -> None:
-    for function, takes in (("read", 3), ("write", 3)):
+    for function, takes in (("read", 3), ("write", 4)):
         found = getattr(find_format(name), function)
         assert len(inspect.signature(found).parameters) == takes
         assert Path(inspect.getfile(found)).name == f"{name}.py"

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from psol_ray.errors import UserError
-from psol_ray.formats.matching import hash_boxes, read_boxes, source_folder
+from psol_ray.formats.matching import hash_boxes, read_boxes, source_path
 from psol_ray.generators.base import Generator
 from psol_ray.generators.imported.settings import ImportedSettings
 from psol_ray.tables import CATALOG
@@ -30,7 +30,7 @@ class Imported(Generator):
 
     def check(self, _recipes: Mapping[ModelName, TrainConfig], /) -> None:
         """See `Generator.check`."""
-        source_folder(_SETTING, self._path)
+        source_path(_SETTING, self._path, self._settings.format)
 
     def depends_on(self) -> dict[str, Any]:
         """See `Generator.depends_on`: what the boxes are, not where they lie."""
