@@ -88,8 +88,11 @@ class SavedNetwork:
         """
         import safetensors.torch
 
+        from psol_ray.models.unfilled import unfilled
+
         saved = SavedNetwork.describe(data)
-        network = saved.build()
+        with unfilled():
+            network = saved.build()
         network.load_state_dict(safetensors.torch.load(data))
         return saved, network.eval()
 

@@ -139,15 +139,18 @@ class Ensemble:
             },
         }
 
-    def load(self) -> LoadedEnsemble:
+    def load(self, *, check: bool = True) -> LoadedEnsemble:
         """The networks.
+
+        Args:
+            check: build each once, to find a file that is cut short here, and not in every worker.
 
         Raises:
             UserError: a file is cut short, or a published network cannot be had or does not know the catalog's classes.
         """
         from psol_ray.models.backbones import find_backbone
 
-        for member in (self.boxes, *self.classes):
+        for member in (self.boxes, *self.classes) if check else ():
             _check_whole(member)
         share = find_backbone(self.boxes.backbone).crop_share
         localizer = _trained(self.boxes, self.config.view, share)
@@ -196,7 +199,7 @@ def _pretrained(backbone: Backbone, weights: str, class_names: Sequence[str], vi
 
 
 def _check_whole(member: _Member) -> None:
-    """Raise a UserError for a file that is cut short: here, and not in every worker."""
+    """Raise a UserError for a file that is cut short."""
     if member.file is not None:
         member.file.load()
 

@@ -172,8 +172,12 @@ def load_photo_predictor(
     prepare_process(torch.get_num_threads())
     run, settings = _settings(localizer, classifier, config)
     ensemble = Ensemble.find(run, settings)
-    loaded = ensemble.load()
-    boxes, classes = load_networks(loaded.localizer, loaded.classifiers, place)
+    loaded = ensemble.load(check=False)
+    try:
+        boxes, classes = load_networks(loaded.localizer, loaded.classifiers, place)
+    except Exception:
+        ensemble.load()  # which says which file is not whole
+        raise
     forward = Forward(boxes, classes, device=place, autocast=partial(autocast, place, settings.precision))
     assert ensemble.boxes.file is not None
     info = {
