@@ -1,4 +1,4 @@
-"""`psol predict`: boxes and classes of the test images, by the trained networks alone."""
+"""`psol predict`: boxes and classes of the test images, by the trained networks alone; of photos see `photos`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,8 +23,14 @@ from psol_ray.work.perform import PartWriter
 __all__ = ["check", "predict", "provenance"]
 
 
-def predict(context: Context) -> None:
-    """Predict every test image whose part is not there yet."""
+def predict(context: Context, photos: Sequence[str] = ()) -> None:
+    """Predict every test image whose part is not there yet; or photos, where some are named."""
+    if photos:
+        # Late: the stage needs none of it.
+        from psol_ray.pipeline.photos import predict_photos
+
+        predict_photos(context, photos)
+        return
     made_by, ensemble = _plan(context)
     if context.is_complete(made_by):
         return

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from psol_ray.errors import UserError
-from psol_ray.images.stored import stored_rgb
+from psol_ray.errors import UserError, first_line
+from psol_ray.images.files import Source, open_image_file
+from psol_ray.images.limits import MAX_PIXELS
+from psol_ray.images.stored import open_stored, stored_rgb, stored_size, turn
 from psol_ray.prediction.ensemble import Ensemble
 from psol_ray.prediction.settings import PredictConfig
 from psol_ray.tables import RunDir
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from psol_ray.prediction.forward import Forward
     from psol_ray.prediction.views import View
 
-__all__ = ["Device", "Found", "PhotoPredictor", "Squashed", "load_photo_predictor", "squash"]
+__all__ = ["Device", "Found", "PhotoPredictor", "Squashed", "load_photo_predictor", "read_photo", "squash"]
 
 Device = Literal["cpu", "cuda", "auto"]
 
@@ -137,6 +139,40 @@ def squash(image: Image.Image | NDArray[np.uint8], sides: frozenset[int]) -> Squ
     return Squashed(squares, *rgb.size)
 
 
+def read_photo(source: Source, name: str, sides: frozenset[int], max_pixels: int = MAX_PIXELS) -> Squashed:
+    """`squash` of a file, whatever its name ends in.
+
+    Args:
+        source: a path or another address, or the file's bytes.
+        name: what messages call it.
+        sides: `PhotoPredictor.sides`.
+        max_pixels: the most that it may have.
+
+    Raises:
+        UserError: it cannot be opened, is no image, or has too many pixels.
+    """
+    try:
+        with open_image_file(source) as file:
+            try:
+                image = open_stored(file, max_pixels)
+                with turn(*stored_size(image)):
+                    return squash(image, sides)
+            # Pillow's plugins raise whatever their format's parser trips over.
+            except Exception as error:
+                failure = error
+    except OSError as error:
+        raise UserError(f"{name}: cannot be opened ({error.strerror or error}), expected an image; check it") from None
+    raise UserError(f"{name}: {_why_no_image(failure, max_pixels)}")
+
+
+def _why_no_image(error: Exception, max_pixels: int) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        return f"has too many pixels ({first_line(error, 120)}), expected {max_pixels:,} at most; make it smaller"
+    if isinstance(error, UnidentifiedImageError):
+        return "found no image that can be read; give another file"
+    return f"found an image that is not whole ({type(error).__name__}: {first_line(error, 120)}); give another file"
+
+
 def _from_array(pixels: NDArray[Any]) -> Image.Image:
     channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels not in (1, 3, 4) or not pixels.size:
@@ -209,10 +245,9 @@ def _settings(localizer: str, classifier: str | None, config: PredictConfig | No
 
         file = NetworkFile.read("localizer", localizer, "expected a model.safetensors of `psol train`")
         own = [] if file.saved.num_classes is None else [localizer]
-        chosen = replace(
-            config or PredictConfig(), localizer=localizer, classifiers=[classifier] if classifier else own
-        )
-        return RunDir("."), chosen
+        chosen = config or PredictConfig()
+        named = [classifier] if classifier else [each for each in chosen.classifiers if each != "trained"]
+        return RunDir("."), replace(chosen, localizer=localizer, classifiers=named or own)
     run = RunDir(localizer)
     chosen = config or _settings_of(run)
     if classifier is not None:
