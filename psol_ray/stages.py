@@ -23,12 +23,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Argument:
-    """What a command is given beside its settings: its name in the help, and what may be given."""
+    """What a command is given beside its settings: its name in the help, and what may be given.
+
+    With an `optional` one the command does something else, which needs neither `run_dir` nor `data.root`.
+    """
 
     name: str
     help: str
     choices: tuple[str, ...] = ()
     several: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,10 +140,16 @@ _ALL = (
     ),
     Command(
         "predict",
-        "Predict boxes and classes of the test images.",
+        "Predict boxes and classes of the test images, or of photos that are named.",
         "predict:predict",
         ("data", "predict", "cluster"),
         (Stage("predictions", "predict"),),
+        Argument(
+            "photo",
+            "File, folder, pattern in quotes, or - for one image on stdin; without any the run's test images.",
+            several=True,
+            optional=True,
+        ),
         overwrites=True,
         skips=True,
     ),

@@ -79,8 +79,11 @@ def _call(invocation: "Invocation", emptied: set[str]) -> list[str]:
     module, _, function = invocation.command.function.partition(":")
     given: list[Any] = []
     if invocation.config is not None:
-        import_module("psol_ray.cli.paths").check_paths(invocation.command, invocation.config)
-        if "cluster" in invocation.command.sections:
+        # What is named in place of a run needs none, and no cluster.
+        alone = invocation.command.argument is not None and invocation.command.argument.optional and invocation.argument
+        if not alone:
+            import_module("psol_ray.cli.paths").check_paths(invocation.command, invocation.config)
+        if "cluster" in invocation.command.sections and not alone:
             # Also where everything turns out to be complete, for then nothing else would tell of the mistake.
             import_module("psol_ray.distributed.address").find_address(invocation.config.cluster)
         context = import_module("psol_ray.pipeline.context").Context

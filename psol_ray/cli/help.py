@@ -44,6 +44,9 @@ def usage(command: Command) -> str:
     """The first line of a command's help; a list of all flags would fill a page."""
     argument = command.argument
     name = argument.name.upper() if argument else ""
-    words = [name, f"[{name} ...]" if argument and argument.several else ""]
+    words = [
+        name if argument and not argument.optional else "",
+        f"[{name} ...]" if argument and argument.several else "",
+    ]
     settings = ["[--config FILE.yaml]", "[--SECTION.FIELD VALUE ...]"] if command.sections else []
     return " ".join(filter(None, ["psol", command.name, *words, *settings]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
 from psol_ray.cli.config_errors import check_settings, format_error
 from psol_ray.cli.config_files import check_file
@@ -18,6 +18,8 @@ from psol_ray.errors import UserError
 from psol_ray.stages import COMMANDS, Command
 
 __all__ = ["Invocation", "make_parser", "parse"]
+
+_NOT_GIVEN = ""
 
 # The sentence under each field of a config is its help.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -46,13 +48,14 @@ def parse(arguments: Sequence[str]) -> Invocation:
     command = COMMANDS[arguments[0]]
     parser = make_parser(command)
     try:
-        parsed = parser.parse_args(_files_first(arguments[1:]))
+        parsed = parser.parse_args(_in_order(arguments[1:], parser, command))
+        _check_required(parsed, command)
         if command.sections:
             check_settings(parsed, command)
         built = parser.instantiate(parsed)
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(format_error(error, command)) from None
-    argument = built[command.argument.name] if command.argument else None
+    argument = (built[command.argument.name] or None) if command.argument else None
     if not command.sections:
         return Invocation(command, None, argument=argument)
     config = expand(_plain(Config(**{f.name: built[f.name] for f in fields(Config)})))
@@ -74,6 +77,35 @@ def _files_first(words: Sequence[str]) -> list[str]:
         else:
             others.append(word)
     return files + others
+
+
+def _in_order(words: Sequence[str], parser: ArgumentParser, command: Command) -> list[str]:
+    """YAML files, flags, and last what is no flag: argparse wants arguments that may be left out in one piece."""
+    if command.argument is None or not command.argument.optional:
+        return _files_first(words)
+    without_value = {name for action in parser._actions if action.nargs == 0 for name in action.option_strings}
+    flags: list[str] = []
+    others: list[str] = []
+    remaining = iter(words)
+    for word in remaining:
+        if word == "--":
+            others += remaining
+        elif word.startswith("-") and word != "-":
+            flags.append(word)
+            if "=" not in word and word not in without_value:
+                flags += itertools.islice(remaining, 1)
+        else:
+            others.append(word)
+    return [*_files_first(flags), *(["--", *others] if others else [])]
+
+
+def _check_required(parsed: Namespace, command: Command) -> None:
+    """Where an argument says what else a command does, jsonargparse cannot know what it needs without."""
+    if command.argument is None or not command.argument.optional or parsed[command.argument.name]:
+        return
+    for path in ("run_dir", "data.root"):
+        if parsed.get(path) == _NOT_GIVEN:
+            raise ValueError(f"arguments are required: {path}")
 
 
 def _plain(value: Any) -> Any:
@@ -100,7 +132,7 @@ def make_parser(command: Command) -> ArgumentParser:
     if argument := command.argument:
         options: dict[str, Any] = {"choices": argument.choices} if argument.choices else {}
         if argument.several:
-            options["nargs"] = "+"
+            options["nargs"] = "*" if argument.optional else "+"
         parser.add_argument(argument.name, help=argument.help, **options)
     if command.sections:
         _add_settings(parser, command)
@@ -117,7 +149,10 @@ def _add_settings(parser: ArgumentParser, command: Command) -> None:
     for action in parser._actions:
         if action.dest in {"overwrite", "skip", *field_types()}:
             if not is_used(command, action.dest):
-                _hide(action)
+                action.help = argparse.SUPPRESS
+                _release(action)
+            elif command.argument and command.argument.optional:
+                _release(action)
         elif action.dest in sections():
             action.help = argparse.SUPPRESS  # a file for one section
     _add_short(parser, command)
@@ -132,8 +167,7 @@ def _add_short(parser: ArgumentParser, command: Command) -> None:
         by_path[path].option_strings = [f"--{name}"]
 
 
-def _hide(action: argparse.Action) -> None:
-    action.help = argparse.SUPPRESS
+def _release(action: argparse.Action) -> None:
+    """Nobody should have to say what the command does not ask for."""
     if action.required:
-        # Nobody should have to say what the command does not ask for.
-        action.required, action.default = False, ""
+        action.required, action.default = False, _NOT_GIVEN

@@ -1,9 +1,7 @@
 """The reference decoder: Pillow, one file at a time. DALI's oracle in tests and its stand-in where it has no wheels."""
 
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from itertools import repeat
 from typing import IO, Any
 
@@ -16,14 +14,10 @@ from psol_ray.images.batch import DecodedBatch
 from psol_ray.images.cuda import SideStream
 from psol_ray.images.files import Source, known, open_image_file
 from psol_ray.images.limits import MAX_PIXELS
-from psol_ray.images.stored import open_stored, stored_rgb, stored_size
+from psol_ray.images.stored import open_stored, stored_rgb, stored_size, turn
 from psol_ray.storage.addresses import Address
 
 __all__ = ["PillowDecoder", "attempt_file", "decode_file", "region_fits"]
-
-# Of images larger than this, one at a time is decoded, or every thread could need a gigabyte.
-_LARGE = 1 << 25
-_one_large = threading.Lock()
 
 
 def decode_file(
@@ -63,7 +57,7 @@ def attempt_file(
 def _decode(file: IO[bytes], size: int, region: Sequence[int] | None, max_pixels: int) -> NDArray[np.uint8] | None:
     with open_stored(file, max_pixels) as image:
         width, height = stored_size(image)
-        with _one_large if width * height > _LARGE else nullcontext():
+        with turn(width, height):
             rgb = stored_rgb(image)
             if region is not None:
                 if not region_fits(region, *rgb.size):

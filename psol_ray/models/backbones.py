@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 
 from psol_ray.errors import UserError
 from psol_ray.geometry.crops import PAPER_CROP_SHARE
 from psol_ray.models.libraries import load_timm, load_torchvision
+from psol_ray.models.unfilled import on_no_device
 
 __all__ = ["TORCHVISION", "Backbone", "find_backbone"]
 
@@ -149,7 +149,7 @@ def _timm_backbone(name: str) -> Backbone:
 
 def _build_timm(name: str) -> nn.Module:
     timm = load_timm()
-    with torch.device("meta"):
+    with on_no_device():
         plain = timm.create_model(name)
     # A ViT otherwise refuses every size but its own, and DDT wants 448.
     options: dict[str, Any] = {"dynamic_img_size": True} if hasattr(plain, "dynamic_img_size") else {}
@@ -157,7 +157,7 @@ def _build_timm(name: str) -> nn.Module:
 
 
 def _new_name(old: str) -> str:
-    with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+    with on_no_device(), warnings.catch_warnings(action="ignore"):
         config = load_timm().create_model(old).pretrained_cfg
     return f"{config['architecture']}.{config['tag']}"
 

@@ -6,7 +6,7 @@ What a file says of itself is read without torch, which is imported once a netwo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -47,12 +47,13 @@ class SavedNetwork:
             for_training=for_training and self.input_size >= backbone.input_size,
         )
 
-    def to_bytes(self, network: PsolNetwork, recipe: Mapping[str, Any]) -> bytes:
+    def to_bytes(self, network: PsolNetwork, recipe: Mapping[str, Any], class_names: Sequence[str] = ()) -> bytes:
         """A safetensors file of the network, without what only training needs.
 
         Args:
             network: made by `build`.
             recipe: how it was trained, for people; must go into JSON.
+            class_names: of the class head's outputs, in their order; none are kept of a network without one.
         """
         import safetensors.torch
         import torch
@@ -61,6 +62,8 @@ class SavedNetwork:
         as_file = partial(torch.clone, memory_format=torch.contiguous_format)
         tensors = {name: as_file(tensor.detach().cpu()) for name, tensor in network.weights().items()}
         metadata = {"psol_ray": json.dumps(asdict(self)), "recipe": json.dumps(dict(recipe))}
+        if self.num_classes is not None and class_names:
+            metadata["classes"] = json.dumps(list(class_names))
         return _with_sorted_metadata(safetensors.torch.save(tensors, metadata))
 
     @staticmethod
@@ -85,8 +88,11 @@ class SavedNetwork:
         """
         import safetensors.torch
 
+        from psol_ray.models.unfilled import unfilled
+
         saved = SavedNetwork.describe(data)
-        network = saved.build()
+        with unfilled():
+            network = saved.build()
         network.load_state_dict(safetensors.torch.load(data))
         return saved, network.eval()
 
@@ -152,6 +158,20 @@ class NetworkFile:
             return SavedNetwork.describe(self.data)
         except UserError as error:
             raise UserError(f"{self.where}: {error}; give another file") from None
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of its classes in the order of its outputs; empty where the file does not say."""
+        return self._said("classes", [])
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """How it was trained, as `SavedNetwork.to_bytes` was told."""
+        return self._said("recipe", {})
+
+    def _said(self, name: str, default: Any) -> Any:
+        metadata = json.loads(_split(self.data)[0])["__metadata__"]
+        return json.loads(metadata[name]) if name in metadata else default
 
     @property
     def hash(self) -> str:

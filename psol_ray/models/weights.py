@@ -9,6 +9,7 @@ from psol_ray.models import lite0
 from psol_ray.models.backbones import Backbone
 from psol_ray.models.checkpoints import Found, State, Wanted, find_network
 from psol_ray.models.libraries import load_timm, load_torchvision
+from psol_ray.models.unfilled import on_no_device
 from psol_ray.models.weight_files import read_weights
 from psol_ray.models.weights_id import weights_file
 
@@ -75,7 +76,7 @@ def _check_classifier(backbone: Backbone, whole: State) -> None:
 
 def _architecture(backbone: Backbone) -> tuple[Any, State]:
     """The whole classifier on no device, and its tensors."""
-    with torch.device("meta"):
+    with on_no_device():
         network = backbone.build()
     return network, network.state_dict()
 

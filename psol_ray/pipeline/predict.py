@@ -1,4 +1,4 @@
-"""`psol predict`: boxes and classes of the test images, by the trained networks alone."""
+"""`psol predict`: boxes and classes of the test images, by the trained networks alone; of photos see `photos`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +12,7 @@ from psol_ray.pipeline.context import Context, Work
 from psol_ray.pipeline.whole import read_whole, unreadable_gaps
 from psol_ray.prediction.ensemble import Ensemble, LoadedEnsemble, check_known, own_models
 from psol_ray.tables import PREDICTIONS, Provenance
+from psol_ray.tables.class_names import class_names
 from psol_ray.tables.file_names import IMAGES_PER_PART, numbered_part
 from psol_ray.tables.schemas import TEST
 from psol_ray.work.executor import PartRun
@@ -22,8 +23,14 @@ from psol_ray.work.perform import PartWriter
 __all__ = ["check", "predict", "provenance"]
 
 
-def predict(context: Context) -> None:
-    """Predict every test image whose part is not there yet."""
+def predict(context: Context, photos: Sequence[str] = ()) -> None:
+    """Predict every test image whose part is not there yet; or photos, where some are named."""
+    if photos:
+        # Late: the stage needs none of it.
+        from psol_ray.pipeline.photos import predict_photos
+
+        predict_photos(context, photos)
+        return
     made_by, ensemble = _plan(context)
     if context.is_complete(made_by):
         return
@@ -57,15 +64,8 @@ def check(context: Context) -> None:
 def _plan(context: Context) -> tuple[Provenance, Ensemble]:
     config = context.config.predict
     inputs = context.fingerprints("catalog", *own_models(config))
-    ensemble = Ensemble.find(context.run_dir, config, _class_names(context.catalog()))
+    ensemble = Ensemble.find(context.run_dir, config, class_names(context.catalog()))
     return Provenance("predictions", ensemble.depends_on(), inputs), ensemble
-
-
-def _class_names(catalog: pa.Table) -> list[str]:
-    """In the order of labels, with a name for numbers that no image has."""
-    pairs = catalog.group_by(["label", "class_name"]).aggregate([])
-    names = dict(zip(pairs["label"].to_pylist(), pairs["class_name"].to_pylist(), strict=True))
-    return [names.get(label, f"label {label}") for label in range(max(names, default=-1) + 1)]
 
 
 def _jobs(images: pa.Table) -> dict[str, Job]:

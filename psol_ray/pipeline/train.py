@@ -7,6 +7,7 @@ from psol_ray.models.lookup import backbone_of
 from psol_ray.models.saved import SavedNetwork
 from psol_ray.pipeline.context import Context, Work
 from psol_ray.tables import BOXES, Provenance
+from psol_ray.tables.class_names import class_names
 from psol_ray.tables.file_names import HISTORY_FILE
 from psol_ray.training.settings import ModelName, TrainConfig
 
@@ -71,6 +72,7 @@ def _train(context: Context, work: Work, name: ModelName, state: dict[str, Any])
         seed=context.config.seed,
         stage=work.stage,
         made_by=work.made_by,
+        class_names=class_names(catalog),
         max_unreadable=context.config.data.max_unreadable,
         max_pixels=context.config.data.max_pixels,
     )

@@ -14,7 +14,8 @@ from psol_ray.models.saved import NetworkFile
 from psol_ray.models.weights_id import identify_weights
 from psol_ray.prediction.settings import PredictConfig
 from psol_ray.stages import ModelName
-from psol_ray.tables import RunDir
+from psol_ray.tables import CATALOG, RunDir
+from psol_ray.tables.class_names import class_names as class_names_of
 from psol_ray.tables.file_names import BEST_FILE, MODEL_FILE
 
 if TYPE_CHECKING:
@@ -42,9 +43,18 @@ class _Member:
     num_boxes: int
     num_classes: int | None
     depends_on: Any
+    """Of another run's file None: it is its content."""
     file: NetworkFile | None = None
     weights: str = ""
-    own_hash: str = ""
+    own: bool = False
+
+    @property
+    def identity(self) -> Any:
+        """What of it predictions depend on; not where a file lies."""
+        if self.depends_on is None:
+            assert self.file is not None
+            return self.file.hash
+        return self.depends_on
 
 
 @dataclass(frozen=True)
@@ -95,20 +105,23 @@ class Ensemble:
     classes: Sequence[_Member]
 
     @classmethod
-    def find(cls, run: RunDir, config: PredictConfig, class_names: Sequence[str]) -> Ensemble:
+    def find(cls, run: RunDir, config: PredictConfig, class_names: Sequence[str] | None = None) -> Ensemble:
         """Read every file that the settings name.
 
         Args:
             run: whose own networks may be meant.
             config: the settings.
-            class_names: the catalog's, in the order of labels.
+            class_names: the catalog's, in the order of labels. None takes those that a classifier's file has, or else
+                the run's.
 
         Raises:
             UserError: a file cannot be had, or networks say neither boxes nor classes that fit the others and the
                 catalog.
         """
         boxes = _localizer(run, config)
-        classes = [_classifier(run, config, name, len(class_names)) for name in config.classifiers]
+        classes = [_classifier(run, config, name) for name in config.classifiers]
+        if class_names is None:
+            class_names = _known_names(run, classes)
         _check_fit(boxes, classes, len(class_names))
         return cls(config, class_names, boxes, classes)
 
@@ -118,21 +131,26 @@ class Ensemble:
         return {
             **{name: getattr(config, name) for name in ("models", "checkpoint", "view", "precision")},
             "class_view": config.class_view or config.view,
-            "localizer": self.boxes.depends_on,
-            "classifiers": [each.depends_on for each in self.classes],
+            "localizer": self.boxes.identity,
+            "classifiers": [each.identity for each in self.classes],
             # The fingerprint of the stage that made them does not know of a file that was put in the place of one.
-            "own_hashes": {each.depends_on: each.own_hash for each in (self.boxes, *self.classes) if each.own_hash},
+            "own_hashes": {
+                each.identity: each.file.hash for each in (self.boxes, *self.classes) if each.own and each.file
+            },
         }
 
-    def load(self) -> LoadedEnsemble:
+    def load(self, *, check: bool = True) -> LoadedEnsemble:
         """The networks.
+
+        Args:
+            check: build each once, to find a file that is cut short here, and not in every worker.
 
         Raises:
             UserError: a file is cut short, or a published network cannot be had or does not know the catalog's classes.
         """
         from psol_ray.models.backbones import find_backbone
 
-        for member in (self.boxes, *self.classes):
+        for member in (self.boxes, *self.classes) if check else ():
             _check_whole(member)
         share = find_backbone(self.boxes.backbone).crop_share
         localizer = _trained(self.boxes, self.config.view, share)
@@ -181,7 +199,7 @@ def _pretrained(backbone: Backbone, weights: str, class_names: Sequence[str], vi
 
 
 def _check_whole(member: _Member) -> None:
-    """Raise a UserError for a file that is cut short: here, and not in every worker."""
+    """Raise a UserError for a file that is cut short."""
     if member.file is not None:
         member.file.load()
 
@@ -198,7 +216,18 @@ def _localizer(run: RunDir, config: PredictConfig) -> _Member:
     return _from_file("predict.localizer", config.localizer)
 
 
-def _classifier(run: RunDir, config: PredictConfig, name: str, num_classes: int) -> _Member:
+def _known_names(run: RunDir, classes: Sequence[_Member]) -> Sequence[str]:
+    for each in classes:
+        if each.file is not None and each.file.class_names:
+            return each.file.class_names
+    catalog = run.stage("catalog") if classes else None
+    if catalog is not None and catalog.made_by() is not None:
+        return class_names_of(catalog.read(CATALOG, ["label", "class_name"]))
+    # A file that was trained before files had names, away from its run.
+    return [f"label {label}" for label in range(max((each.num_classes or 0 for each in classes), default=0))]
+
+
+def _classifier(run: RunDir, config: PredictConfig, name: str) -> _Member:
     if name == _OWN:
         return _own(run, config, "joint" if config.models == "joint" else "classifier")
     if _is_file(name):
@@ -209,22 +238,20 @@ def _classifier(run: RunDir, config: PredictConfig, name: str, num_classes: int)
         depends_on = {"backbone": backbone, "weights": identify_weights(weights)}
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    return _Member(where, backbone, 0, num_classes, depends_on, weights=weights)
+    return _Member(where, backbone, 0, None, depends_on, weights=weights)
 
 
 def _own(run: RunDir, config: PredictConfig, name: str) -> _Member:
     file_name = BEST_FILE if config.checkpoint == "best" else MODEL_FILE
     file = NetworkFile.of_stage(run.stage(name), file_name, _EXPECTED, _REMEDIES[file_name].format(name=name))
-    return replace(_member(file, name), own_hash=file.hash)
+    return replace(_member(file, name), own=True)
 
 
 def _from_file(setting: str, uri: str) -> _Member:
-    file = NetworkFile.read(setting, uri, _EXPECTED)
-    # Not where the file lies.
-    return _member(file, file.hash)
+    return _member(NetworkFile.read(setting, uri, _EXPECTED), None)
 
 
-def _member(file: NetworkFile, depends_on: str) -> _Member:
+def _member(file: NetworkFile, depends_on: str | None) -> _Member:
     saved = file.saved
     return _Member(file.where, saved.backbone, saved.num_boxes, saved.num_classes, depends_on, file)
 
@@ -235,6 +262,8 @@ def _check_fit(boxes: _Member, classes: Sequence[_Member], num_classes: int) -> 
             f"{boxes.where}: found a classifier, which predicts no boxes; give a localizer or a joint network"
         )
     for each in classes:
+        if each.file is None:  # of ImageNet's classes, the catalog's are looked for once its weights are there
+            continue
         if each.num_classes is None:
             raise UserError(f"{each.where}: found a localizer, which predicts no classes; give a classifier")
         if each.num_classes != num_classes:

@@ -33,3 +33,5 @@ class PredictConfig:
     """Precision of the networks that predict; auto is bfloat16 where the device has units for it."""
     batch_size: PositiveInt = 64
     """Images in a forward pass of prediction."""
+    out: str | None = None
+    """Folder for copies of the photos that are named, with their boxes drawn; null draws none."""

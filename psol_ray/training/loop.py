@@ -137,4 +137,5 @@ class _Run:
 
     def to_bytes(self) -> bytes:
         made_by = self.setup.made_by
-        return self.setup.saved.to_bytes(self.trainer.result, {**made_by.config, "version": made_by.version})
+        recipe = {**made_by.config, "version": made_by.version}
+        return self.setup.saved.to_bytes(self.trainer.result, recipe, self.setup.class_names)

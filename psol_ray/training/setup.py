@@ -1,6 +1,6 @@
 """What a training is given, and what it makes of that before its first step: network, images, validation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -28,8 +28,9 @@ _VALIDATION_BATCH = 64
 class TrainingSetup:
     """What every worker of a training is given.
 
-    `pretrained` holds the trunk's tensors; `stage` is where results go, and `made_by` what made them; `max_pixels` is
-    the most that an image may have, and `max_unreadable` the share of the images that may be away before it stops.
+    `pretrained` holds the trunk's tensors; `stage` is where results go, and `made_by` what made them; `class_names` are
+    in the order of labels; `max_pixels` is the most that an image may have, and `max_unreadable` the share of the
+    images that may be away before it stops.
     """
 
     config: TrainConfig
@@ -41,6 +42,7 @@ class TrainingSetup:
     seed: int
     stage: StageDir
     made_by: Provenance
+    class_names: Sequence[str] = ()
     max_unreadable: float = 0.0
     max_pixels: int | None = None
 
