@@ -10,7 +10,7 @@ scores = psol.score_boxes(boxes, truth)
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -83,7 +83,7 @@ def list_images(images: str | Path, *, layout: str = "auto") -> pa.Table:
 
 
 def load_localizer(
-    model: str | Path, classifier: str | Path | None = None, *, device: str = "auto"
+    model: str | Path, classifier: str | Path | None = None, *, device: Literal["cpu", "cuda", "auto"] = "auto"
 ) -> "PhotoPredictor":
     """A trained localizer for single images, and a classifier where the run has one or one is given.
 

@@ -65,6 +65,8 @@ class Command:
     short: Mapping[str, str] = field(default_factory=dict)
 
 
+# Where the images are is the command's argument.
+_OF_IMAGES = tuple(f"data.{name}" for name in ("layout", "metadata", "coordinates", "max_pixels", "max_unreadable"))
 _NETWORKS: tuple[ModelName, ...] = get_args(ModelName)
 
 _ALL = (
@@ -80,7 +82,7 @@ _ALL = (
         "label",
         "Draw a box on every image of a folder, and write them in the format that the next tool reads.",
         "label:label",
-        ("data", "boxes", "export.format", "export.out", "export.min_quality", "cluster"),
+        (*_OF_IMAGES, "boxes", "export.format", "export.out", "export.min_quality", "cluster"),
         argument=Argument("images", "Folder of images, or a list of them, in any layout of data.layout."),
         overwrites=True,
         skips=True,

@@ -28,7 +28,7 @@ def check_paths(command: Command, config: Config) -> None:
             the job's package.
     """
     written = {"run_dir": config.run_dir} if command.in_run else {}
-    if "export" in command.sections:
+    if {"export", "export.out"} & set(command.sections):
         written["export.out"] = config.export.out
     if "pack" in command.sections and config.pack.out is not None:
         written["pack.out"] = config.pack.out

@@ -31,6 +31,8 @@ def label(context: Context, images: str) -> None:
     out = config.export.out
     if is_uri(out):
         raise UserError(f"--out {out}: found a URI, expected a folder on this machine; give one and copy it from there")
+    if not is_uri(images) and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(images)):
+        raise UserError(f"--out {out}: found a folder inside {images}, expected one beside it; give another one")
     cluster = config.cluster
     if cluster == ClusterConfig() and _has_one_worker():
         # Ray takes seconds to start, and would start one worker.
