@@ -37,7 +37,7 @@ _SOURCES = {
     "classes": "boxes.csv",
     "one_class": "boxes.csv",
     _CUB: "bounding_boxes.txt",
-    "list": "images.csv",
+    "list": "images.*",
     "yolo": "labels",
     "coco": "annotations",
     "voc": "Annotations",

@@ -1,6 +1,7 @@
 """Each layout in an object store is listed as on a disk."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,11 @@ from s3 import Store, guarded, put_folder, uri
 from synthetic.images import write_images
 
 from psol_ray.catalog.headers import AWAY, read_sizes
-from psol_ray.catalog.layouts import list_data
+from psol_ray.catalog.layouts import list_data, recognise_layout
 from psol_ray.catalog.source import find_other_samples, look_at
 from psol_ray.errors import UserError
 
+from .annotated import Sample, samples_of, write_coco, write_list, write_voc, write_yolo
 from .test_cub import FILES
 from .trees import solution_csv, voc_xml, write
 
@@ -39,6 +41,19 @@ def _imagenet(root: Path) -> None:
     write(root / "LOC_train_solution.csv", solution_csv([(f"{DOG}_1", f"{DOG} 1 2 3 4")]))
 
 
+def _classes(root: Path) -> None:
+    for name in ("red/1.jpg", "red/deeper/é.JPG", "blue/2.png", "notes/a.txt"):
+        write(root / name, "x")
+
+
+def _annotated(write_it: Callable[[Path, list[Sample]], Path], root: Path) -> None:
+    made = root.with_name(f"{root.name} made")
+    write_it(root, samples_of("folder", write_images(made, ["red", "blue"], train=2, val=1)))
+
+
+ANNOTATED = {"coco": write_coco, "yolo": write_yolo, "voc": write_voc, "list": write_list}
+
+
 def _wsol(root: Path) -> None:
     for split in ("train", "test"):
         write(root / split / "image_ids.txt", f"cat/{split}.jpg\n")
@@ -48,13 +63,22 @@ def _wsol(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layout", "make"), [("cub", _cub), ("folder", _folder), ("imagenet", _imagenet), ("wsol", _wsol)]
+    ("layout", "make"),
+    [
+        ("cub", _cub),
+        ("folder", _folder),
+        ("imagenet", _imagenet),
+        ("wsol", _wsol),
+        ("classes", _classes),
+        *((layout, partial(_annotated, write_it)) for layout, write_it in ANNOTATED.items()),
+    ],
 )
 def test_a_layout_is_listed_as_on_a_disk(
     tmp_path: Path, store: Store, layout: str, make: Callable[[Path], None]
 ) -> None:
     make(tmp_path)
     put_folder(store.port, tmp_path, f"bucket/{layout}")
+    assert recognise_layout(store.uri(layout)) == recognise_layout(str(tmp_path))
     there, here = list_data(layout, store.uri(layout)), list_data(layout, str(tmp_path))
     assert there.images.equals(here.images)
     assert (there.passed_over, there.remarks) == (here.passed_over, here.remarks)
