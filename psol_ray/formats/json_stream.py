@@ -128,6 +128,7 @@ class _Reader:
         return found
 
     def _more(self) -> bool:
-        read = self._file.read(self._chunk)
+        if not (read := self._file.read(self._chunk)):
+            return False
         self._text, self._at = self._text[self._at :] + read, 0
-        return bool(read)
+        return True

@@ -34,7 +34,7 @@ def read(path: Path, catalog: pa.Table, _threshold: float, /) -> MatchedBoxes:
         schema = pq.read_schema(file)
         check_columns(file, schema.names, ("image_id", *CORNERS), "boxes.imported.coordinates")
         table = pq.read_table(file, columns=["image_id", *CORNERS, *(["status"] if "status" in schema.names else [])])
-        image_ids = table.column("image_id").cast(pa.string()).combine_chunks()
+        image_ids = pc.fill_null(table.column("image_id").cast(pa.string()), "").combine_chunks()
         corners = {name: pc.fill_null(table.column(name).cast(pa.float64()), np.nan) for name in CORNERS}
     except pa.ArrowException as error:
         raise UserError(
