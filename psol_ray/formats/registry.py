@@ -13,6 +13,7 @@ FORMATS = {
     "wsol": "psol_ray.formats.wsol",
     "wsol_maps": "psol_ray.formats.wsol_maps",
     "psol_json": "psol_ray.formats.psol_json",
+    "review": "psol_ray.formats.review",
 }
 
 if TYPE_CHECKING:

@@ -9,10 +9,12 @@ __all__ = [
     "CATALOG",
     "MAPS",
     "MISSING",
+    "NOT_READ",
     "NO_FOREGROUND",
     "OK",
     "PLACES",
     "PREDICTIONS",
+    "REJECTED",
     "SCORES",
     "TEST",
     "TRAIN",
@@ -30,7 +32,9 @@ OK = "ok"
 NO_FOREGROUND = "no_foreground"
 UNREADABLE = "unreadable"  # its bytes were read, and are no image
 MISSING = "missing"  # the stage went on without it: its file could not be opened, or its part was set aside
-WITHOUT_BOX = (UNREADABLE, MISSING)
+REJECTED = "rejected"  # somebody has looked at its box, and said that it is none
+NOT_READ = (UNREADABLE, MISSING)
+WITHOUT_BOX = (*NOT_READ, REJECTED)
 
 # An image whose header cannot be read is in the catalog with width = height = 0: it is data, not an exception.
 CATALOG = pa.schema(
@@ -58,7 +62,7 @@ BOXES = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         *_CORNERS,
-        ("status", pa.string()),  # OK, NO_FOREGROUND (box is the whole image), UNREADABLE or MISSING (box is NaN)
+        ("status", pa.string()),  # OK, NO_FOREGROUND (box is the whole image), UNREADABLE, MISSING or REJECTED (NaN)
         # Of DDT's component. Of a class map's component there is the area alone, and where a localizer drew the
         # boxes the area is the box's; the other three are NaN.
         ("area_fraction", pa.float32()),  # area of the component over that of the image

@@ -9,12 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from psol_ray.formats import csv, psol_json, registry, wsol, wsol_maps
+from psol_ray.formats import csv, psol_json, registry, review, wsol, wsol_maps
 from psol_ray.formats.base import Format
 from psol_ray.formats.registry import FORMATS, find_format
 
 # For the type checker: a module is a format.
-MODULES: dict[str, Format] = {"csv": csv, "wsol": wsol, "wsol_maps": wsol_maps, "psol_json": psol_json}
+MODULES: dict[str, Format] = {
+    "csv": csv,
+    "wsol": wsol,
+    "wsol_maps": wsol_maps,
+    "psol_json": psol_json,
+    "review": review,
+}
 
 
 def test_every_name_finds_its_module() -> None:
