@@ -16,6 +16,7 @@ from psol_ray.report.charts import make_charts, make_sweep_chart
 from psol_ray.report.classes import class_tables
 from psol_ray.report.gallery import ImageRows, SplitView, failures, gains, per_class_rows, spread, view_split
 from psol_ray.report.histograms import histograms, places
+from psol_ray.report.pace import Pace
 from psol_ray.report.scores import between, counts, headline, how_scored, percent, score_rows
 from psol_ray.report.sheet import as_script, choose, sheet_images
 from psol_ray.report.suspects import suspects
@@ -40,6 +41,7 @@ def render_page(
     curves: Mapping[str, list[dict[str, Any]]],
     made_by: Mapping[str, Mapping[str, Any]],
     heats: Callable[[Sequence[str]], Mapping[str, Any]] = lambda _: {},
+    paces: Sequence[Pace] = (),
 ) -> str:
     """Render a run as one HTML file that carries its images inside itself.
 
@@ -55,6 +57,7 @@ def render_page(
         curves: "localizer" and "classifier" to the lines of their `metrics.jsonl`.
         made_by: stage name to its provenance: stage, fingerprint, version, config.
         heats: of these image ids, those maps of heat that are known, as `heat_records` makes them.
+        paces: how fast its stages were made.
 
     Returns:
         HTML of less than 25 MB, whatever the number of classes and images.
@@ -80,6 +83,7 @@ def render_page(
         "classes": class_tables(scores),
         "suspects": suspects(boxes, catalog),
         "num_suspects_listed": NUM_LISTED_SUSPECTS,
+        "paces": paces,
         "assets": load_assets(),
         **_pictures(data_root, str(generator), heats, catalog, boxes, predictions, scores),
     }

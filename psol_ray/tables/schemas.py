@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 __all__ = [
     "BOXES",
     "CATALOG",
+    "HEAT",
     "MAPS",
     "MISSING",
     "NOT_READ",
@@ -89,6 +90,17 @@ MAPS = pa.schema(
         ("height", pa.int16()),  # 0 for an image that cannot be read
         ("width", pa.int16()),
         ("values", pa.list_(pa.float16())),  # row by row, stretched to [0, 1]; empty for an image that cannot be read
+    ]
+)
+
+# DDT's heat, which pages draw over images: boxes come of it as it was, in float32.
+HEAT = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("height", pa.int16()),  # 0 for an image that cannot be read
+        ("width", pa.int16()),
+        ("scale", pa.float32()),  # by which a value is to be multiplied
+        ("values", pa.list_(pa.int8())),  # row by row, above 0 where object is; empty for an image that cannot be read
     ]
 )
 
