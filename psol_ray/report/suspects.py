@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from psol_ray.report.doubt import LEAST_MARGIN, LEAST_SHARE_OF_VARIANCE
+from psol_ray.report.doubt import LEAST_SHARE
 from psol_ray.tables.schemas import NO_FOREGROUND
 
 __all__ = ["Suspect", "suspects"]
@@ -45,8 +45,7 @@ def suspects(boxes: pa.Table, catalog: pa.Table) -> list[Suspect]:
         return []
     means = [("margin", "mean"), ("variance", "mean"), ("without", "mean"), ("label", "count")]
     rows = measured.group_by("label").aggregate(means).to_pylist()
-    variances = np.array([row["variance_mean"] for row in rows], float)
-    middle = float(np.nanmedian(variances)) if np.isfinite(variances).any() else np.nan
+    usual_margin, usual_variance = (_middle([row[f"{name}_mean"] for row in rows]) for name in ("margin", "variance"))
     known = catalog.group_by(["label", "class_name"]).aggregate([]).to_pylist()
     names = {row["label"]: row["class_name"] for row in known}
     found = []
@@ -54,10 +53,16 @@ def suspects(boxes: pa.Table, catalog: pa.Table) -> list[Suspect]:
         margin, without = row["margin_mean"], row["without_mean"]
         variance = np.nan if row["variance_mean"] is None else row["variance_mean"]
         reasons = [
-            *([f"sign margin below {LEAST_MARGIN}"] if margin < LEAST_MARGIN else []),
-            *(["explains less than half of what others do"] if variance < LEAST_SHARE_OF_VARIANCE * middle else []),
+            *(["sign decided less than half as clearly as others"] if margin < LEAST_SHARE * usual_margin else []),
+            *(["explains less than half of what others do"] if variance < LEAST_SHARE * usual_variance else []),
             *(["often no foreground"] if without > _MOST_WITHOUT_FOREGROUND else []),
         ]
         if reasons:
             found.append(Suspect(names[row["label"]], row["label_count"], margin, variance, without, reasons))
     return sorted(found, key=lambda suspect: (suspect.sign_margin, suspect.explained_variance, suspect.class_name))
+
+
+def _middle(values: list[float | None]) -> float:
+    """Their median; NaN where none was measured."""
+    known = np.array(values, float)
+    return float(np.nanmedian(known)) if np.isfinite(known).any() else np.nan

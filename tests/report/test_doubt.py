@@ -20,9 +20,9 @@ def test_the_most_that_a_measure_has_against_it() -> None:
             *usual,
             {"area_fraction": 0.1},
             {"area_fraction": 0.9},
-            {"sign_margin": 0.2},
+            {"sign_margin": 0.1125},
             {"explained_variance_ratio": 0.05},
-            {"area_fraction": 0.3, "sign_margin": 0.4},
+            {"area_fraction": 0.3, "sign_margin": 0.225},
         )
     )
     assert found.tolist() == pytest.approx([0] * 5 + [0.75, 0, 0.75, 0.5, 0.5])

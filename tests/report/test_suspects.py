@@ -8,7 +8,7 @@ from .conftest import Run
 def test_narrow_signs_little_variance_and_no_foreground(run: Run) -> None:
     kinds = {
         0: {},
-        1: {"sign_margin": 0.5},
+        1: {"sign_margin": 0.4},
         2: {"explained_variance_ratio": 0.05},
         3: {"status": "no_foreground"},
         4: {},
@@ -21,13 +21,13 @@ def test_narrow_signs_little_variance_and_no_foreground(run: Run) -> None:
     tables = run.tables()
     found = suspects(tables["boxes"], tables["catalog"])
     assert [(suspect.class_name, suspect.images, suspect.reasons) for suspect in found] == [
-        ("class_1", 3, ["sign margin below 0.8"]),
+        ("class_1", 3, ["sign decided less than half as clearly as others"]),
         ("class_2", 3, ["explains less than half of what others do"]),
         ("class_3", 3, ["often no foreground"]),
     ]
     page = run.page()
     assert "3 of 5 classes" in page.text("suspects")
-    assert "sign margin below 0.8" in page.text("suspects")
+    assert "less than half as clearly" in page.text("suspects")
 
 
 def test_without_a_measure_nobody_is_suspected(run: Run) -> None:

@@ -43,8 +43,10 @@ function heatCanvas(image) {
   const canvas = element("canvas", { width, height, class: "heat", role: "img", "aria-label": "heat" });
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(width, height);
+  const highest = Math.max(...bytes, 1);
   bytes.forEach((value, at) => {
-    pixels.data.set([255, value > 0 ? 190 - 1.2 * value : 0, 0, value > 0 ? 60 + 1.4 * value : 0], 4 * at);
+    const share = value / highest;
+    pixels.data.set(value > 0 ? [255, 200 - 160 * share, 0, 70 + 130 * share] : [0, 0, 0, 110], 4 * at);
   });
   context.putImageData(pixels, 0, 0);
   return canvas;
