@@ -120,7 +120,7 @@ _ALL = (
         "Draw a pseudo box on every image, by Deep Descriptor Transformation or another generator.",
         "boxes:boxes",
         ("data", "boxes", "cluster"),
-        (Stage("boxes", "boxes"), Stage("maps", "boxes")),
+        (Stage("boxes", "boxes"), Stage("maps", "boxes"), Stage("heat", "boxes")),
         overwrites=True,
         skips=True,
     ),

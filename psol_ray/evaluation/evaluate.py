@@ -13,7 +13,7 @@ from psol_ray.evaluation.metrics import Metrics, nested
 from psol_ray.evaluation.scores import score_images
 from psol_ray.evaluation.scoring import ScoringProtocol
 from psol_ray.geometry.crops import PAPER_CROP_SHARE
-from psol_ray.tables.schemas import TEST, TRAIN, WITHOUT_BOX
+from psol_ray.tables.schemas import NOT_READ, TEST, TRAIN
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -76,7 +76,7 @@ def _count(scores: pa.Table) -> dict[str, int]:
     """How many images there are, and how many of those of the test split count otherwise than one might think."""
     test = of_split(scores, TEST)
     statuses = (scores.column(name) for name in ("pseudo_status", "predicted_status"))
-    unreadable = (mask(pc.is_in(status, pa.array(WITHOUT_BOX))) for status in statuses)
+    unreadable = (mask(pc.is_in(status, pa.array(NOT_READ))) for status in statuses)
     return {
         "train": len(of_split(scores, TRAIN)),
         "test": len(test),

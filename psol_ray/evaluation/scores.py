@@ -12,7 +12,7 @@ from psol_ray.evaluation.ground_truth import GroundTruth, label_ranks, list_leng
 from psol_ray.evaluation.join import check_bad_truth
 from psol_ray.evaluation.scoring import ScoringProtocol
 from psol_ray.geometry.crops import PAPER_CROP_SHARE
-from psol_ray.tables.schemas import OK, SCORES, UNREADABLE, WITHOUT_BOX, boxes_array
+from psol_ray.tables.schemas import NOT_READ, OK, SCORES, UNREADABLE, boxes_array
 
 __all__ = ["score_images"]
 
@@ -110,5 +110,5 @@ def _spread(catalog: pa.Table, table: pa.Table, columns: dict[str, Any]) -> dict
 def _readable(catalog: pa.Table, columns: dict[str, Any]) -> NDArray[np.bool_]:
     readable = pc.greater(catalog.column("width"), 0)
     for status in (columns["pseudo_status"], columns["predicted_status"]):
-        readable = pc.and_(readable, pc.invert(pc.is_in(status, pa.array(WITHOUT_BOX))))
+        readable = pc.and_(readable, pc.invert(pc.is_in(status, pa.array(NOT_READ))))
     return np.asarray(readable)

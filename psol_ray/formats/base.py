@@ -59,8 +59,8 @@ class MatchedBoxes:
 class Format(Protocol):
     """Reads and writes boxes in one format: a module with these two functions, named in the registry."""
 
-    def read(self, folder: Path, catalog: pa.Table, threshold: float, /) -> MatchedBoxes:
-        """Read all boxes in a folder that is there.
+    def read(self, folder: Path, catalog: pa.Table, threshold: float, /) -> MatchedBoxes | pa.Table:
+        """Read all boxes in a folder that is there; as a table of schema `BOXES`, checked, where the format has one.
 
         Args:
             folder: on this machine; of formats in `registry.ONE_FILE` it may be a file, too.

@@ -23,7 +23,7 @@ from psol_ray.log import say
 from psol_ray.tables.boxes_table import area_fractions, boxes_table, image_sizes
 from psol_ray.tables.schemas import NO_FOREGROUND, OK, TEST, TRAIN, UNREADABLE, boxes_array
 
-__all__ = ["hash_boxes", "read_boxes", "source_path", "to_boxes_table"]
+__all__ = ["check_boxes", "hash_boxes", "read_boxes", "source_path", "to_boxes_table"]
 
 _SETTING = "boxes.imported.coordinates"
 # Pixels by which a corner that was rounded, or counts from 1, may lie outside; it is moved to the border.
@@ -56,6 +56,8 @@ def read_boxes(
     source = source_path("boxes.imported.path", path, format_name)
     try:
         matched = find_format(format_name).read(source, catalog, threshold)
+        if isinstance(matched, pa.Table):
+            return _whole_table(matched, format_name, coordinates)
         unreadable_rows = _unreadable_rows(source if source.is_dir() else source.parent, catalog)
     except OSError as error:
         raise cannot_read(error, f"boxes in the format {format_name}") from None
@@ -84,6 +86,15 @@ def _best(matched: MatchedBoxes, source: str) -> MatchedBoxes:
         foreground_M=None if matched.foreground_M is None else matched.foreground_M[kept_M],
         scores_M=matched.scores_M[kept_M],
     )
+
+
+def _whole_table(table: pa.Table, format_name: FormatName, given: Coordinates | None) -> pa.Table:
+    if given is not None:
+        raise UserError(
+            f"{_SETTING}: found {given} beside boxes.imported.format {format_name}, whose boxes are in pixels; leave it"
+            " out"
+        )
+    return table
 
 
 def _in_pixels(
@@ -153,7 +164,7 @@ def to_boxes_table(
     listed_N = np.zeros(len(catalog), bool)
     listed_N[unreadable_rows if unreadable_rows is not None else []] = True
     readable_N = (sizes_N2 > 0).all(axis=1) & ~listed_N
-    _check_bad_boxes(catalog, matched, sizes_N2, source)
+    check_boxes(catalog, matched, sizes_N2, source)
     empty_K = matched.empty_K if matched.empty_K is not None else np.zeros(0, np.int64)
     boxed_N = np.zeros(len(catalog), bool)
     boxed_N[matched.rows_M] = True
@@ -174,7 +185,12 @@ def to_boxes_table(
     return table.filter(pa.array(kept_N))
 
 
-def _check_bad_boxes(catalog: pa.Table, matched: MatchedBoxes, sizes_N2: NDArray[np.int64], source: str) -> None:
+def check_boxes(catalog: pa.Table, matched: MatchedBoxes, sizes_N2: NDArray[np.int64], source: str) -> None:
+    """Check boxes in pixels, each of a row of `catalog`, whose images have these sizes.
+
+    Raises:
+        UserError: an image has several; one is not finite, inside out, or outside its image; `source` is where it was.
+    """
     rows, counts = np.unique(matched.rows_M, return_counts=True)
     check_rows(catalog.take(rows), counts > 1, source, "with more than one box; leave one for each image")
     images = catalog.take(matched.rows_M)

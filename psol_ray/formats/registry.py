@@ -19,6 +19,7 @@ FORMATS = {
     "parquet": "psol_ray.formats.parquet",
     "fiftyone": "psol_ray.formats.fiftyone",
     "labelstudio": "psol_ray.formats.labelstudio",
+    "review": "psol_ray.formats.review",
 }
 
 ONE_FILE = frozenset({"coco", "fiftyone", "labelstudio", "parquet"})

@@ -16,7 +16,7 @@ from psol_ray.pipeline.context import Context, Work
 from psol_ray.pipeline.whole import check_parts, read_whole, unreadable_gaps
 from psol_ray.tables import BOXES, Provenance, StageDir
 from psol_ray.tables.file_names import class_parts
-from psol_ray.tables.schemas import MISSING, NO_FOREGROUND, UNREADABLE
+from psol_ray.tables.schemas import MISSING, NO_FOREGROUND, REJECTED, UNREADABLE
 from psol_ray.training.settings import ModelName, TrainConfig
 from psol_ray.work.executor import PartRun
 from psol_ray.work.jobs import Bounded, Resources, WorkerFactory
@@ -177,7 +177,7 @@ def _summarize(
         images=len(rows),
         without_foreground=counts.get(NO_FOREGROUND, 0),
         unreadable=counts.get(UNREADABLE, 0),
-        **({"missing": counts[MISSING]} if MISSING in counts else {}),
+        **{status: counts[status] for status in (MISSING, REJECTED) if status in counts},
     )
     work.gaps += left_out.gaps(rows.filter(pc.field("status") == MISSING)["image_id"].to_pylist())
     if not generator.in_driver:

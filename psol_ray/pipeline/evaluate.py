@@ -17,7 +17,7 @@ from psol_ray.pipeline.context import Context
 from psol_ray.report.scores import score_table
 from psol_ray.tables.schemas import BOXES, MAPS, PREDICTIONS
 
-__all__ = ["evaluate", "read_boxes", "read_maps", "read_metrics", "read_predictions"]
+__all__ = ["evaluate", "generator_title", "read_boxes", "read_maps", "read_metrics", "read_predictions"]
 
 _METRICS_FILE = "metrics.json"
 _CLASSES_FILE = "per_class.csv"
@@ -32,7 +32,7 @@ def evaluate(context: Context) -> None:
     scores, metrics, classes, remarks = score_run(
         catalog, read_boxes(context), read_predictions(context), protocol, paper_share
     )
-    metrics["teacher"] = _generator(context)
+    metrics["teacher"] = generator_title(context)
     if swept := _sweep(context, catalog):
         metrics["intervals"]["threshold_sweep"] = swept.pop("intervals")
         metrics["threshold_sweep"] = swept
@@ -67,7 +67,7 @@ def _paper_share(predicted: Mapping[str, Any]) -> float:
     return predicted["crop_share"] if own else PAPER_CROP_SHARE
 
 
-def _generator(context: Context) -> str | None:
+def generator_title(context: Context) -> str | None:
     """Who drew the pseudo boxes, in words; None where there are none."""
     made_by = context.stage("boxes").made_by()
     return None if made_by is None else made_by.details.get("title", "unnamed generator")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Chart", "Tick", "make_charts", "make_sweep_chart"]
+__all__ = ["Chart", "Tick", "make_chart", "make_charts", "make_sweep_chart"]
 
 # The drawing's size and its plotting area, in SVG units.
 WIDTH, HEIGHT = 420, 198
@@ -58,7 +58,7 @@ def make_charts(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart
         for key, quantity in _QUANTITIES:
             values = dict(_points(lines, key))
             if values:
-                charts.append(_chart(model, quantity, "epoch", sorted(values.items())))
+                charts.append(make_chart(model, quantity, "epoch", sorted(values.items())))
     return charts
 
 
@@ -74,7 +74,7 @@ def make_sweep_chart(generator: str, sweep: Mapping[str, Any]) -> Chart | None:
         for threshold, rate in zip(sweep["thresholds"], sweep["gt_known"], strict=True)
         if rate is not None
     ]
-    return _chart(generator, "GT-Known in %", "threshold in % of the map's range", values) if values else None
+    return make_chart(generator, "GT-Known in %", "threshold in % of the map's range", values) if values else None
 
 
 def _points(lines: Sequence[Mapping[str, Any]], key: str) -> Iterable[tuple[float, float]]:
@@ -84,7 +84,8 @@ def _points(lines: Sequence[Mapping[str, Any]], key: str) -> Iterable[tuple[floa
             yield float(epoch), float(value)
 
 
-def _chart(model: str, quantity: str, x_name: str, values: list[tuple[float, float]]) -> Chart:
+def make_chart(model: str, quantity: str, x_name: str, values: list[tuple[float, float]]) -> Chart:
+    """Draw one curve through points that are ordered by x."""
     xs, ys = [x for x, _ in values], [y for _, y in values]
     y_marks = _round_marks(min(0.0, *ys), max(ys), 4)
     x_marks = [x for x in _round_marks(xs[0], xs[-1], 6) if xs[0] <= x <= xs[-1] and x == int(x)] or [xs[0]]

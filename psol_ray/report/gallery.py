@@ -38,6 +38,7 @@ class SplitView:
     images: pa.Table  # rows of the catalog
     scores: pa.Table  # rows of the scores table
     predictions: pa.Table  # rows of the predictions table, null where an image has none
+    boxes: pa.Table  # what is measured of the boxes, and their status; likewise
     pseudo_N4: NDArray[np.float64]
     localizer_N4: NDArray[np.float64]
     pseudo_iou_N: NDArray[np.float64]
@@ -59,12 +60,13 @@ def view_split(split: str, catalog: pa.Table, boxes: pa.Table, predictions: pa.T
     """Bring the tables together for one split, in the order of the scores: by label and image_id."""
     scores = scores.filter(pc.equal(scores["split"], split))
     # Of a million boxes no more than is shown.
-    boxes = boxes.select(["image_id", "x0", "y0", "x1", "y1"])
+    boxes = boxes.drop_columns(["width", "height"])
     images, boxes, predictions = (_align(table, scores["image_id"]) for table in (catalog, boxes, predictions))
     return SplitView(
         images,
         scores,
         predictions,
+        boxes,
         boxes_array(boxes),
         boxes_array(predictions),
         _ious(scores, "pseudo"),

@@ -1,7 +1,7 @@
 """The page: one file, nothing fetched, the same bytes for the same tables."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,23 @@ import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from psol_ray.report.assets import load_assets
 from psol_ray.report.cards import Card, make_cards
 from psol_ray.report.charts import make_charts, make_sweep_chart
 from psol_ray.report.classes import class_tables
 from psol_ray.report.gallery import ImageRows, SplitView, failures, gains, per_class_rows, spread, view_split
+from psol_ray.report.histograms import histograms, places
+from psol_ray.report.pace import Pace
 from psol_ray.report.scores import between, counts, headline, how_scored, percent, score_rows
+from psol_ray.report.sheet import as_script, choose, sheet_images
+from psol_ray.report.suspects import suspects
 from psol_ray.tables.schemas import TEST, TRAIN
 
 __all__ = ["render_page"]
 
 NUM_LISTED_UNREADABLE = 20
+NUM_LISTED_SUSPECTS = 30
+NUM_WITHOUT_SCRIPT = 12
 
 
 def render_page(
@@ -33,6 +40,8 @@ def render_page(
     metrics: Mapping[str, Any],
     curves: Mapping[str, list[dict[str, Any]]],
     made_by: Mapping[str, Mapping[str, Any]],
+    heats: Callable[[Sequence[str]], Mapping[str, Any]] = lambda _: {},
+    paces: Sequence[Pace] = (),
 ) -> str:
     """Render a run as one HTML file that carries its images inside itself.
 
@@ -47,9 +56,11 @@ def render_page(
         metrics: content of `metrics.json`.
         curves: "localizer" and "classifier" to the lines of their `metrics.jsonl`.
         made_by: stage name to its provenance: stage, fingerprint, version, config.
+        heats: of these image ids, those maps of heat that are known, as `heat_records` makes them.
+        paces: how fast its stages were made.
 
     Returns:
-        HTML of a few MB at most, whatever the number of classes and images.
+        HTML of less than 25 MB, whatever the number of classes and images.
     """
     swept, generator = metrics.get("threshold_sweep"), metrics.get("teacher")
     context = {
@@ -70,12 +81,22 @@ def render_page(
         "num_listed": NUM_LISTED_UNREADABLE,
         "num_classes": len(pc.unique(catalog["label"])),
         "classes": class_tables(scores),
-        **_pictures(data_root, str(generator), catalog, boxes, predictions, scores),
+        "suspects": suspects(boxes, catalog),
+        "num_suspects_listed": NUM_LISTED_SUSPECTS,
+        "paces": paces,
+        "assets": load_assets(),
+        **_pictures(data_root, str(generator), heats, catalog, boxes, predictions, scores),
     }
+    if context["sheet"] is not None:
+        # By it a review knows its boxes again.
+        fingerprint = made_by.get("boxes", {}).get("fingerprint")
+        context["sheet"]["data"] |= {"run": title, "boxes": fingerprint, "generator": str(generator)}
     return _environment().get_template("page.html").render(context)
 
 
-def _pictures(root: str, generator: str, *tables: pa.Table) -> dict[str, Any]:
+def _pictures(
+    root: str, generator: str, heats: Callable[[Sequence[str]], Mapping[str, Any]], *tables: pa.Table
+) -> dict[str, Any]:
     test, train = (view_split(split, *tables) for split in (TEST, TRAIN))
 
     def cards(view: SplitView, rows: ImageRows) -> list[Card]:
@@ -91,6 +112,30 @@ def _pictures(root: str, generator: str, *tables: pa.Table) -> dict[str, Any]:
         "num_gains": int((test.localizer_iou_N > test.pseudo_iou_N).sum()),
         "gains": cards(test, gains(test)),
         "train": cards(train, spread(train)),
+        "histograms": histograms({TEST: test, TRAIN: train}, generator),
+        "places": places([test, train], generator),
+        "sheet": _sheet([test, train], root, generator, heats),
+    }
+
+
+def _sheet(
+    views: list[SplitView], root: str, generator: str, heats: Callable[[Sequence[str]], Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """What the contact sheet shows, first without its script; None where no image has a box."""
+    chosen = choose(views)
+    ids = [view.images["image_id"][row].as_py() for view, row, _ in chosen]
+    known = heats(ids)
+    images = sheet_images(chosen, root, known)
+    if not images:
+        return None
+    first = [make_cards(view, np.array([row]), root, generator)[0] for view, row, _ in chosen[:NUM_WITHOUT_SCRIPT]]
+    boxed = [~np.isnan(view.pseudo_N4[:, 0]) | ~np.isnan(view.localizer_N4[:, 0]) for view in views]
+    return {
+        "cards": first,
+        "num_images": len(images),
+        "num_boxed": sum(int(boxed_N.sum()) for boxed_N in boxed),
+        "has_heat": bool(known),
+        "data": {"images": images},
     }
 
 
@@ -105,6 +150,7 @@ def _environment() -> Environment:
     environment.filters["percent"] = percent
     environment.filters["between"] = between
     environment.filters["breakable"] = _breakable
+    environment.filters["as_script"] = as_script
     environment.filters["as_json"] = lambda value: json.dumps(
         value, indent=2, sort_keys=True, ensure_ascii=False, default=str
     )

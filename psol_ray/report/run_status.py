@@ -84,7 +84,7 @@ class RunStatus:
         """Images of each part that a stage is to have; none where nobody knows yet."""
         if self._catalog is None:
             return {}
-        if name in ("boxes", "maps"):
+        if name in ("boxes", "maps", "heat"):
             images = self._catalog
             if name == "maps":
                 images = images.filter(pc.field("split") == TEST)

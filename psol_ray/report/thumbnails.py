@@ -28,7 +28,9 @@ class Thumbnail:
     uri: str | None  # data:image/jpeg;base64,…; None where the file cannot be read
 
 
-def make_thumbnail(address: Address, width: int, height: int) -> Thumbnail:
+def make_thumbnail(
+    address: Address, width: int, height: int, *, side: int = _LONGEST_SIDE, quality: int = QUALITY
+) -> Thumbnail:
     """Thumbnail of an image file.
 
     Args:
@@ -36,34 +38,36 @@ def make_thumbnail(address: Address, width: int, height: int) -> Thumbnail:
         width: of the stored image as the catalog has it, used where the file cannot be read. One without a size, which
             is 0, is not opened.
         height: likewise.
+        side: the longer side in pixels, at most.
+        quality: of the JPEG.
     """
     if not (width and height):
-        return _placeholder(width, height)
+        return _placeholder(width, height, side)
     try:
         # The catalog's images may be larger than usual: `data.max_pixels` was another.
-        stored, small = _read_small(address, max(width * height, MAX_PIXELS))
+        stored, small = _read_small(address, max(width * height, MAX_PIXELS), side)
     except Exception:  # Pillow's decoders raise what they like on a broken file; a bad image is data
-        return _placeholder(width, height)
+        return _placeholder(width, height, side)
     sink = io.BytesIO()
-    small.save(sink, "JPEG", quality=QUALITY)
+    small.save(sink, "JPEG", quality=quality)
     uri = "data:image/jpeg;base64," + base64.b64encode(sink.getvalue()).decode()
     return Thumbnail(*small.size, small.width / stored[0], small.height / stored[1], uri)
 
 
-def _placeholder(width: int, height: int) -> Thumbnail:
+def _placeholder(width: int, height: int, side: int) -> Thumbnail:
     if not (width and height):
-        return Thumbnail(_LONGEST_SIDE, _LONGEST_SIDE * 3 // 4, 1.0, 1.0, None)
-    shrink = min(1.0, _LONGEST_SIDE / max(width, height))
+        return Thumbnail(side, side * 3 // 4, 1.0, 1.0, None)
+    shrink = min(1.0, side / max(width, height))
     return Thumbnail(max(round(width * shrink), 1), max(round(height * shrink), 1), shrink, shrink, None)
 
 
-def _read_small(address: Address, max_pixels: int) -> tuple[tuple[int, int], Image.Image]:
+def _read_small(address: Address, max_pixels: int, side: int) -> tuple[tuple[int, int], Image.Image]:
     """The stored size, and the small copy in RGB."""
     with open_image_file(address) as file, open_stored(file, max_pixels) as image:
         stored = stored_size(image)
-        image.draft(None, (2 * _LONGEST_SIDE, 2 * _LONGEST_SIDE))  # a JPEG is decoded at about twice that size
+        image.draft(None, (2 * side, 2 * side))  # a JPEG is decoded at about twice that size
         small = stored_rgb(image)
-    small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    small.thumbnail((side, side))
     # Comments would be saved again; an orientation would turn the picture under its boxes.
     small.info.clear()
     return stored, small

@@ -5,16 +5,18 @@ import pyarrow.parquet as pq
 
 from psol_ray.errors import UserError, first_line
 from psol_ray.tables.provenance import Provenance
+from psol_ray.tables.written import WRITTEN, Written
 
 __all__ = ["is_made_by", "is_of_another", "read_part", "to_parquet"]
 
 _MADE_BY = b"psol_ray"
 
 
-def to_parquet(table: pa.Table, made_by: Provenance) -> bytes:
-    """The file of a table, its provenance in the metadata."""
+def to_parquet(table: pa.Table, made_by: Provenance, written: Written | None = None) -> bytes:
+    """The file of a table, with its provenance in the metadata, and who wrote it."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata({_MADE_BY: made_by.to_json()}), sink)
+    metadata = {_MADE_BY: made_by.to_json()} | ({WRITTEN: written.to_json()} if written else {})
+    pq.write_table(table.replace_schema_metadata(metadata), sink)
     return sink.getvalue().to_pybytes()
 
 

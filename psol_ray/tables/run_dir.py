@@ -7,7 +7,7 @@ cut short has left is nobody's result.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.stages import STAGES
@@ -23,9 +24,10 @@ from psol_ray.tables.folder import UNFINISHED, Folder
 from psol_ray.tables.holder import LEASE_FILE
 from psol_ray.tables.lease import PROGRESS_FILE
 from psol_ray.tables.parts import is_made_by, is_of_another, read_part, to_parquet
-from psol_ray.tables.patience import address_of
+from psol_ray.tables.patience import address_of, patiently, sentence
 from psol_ray.tables.provenance import Provenance
 from psol_ray.tables.rehearsal import rehearse
+from psol_ray.tables.written import Written
 
 __all__ = ["RunDir", "StageDir"]
 
@@ -98,9 +100,25 @@ class RunDir:
 class StageDir(Folder):
     """One stage's folder in a run directory."""
 
-    def write_part(self, name: str, table: pa.Table, made_by: Provenance) -> None:
-        """Write `NAME.parquet`, its provenance in the file's metadata."""
-        self.write_bytes(f"{name}.parquet", to_parquet(table, made_by))
+    def write_part(self, name: str, table: pa.Table, made_by: Provenance, written: Written | None = None) -> None:
+        """Write `NAME.parquet`, its provenance in the file's metadata, and who wrote it."""
+        self.write_bytes(f"{name}.parquet", to_parquet(table, made_by, written))
+
+    def written(self) -> list[tuple[Written | None, int]]:
+        """Who wrote each part, where it says so, and its rows; of each file the end alone is read.
+
+        Raises:
+            UserError: a part cannot be read.
+        """
+
+        def read(name: str) -> tuple[Written | None, int]:
+            path = f"{self.path}/{name}.parquet"
+            with sentence(f"{self.address}: {name}.parquet cannot be read", "try again"):
+                metadata = patiently(self.fs, path, lambda: pq.read_metadata(self.fs.open_input_file(path)))
+            return Written.of(metadata.metadata), metadata.num_rows
+
+        with ThreadPoolExecutor(_NUM_THREADS) as pool:
+            return list(pool.map(read, self.parts()))
 
     def parts(self) -> list[str]:
         """Names of the parts that are there, sorted."""
@@ -116,8 +134,13 @@ class StageDir(Folder):
         self.require()
         return self.read_parts(schema, columns)
 
-    def read_parts(self, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-        """The parts that are there so far, as one table.
+    def read_parts(
+        self,
+        schema: pa.Schema,
+        columns: list[str] | None = None,
+        keep: Callable[[pa.Table], pa.Table] = lambda part: part,
+    ) -> pa.Table:
+        """The parts that are there so far, as one table, of each what `keep` leaves of it.
 
         Raises:
             UserError: a part has other columns, or was made by another configuration than the one that claimed the
@@ -140,7 +163,7 @@ class StageDir(Folder):
                     f"{where}: made by another configuration than the rest of the stage; delete this file, and run"
                     f" `psol {self._command}` again"
                 )
-            return table
+            return keep(table)
 
         with ThreadPoolExecutor(_NUM_THREADS) as pool:
             tables = list(pool.map(read, self.parts()))

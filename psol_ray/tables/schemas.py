@@ -7,12 +7,15 @@ from numpy.typing import NDArray
 __all__ = [
     "BOXES",
     "CATALOG",
+    "HEAT",
     "MAPS",
     "MISSING",
+    "NOT_READ",
     "NO_FOREGROUND",
     "OK",
     "PLACES",
     "PREDICTIONS",
+    "REJECTED",
     "SCORES",
     "TEST",
     "TRAIN",
@@ -30,7 +33,9 @@ OK = "ok"
 NO_FOREGROUND = "no_foreground"
 UNREADABLE = "unreadable"  # its bytes were read, and are no image
 MISSING = "missing"  # the stage went on without it: its file could not be opened, or its part was set aside
-WITHOUT_BOX = (UNREADABLE, MISSING)
+REJECTED = "rejected"  # somebody has looked at its box, and said that it is none
+NOT_READ = (UNREADABLE, MISSING)
+WITHOUT_BOX = (*NOT_READ, REJECTED)
 
 # An image whose header cannot be read is in the catalog with width = height = 0: it is data, not an exception.
 CATALOG = pa.schema(
@@ -58,7 +63,7 @@ BOXES = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         *_CORNERS,
-        ("status", pa.string()),  # OK, NO_FOREGROUND (box is the whole image), UNREADABLE or MISSING (box is NaN)
+        ("status", pa.string()),  # OK, NO_FOREGROUND (box is the whole image), UNREADABLE, MISSING or REJECTED (NaN)
         # Of DDT's component. Of a class map's component there is the area alone, and where a localizer drew the
         # boxes the area is the box's; the other three are NaN.
         ("area_fraction", pa.float32()),  # area of the component over that of the image
@@ -85,6 +90,17 @@ MAPS = pa.schema(
         ("height", pa.int16()),  # 0 for an image that cannot be read
         ("width", pa.int16()),
         ("values", pa.list_(pa.float16())),  # row by row, stretched to [0, 1]; empty for an image that cannot be read
+    ]
+)
+
+# DDT's heat, which pages draw over images: boxes come of it as it was, in float32.
+HEAT = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("height", pa.int16()),  # 0 for an image that cannot be read
+        ("width", pa.int16()),
+        ("scale", pa.float32()),  # by which a value is to be multiplied
+        ("values", pa.list_(pa.int8())),  # row by row, above 0 where object is; empty for an image that cannot be read
     ]
 )
 

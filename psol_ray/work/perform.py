@@ -16,6 +16,7 @@ from psol_ray.storage.addresses import Address, Cell, Span
 from psol_ray.storage.reader import probe
 from psol_ray.tables import Provenance, StageDir
 from psol_ray.tables.schemas import MISSING, UNREADABLE
+from psol_ray.tables.written import Written
 from psol_ray.work.jobs import Parts, Task
 
 __all__ = ["PartWriter", "perform", "throttled", "why_away"]
@@ -35,8 +36,9 @@ class PartWriter:
 
     def write(self, name: str, parts: Parts) -> None:
         """Write a part of every table."""
+        written = Written.now()
         for table, (stage, made_by) in self.stages.items():
-            stage.write_part(name, parts[table], made_by)
+            stage.write_part(name, parts[table], made_by, written)
 
 
 def perform(

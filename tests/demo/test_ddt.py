@@ -39,7 +39,7 @@ def test_ddt_beats_both_trivial_baselines_by_25_points(tmp_path: Path) -> None:
     for label in pc.unique(catalog.column("label")).to_pylist():
         images = catalog.filter(pc.field("label") == label)
         paths = [str(root / image_id) for image_id in images.column("image_id").to_pylist()]
-        parts.append(locate_class(images, partial(stream.read, paths), input_size=448, upsample="bilinear"))
+        parts.append(locate_class(images, partial(stream.read, paths), input_size=448, upsample="bilinear")["boxes"])
     stream.close()
     metrics = evaluate(catalog, pa.concat_tables(parts), PREDICTIONS.empty_table()).metrics
     trivial = max(metrics["baselines"][name] for name in ("whole_image", "constant_box"))

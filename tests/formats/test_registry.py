@@ -17,6 +17,7 @@ from psol_ray.formats import (
     parquet,
     psol_json,
     registry,
+    review,
     voc,
     wsol,
     wsol_maps,
@@ -37,6 +38,7 @@ MODULES: dict[str, Format] = {
     "parquet": parquet,
     "fiftyone": fiftyone,
     "labelstudio": labelstudio,
+    "review": review,
 }
 
 

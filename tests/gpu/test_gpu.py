@@ -105,7 +105,7 @@ def run(
     def one(images: pa.Table) -> np.ndarray:
         paths = images["image_id"].to_pylist()
         read = partial(stream.read, paths)
-        return boxes_array(locate_class(images, read, input_size=SIDE, upsample="bilinear", **options))
+        return boxes_array(locate_class(images, read, input_size=SIDE, upsample="bilinear", **options)["boxes"])
 
     with ThreadPoolExecutor(2) as threads:
         found = list(threads.map(one, classes))

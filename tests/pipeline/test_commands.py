@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from psol_ray.tables import PREDICTIONS, RunDir
@@ -53,3 +55,23 @@ def test_export_counts_what_it_writes(
     assert len((tmp_path / "out" / "boxes.csv").read_text().splitlines()) == 1 + boxes
     unreadable = (tmp_path / "out" / "unreadable.csv").read_text().splitlines()
     assert "val/blue/2.jpg" in unreadable
+
+
+def test_boxes_alone_without_ground_truth_have_a_page(copy: Run) -> None:
+    for name in ("predictions", "scores", "report", "localizer", "classifier"):
+        shutil.rmtree(copy.run_dir / name)
+    (copy.run_dir / "metrics.json").unlink()
+    part = copy.run_dir / "catalog/part-00000.parquet"
+    table = pq.read_table(part)
+    place = table.schema.get_field_index("gt_boxes")
+    nothing = pa.array([[]] * len(table), table.schema.field(place).type)
+    pq.write_table(table.set_column(place, table.schema.field(place), nothing), part)
+    success = copy.run_dir / "catalog/_SUCCESS"
+    content = json.loads(success.read_text())
+    content["files"] = {part.name: part.stat().st_size}
+    success.write_text(json.dumps(content))
+    assert copy.psol("report") == 0
+    page = (copy.run_dir / "report/index.html").read_text()
+    assert "judge by eye" in page
+    assert '"heat":{"height"' in page
+    assert 'id="pace"' in page

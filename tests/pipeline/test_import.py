@@ -181,3 +181,28 @@ def test_metadata_means_nothing_to_other_layouts(
     assert run.psol("index", "--data.layout", "folder") == 2
     (told,) = capsys.readouterr().err.splitlines()
     assert "beside data.layout folder, which has none; set data.layout to wsol, or leave it out" in told
+
+
+def test_a_review_makes_another_runs_boxes(begun: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert import_csv(begun, begun.root) == 0
+    fingerprint = json.loads((begun.run_dir / "boxes/_SUCCESS").read_text())["fingerprint"]
+    before = boxes_of(begun).to_pylist()
+    first, second, *_ = (row["image_id"] for row in before)
+    said = [
+        {"image_id": first, "verdict": "rejected"},
+        {"image_id": second, "verdict": "corrected", "box": [1, 2, 30, 20]},
+    ]
+    review = {"format": "psol_ray review 1", "boxes": fingerprint, "images": said}
+    (begun.run_dir / "review.json").write_text(json.dumps(review))
+    reviewed = Run(begun.config, tmp_path / "reviewed", begun.root)
+    shutil.copytree(begun.run_dir / "catalog", reviewed.run_dir / "catalog")
+    flags = ("--boxes.imported.format", "review", "--boxes.imported.path", str(begun.run_dir))
+    assert reviewed.psol("import", *flags) == 0
+    assert "boxes: 10 images, 0 without foreground, 0 unreadable, 1 rejected" in capsys.readouterr().out
+    rows = boxes_of(reviewed).to_pylist()
+    assert rows[0]["status"] == "rejected"
+    assert [rows[1][name] for name in ("x0", "y0", "x1", "y1")] == [1, 2, 30, 20]
+    assert repr(rows[2:]) == repr(before[2:])
+    assert reviewed.psol("evaluate") == 0
+    assert metrics_of(reviewed)["images"]["unreadable"] == 0
+    assert reviewed.psol("report") == 0

@@ -1,20 +1,28 @@
 """The page as a browser would find it."""
 
+import base64
+import hashlib
 import random
 
 from .conftest import NAN_BOX, Run
 
 SECTIONS = {"gallery", "failures", "train", "classes"}
+OWN_SCRIPTS = [{"type": "application/json", "id": "sheet-data"}, {}]
 
 
-def test_page_fetches_nothing_and_runs_nothing(small_run: Run) -> None:
+def test_page_fetches_nothing_and_runs_its_own_script_alone(small_run: Run) -> None:
     page = small_run.page()
     links = [a[key] for section in page.elements.values() for _, a in section for key in ("src", "href") if key in a]
     assert any(link.startswith("data:image/jpeg;base64,") for link in links)
     assert all(link.startswith(("data:", "#")) for link in links)
     assert "url(" not in page.html
     assert "@import" not in page.html
-    assert not page.all("script")
+    assert page.all("script") == OWN_SCRIPTS
+    (policy,) = page.all("meta", **{"http-equiv": "Content-Security-Policy"})
+    script = page.html.rpartition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy["content"].startswith("default-src 'none'; ")
+    assert policy["content"].endswith(f"script-src 'sha256-{digest}'")
 
 
 def test_every_link_of_the_navigation_has_its_section(small_run: Run) -> None:
@@ -30,7 +38,8 @@ def test_names_are_text_and_never_markup(run: Run) -> None:
     run.add('c"d.png', class_name=nasty, split="train")
     run.add("<i>.png", class_name=nasty, pseudo=NAN_BOX, localizer=NAN_BOX, on_disk=False)
     page = run.page(title=nasty, made_by={nasty: {"fingerprint": nasty, "config": {nasty: nasty}}})
-    assert not page.all("script")
+    assert page.all("script") == OWN_SCRIPTS
+    assert page.html.count("</script>") == 2
     assert not page.all("i", "unreadable")
     assert nasty in page.text()  # the title
     assert all(nasty in page.text(section) for section in ("gallery", "train", "classes", "made-by"))

@@ -110,7 +110,8 @@ def _locate(root: str, catalog: pa.Table, kept: _Kept, network: Network, batch_s
     def locate(label: int) -> pa.Table:
         images = catalog.filter(pc.field("label") == label)
         paths = list(map(str, image_addresses(root, images)))
-        return locate_class(images, lambda accept: stream.read(paths, accept), input_size=size, upsample="bilinear")
+        parts = locate_class(images, lambda accept: stream.read(paths, accept), input_size=size, upsample="bilinear")
+        return parts["boxes"]
 
     with ThreadPoolExecutor(2) as threads:
         tables = list(threads.map(locate, catalog["label"].unique().to_pylist()))

@@ -7,6 +7,7 @@ import pyarrow as pa
 import torch
 
 from psol_ray.errors import UserError
+from psol_ray.generators.ddt.heat_table import heat_table
 from psol_ray.generators.ddt.moments import Component
 from psol_ray.generators.ddt.passes import ClassMoments, Heat, Read, measure, project, project_kept
 from psol_ray.generators.ddt.sign import choose_sign
@@ -14,14 +15,15 @@ from psol_ray.geometry.boxes import scale
 from psol_ray.heatmaps.boxes import Upsample, heat_to_boxes
 from psol_ray.tables.boxes_table import boxes_table, image_sizes
 from psol_ray.tables.schemas import NO_FOREGROUND, OK, TRAIN, UNREADABLE
+from psol_ray.work.jobs import Parts
 
 __all__ = ["component_of", "draw_boxes", "locate_class"]
 
 
 def locate_class(
     images: pa.Table, read: Read, *, input_size: int, upsample: Upsample, max_bytes: float = float("inf")
-) -> pa.Table:
-    """One row of the boxes table for each image of a class (Sec. 3.2.1).
+) -> Parts:
+    """One row of the boxes table, and one of the heat's, for each image of a class (Sec. 3.2.1).
 
     The component comes from the class's training images alone; its other images are only projected. A class without
     a readable training image uses what it has.
@@ -59,8 +61,8 @@ def component_of(images: pa.Table, moments: ClassMoments) -> Component | None:
 
 def draw_boxes(
     images: pa.Table, heats: Sequence[Heat], component: Component | None, *, input_size: int, upsample: Upsample
-) -> pa.Table:
-    """Choose the component's sign, and turn heat to boxes.
+) -> Parts:
+    """Choose the component's sign, and turn heat to boxes; returns both.
 
     Args:
         images: the class's catalog rows.
@@ -73,6 +75,7 @@ def draw_boxes(
     status_N = np.full(len(images), UNREADABLE, dtype=object)
     quality = {name: np.full(len(images), np.nan) for name in ("area_fraction", "mean_heat")}
     of_class = (np.nan, np.nan)
+    ok_N, oriented = np.zeros(len(images), bool), np.zeros((0, 0, 0), np.float32)
     if component is not None:
         ok_N = np.concatenate([heat.ok_N for heat in heats])
         heat_Nhw = np.concatenate([heat.heat_Nhw for heat in heats])[ok_N]
@@ -80,12 +83,13 @@ def draw_boxes(
         used = heat_Nhw[is_train_N if is_train_N.any() else ~is_train_N]
         sign = choose_sign(used)
         of_class = (component.explained_variance_ratio, sign.margin)
-        heat_boxes = heat_to_boxes(torch.from_numpy(np.float32(sign.factor) * heat_Nhw), input_size, upsample)
+        oriented = np.float32(sign.factor) * heat_Nhw
+        heat_boxes = heat_to_boxes(torch.from_numpy(oriented), input_size, upsample)
         boxes_N4[ok_N] = heat_boxes.boxes_N4
         status_N[ok_N] = np.where(heat_boxes.found_N, OK, NO_FOREGROUND)
         quality["area_fraction"][ok_N], quality["mean_heat"][ok_N] = heat_boxes.area_fraction_N, heat_boxes.mean_heat_N
     width_N, height_N = image_sizes(images).T
-    return boxes_table(
+    table = boxes_table(
         images,
         scale(boxes_N4, width_N, height_N),
         status_N,
@@ -93,3 +97,4 @@ def draw_boxes(
         explained_variance_ratio=of_class[0],
         sign_margin=of_class[1],
     )
+    return Parts(boxes=table, heat=heat_table(images, oriented, ok_N))

@@ -40,6 +40,10 @@ class Ddt(Generator):
             "precision": self._inference.precision,
         }
 
+    def other_tables(self, boxes: Mapping[str, Any], /) -> Mapping[str, Mapping[str, Any]]:
+        """See `Generator.other_tables`: the heat that each box was drawn around, for the page."""
+        return {"heat": dict(boxes)}
+
     def paper_row(self, boxes: Mapping[str, Any], /) -> Mapping[str, str]:
         """See `Generator.paper_row`."""
         return {"backbone": boxes["backbone"], "note": f"{boxes['input_size']} pixels, {boxes['upsample']}"}

@@ -57,14 +57,13 @@ class DdtWorker:
 
     def process(self, task: Task) -> Parts:
         """Draw the boxes of a whole class."""
-        table = locate_class(
+        return locate_class(
             task.images,
             self._reader(task),
             input_size=self._settings.input_size,
             upsample=self._settings.upsample,
             max_bytes=self._max_bytes,
         )
-        return Parts(boxes=table)
 
     def measure(self, task: Task) -> ClassMoments:
         """Moments of a piece of a class; its features are kept if they fit beside those of other pieces."""
@@ -84,8 +83,7 @@ class DdtWorker:
     def draw(self, task: Task, heats: Sequence[Heat], component: Component | None) -> Parts:
         """Draw the boxes of a class from the heat of all its pieces."""
         settings = self._settings
-        table = draw_boxes(task.images, heats, component, input_size=settings.input_size, upsample=settings.upsample)
-        return Parts(boxes=table)
+        return draw_boxes(task.images, heats, component, input_size=settings.input_size, upsample=settings.upsample)
 
     def close(self) -> None:
         """End the threads of the stream."""

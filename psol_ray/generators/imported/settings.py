@@ -20,7 +20,8 @@ class ImportedSettings:
     format: FormatName = "csv"
     """Format of the boxes to import: COCO's annotations or results (coco), YOLO's labels (yolo), PASCAL VOC's XML
     (voc), boxes.csv (csv), Parquet (parquet), FiftyOne's labels.json (fiftyone), Label Studio's tasks (labelstudio),
-    wsolevaluation's localization.txt (wsol) or score maps (wsol_maps), or the PSOL authors' JSON (psol_json)."""
+    wsolevaluation's localization.txt (wsol) or score maps (wsol_maps), the PSOL authors' JSON (psol_json), or a run
+    directory with the review.json of its page (review)."""
     coordinates: Coordinates | None = None
     """How these boxes are given, as in data.coordinates; null is as the format has it: pixels, or pixels_xywh (coco),
     fractions_xywh (psol_json, fiftyone), fractions_cxcywh (yolo), percent_xywh (labelstudio). Score maps (wsol_maps)

@@ -64,7 +64,7 @@ def test_locate_class_draws_the_boxes_of_the_reference(shared: Path, label: int)
     decoder = make_decoder(SIDE, 5, num_threads=2, gpu=None)
     stream = FeatureStream([decoder], extract, 5, torch.device("cpu"))
     read = partial(stream.read, [str(file) for file in files])
-    found = locate_class(images, read, input_size=SIDE, upsample="bilinear")
+    found = locate_class(images, read, input_size=SIDE, upsample="bilinear")["boxes"]
     stream.close()
 
     assert found["status"].to_pylist() == ["ok"] * len(keys)

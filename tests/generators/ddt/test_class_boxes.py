@@ -62,7 +62,7 @@ def locate(
     upsample: Upsample = "nearest",
 ) -> pa.Table:
     read = reader(pictures, bad, step)
-    return locate_class(catalog(splits), read, input_size=SIZE, upsample=upsample, max_bytes=max_bytes)
+    return locate_class(catalog(splits), read, input_size=SIZE, upsample=upsample, max_bytes=max_bytes)["boxes"]
 
 
 def pixels(box: Sequence[int]) -> list[float]:
@@ -198,7 +198,7 @@ def test_image_without_a_size_in_the_catalog_is_unreadable_whatever_the_decoder_
     sizes = pa.array([400, 0, 400, 400], pa.int32())
     images = catalog(["train"] * 4)
     images = images.set_column(images.schema.get_field_index("width"), "width", sizes)
-    found = locate_class(images, reader(pictures), input_size=SIZE, upsample="nearest")
+    found = locate_class(images, reader(pictures), input_size=SIZE, upsample="nearest")["boxes"]
     assert found["status"].to_pylist() == ["ok", "unreadable", "ok", "ok"]
     without = locate([pictures[0], pictures[2], pictures[3]], ["train"] * 3)
     np.testing.assert_array_equal(np.delete(boxes_array(found), 1, axis=0), boxes_array(without))

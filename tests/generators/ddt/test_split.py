@@ -76,7 +76,7 @@ class Worker:
 
     def draw(self, task: Task, *heat: Any) -> None:
         assert task.name == "part"
-        self.table = draw_boxes(task.images, *heat, input_size=64, upsample="bilinear")
+        self.table = draw_boxes(task.images, *heat, input_size=64, upsample="bilinear")["boxes"]
 
 
 def run(jobs: Sequence[Job], worker: Any, order: np.random.Generator) -> None:
@@ -91,7 +91,7 @@ def run(jobs: Sequence[Job], worker: Any, order: np.random.Generator) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_class_in_pieces_has_the_boxes_of_the_whole(bad: Sequence[int], seed: int) -> None:
     images = catalog(200)
-    whole = locate_class(images, reader(images, bad), input_size=64, upsample="bilinear")
+    whole = locate_class(images, reader(images, bad), input_size=64, upsample="bilinear")["boxes"]
     worker = Worker(bad)
     run(jobs_of_class("part", images, 200 / 3), worker, np.random.default_rng(seed))
     assert repr(worker.table.to_pydict()) == repr(whole.to_pydict())  # which takes NaN for NaN

@@ -93,7 +93,7 @@ def whole(worker: DdtWorker, paths: list[str]) -> pa.Table:
     """The class's boxes, drawn in one piece."""
     parts = worker.process(task_of(IMAGES, paths))
     assert isinstance(parts, Parts)
-    assert parts.keys() == {"boxes"}
+    assert parts.keys() == {"boxes", "heat"}
     return parts["boxes"]
 
 
@@ -109,7 +109,7 @@ def test_a_whole_class_has_the_boxes_of_its_features(whole: pa.Table, paths: lis
     def read(accept: Accept) -> None:
         accept(0, extract(decoded.images_NHWC), decoded.ok_N)
 
-    expected = locate_class(IMAGES, read, input_size=SIZE, upsample="bilinear")
+    expected = locate_class(IMAGES, read, input_size=SIZE, upsample="bilinear")["boxes"]
     assert whole.schema == BOXES
     readable_N4 = boxes_array(whole)[[row for row in range(len(IMAGES)) if row not in (0, 70, 134)]]
     assert len(np.unique(readable_N4, axis=0)) > NUM_FILES / 2  # not all of them whole images, say
