@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from result import Json, print_table, write_result
 
+from psol_ray.evaluation.quality import MEASURES, doubts
 from psol_ray.evaluation.scores import score_images
 from psol_ray.evaluation.scoring import ScoringProtocol
-from psol_ray.report.doubt import MEASURES, doubts
 from psol_ray.report.gallery import view_split
 from psol_ray.tables import BOXES, CATALOG, PREDICTIONS, RunDir
 from psol_ray.tables.schemas import TEST, TRAIN

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psol_ray.evaluation.join import check_rows
+from psol_ray.evaluation.quality import quality
 from psol_ray.formats.base import ExportRows
 
 __all__ = ["Classes", "find_classes", "scores"]
@@ -48,13 +49,11 @@ def find_classes(catalog: pa.Table) -> Classes:
 def scores(rows: ExportRows) -> NDArray[np.float32]:
     """How far a box is to be believed, 0 to 1, for tools that sort by it: float32 of shape (N,).
 
-    Of predictions it is the probability of the most probable class. Of pseudo boxes, whose class is given, it is the
-    share of the image that was found to be object: of what is measured of a box, that tells right boxes from wrong ones
-    best. 1 where nobody knows.
+    Of predictions it is the probability of the most probable class, of pseudo boxes, whose class is given, their
+    `quality`. 1 where nobody knows.
     """
     if "area_fraction" in rows.measured.column_names:
-        share_N = np.asarray(rows.measured.column("area_fraction"), np.float32)
-        return np.where(np.isfinite(share_N), np.clip(share_N, 0, 1), np.float32(1))
+        return np.nan_to_num(quality(rows.measured).astype(np.float32), nan=1.0)
     return _first(rows.measured, "top_probs")[1].astype(np.float32)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
 from psol_ray.evaluation.join import catalog_rows, check_rows
-from psol_ray.formats.base import MatchedBoxes
+from psol_ray.formats.base import ORIGIN_UNKNOWN, MatchedBoxes, Origin
 from psol_ray.formats.paths import source_file
 from psol_ray.tables.boxes_table import area_fractions, boxes_table, image_sizes
 from psol_ray.tables.run_dir import RunDir
@@ -133,7 +133,7 @@ def _refuse(path: Path, what: str) -> NoReturn:
     raise UserError(f"{path}: found {what}; download it from the run's page again")
 
 
-def write(_folder: str | Path, _catalog: pa.Table, _table: pa.Table, /) -> int:
+def write(_folder: str | Path, _catalog: pa.Table, _table: pa.Table, _origin: Origin = ORIGIN_UNKNOWN, /) -> int:
     """Refuse: a review is what somebody says of boxes.
 
     Raises:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from psol_ray.report.doubt import MEASURES, doubts
+from psol_ray.evaluation.quality import MEASURES, doubts
 from psol_ray.report.gallery import ImageRows, SplitView
 from psol_ray.report.thumbnails import Thumbnail, make_thumbnail
 from psol_ray.storage.addresses import Address, image_addresses

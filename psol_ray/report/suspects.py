@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from psol_ray.report.doubt import LEAST_SHARE
+from psol_ray.evaluation.quality import LEAST_SHARE
 from psol_ray.tables.schemas import NO_FOREGROUND
 
 __all__ = ["Suspect", "suspects"]

@@ -1,44 +1,47 @@
-"""How far a box is trusted: the least of what was measured of it."""
+"""How doubtful boxes are, on measures made up."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from psol_ray.evaluation.quality import quality
-from psol_ray.tables.boxes_table import boxes_table
-
-IMAGES = pa.table({"image_id": ["a"], "label": [0], "width": [100], "height": [100]})
+from psol_ray.evaluation.quality import doubts, quality
+from psol_ray.tables.schemas import BOXES
 
 
-def of(status: str = "ok", **measured: float) -> float:
-    box = np.full((1, 4), np.nan) if status == "unreadable" else np.array([[10.0, 10, 60, 60]])
-    usual = {"area_fraction": 0.3, "mean_heat": 1.0, "explained_variance_ratio": 0.3, "sign_margin": 0.9}
-    return float(quality(boxes_table(IMAGES, box, np.array([status]), **usual | measured))[0])
+def table(*rows: dict) -> pa.Table:
+    common = {"status": "ok", "area_fraction": 0.4, "sign_margin": 0.9, "explained_variance_ratio": 0.2}
+    return pa.Table.from_pylist([common | row for row in rows], schema=BOXES)
 
 
-def test_where_all_is_as_it_should_be_it_is_one() -> None:
-    assert of() == 1.0
+def test_the_most_that_a_measure_has_against_it() -> None:
+    usual: list[dict] = [{}] * 5
+    found = doubts(
+        table(
+            *usual,
+            {"area_fraction": 0.1},
+            {"area_fraction": 0.9},
+            {"sign_margin": 0.1125},
+            {"explained_variance_ratio": 0.05},
+            {"area_fraction": 0.3, "sign_margin": 0.225},
+        )
+    )
+    assert found.tolist() == pytest.approx([0] * 5 + [0.75, 0, 0.75, 0.5, 0.5])
 
 
-@pytest.mark.parametrize(
-    "measured",
-    [{"area_fraction": 0.1}, {"area_fraction": 0.95}, {"explained_variance_ratio": 0.02}, {"sign_margin": 0.2}],
-)
-def test_each_measure_alone_makes_it_doubtful(measured: dict[str, float]) -> None:
-    assert 0.0 < of(**measured) < 0.7
+def test_no_foreground_is_all_doubt_and_no_box_is_none() -> None:
+    found = doubts(table({}, {"status": "no_foreground"}, {"status": "unreadable"}, {"status": None}))
+    assert found[:2].tolist() == [0, 1]
+    assert np.isnan(found[2:]).all()
 
 
-@pytest.mark.parametrize("name", ["area_fraction", "explained_variance_ratio", "sign_margin"])
-def test_what_a_method_does_not_measure_says_nothing(name: str) -> None:
-    assert of(**{name: np.nan}) == 1.0
+def test_what_was_not_measured_says_nothing() -> None:
+    nothing = {"area_fraction": None, "sign_margin": float("nan"), "explained_variance_ratio": None}
+    assert np.isnan(doubts(table(nothing))).all()
+    found = doubts(table({**nothing, "area_fraction": 0.2}, {**nothing, "area_fraction": 0.4}))
+    assert found.tolist() == pytest.approx([1 / 3, 0])
 
 
-def test_nothing_found_is_worth_nothing() -> None:
-    assert of("no_foreground") == 0.0
-    assert np.isnan(of("unreadable"))
-
-
-def test_the_less_certain_a_sign_the_lower() -> None:
-    values = [of(sign_margin=margin) for margin in (0.0, 0.1, 0.2, 0.3)]
-    assert values == sorted(values)
-    assert values[0] == 0.0
+def test_quality_is_what_doubt_leaves() -> None:
+    found = quality(table({}, {}, {"area_fraction": 0.1}, {"status": "no_foreground"}, {"status": "unreadable"}))
+    assert found[:4].tolist() == pytest.approx([1, 1, 0.25, 0])
+    assert np.isnan(found[4])

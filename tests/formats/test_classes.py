@@ -47,9 +47,9 @@ def test_a_class_that_is_not_in_the_catalog_is_refused() -> None:
         find_classes(CATALOG_3).indices(rows)
 
 
-def test_a_pseudo_box_is_scored_by_what_was_found_to_be_object() -> None:
+def test_a_pseudo_box_is_scored_by_its_quality() -> None:
     catalog = make_catalog()
     boxes_N4 = np.tile([0.0, 0.0, 9.0, 9.0], (4, 1))
-    table = boxes_table(catalog, boxes_N4, np.full(4, "ok"), area_fraction=np.array([0.25, np.nan, 0, 1.5]))
-    assert scores(export_rows(catalog, table)).tolist() == [0.25, 1, 0, 1]
+    table = boxes_table(catalog, boxes_N4, np.full(4, "ok"), area_fraction=np.array([0.125, np.nan, 0.25, 0.5]))
+    assert scores(export_rows(catalog, table)).tolist() == [0.5, 1, 1, 1]
     assert find_classes(catalog).indices(export_rows(catalog, make_boxes(catalog))).tolist() == [0, 1, 0, 1]

@@ -36,10 +36,10 @@ class TestFiftyOne:
         attributes: list[dict[str, Any]] = [{"status": "ok", "area_fraction": 0.25}, {"status": "no_foreground"}]
         assert found["labels"] == {
             f"{tmp_path}/a.jpg": [
-                {"label": "cat", "bounding_box": [0.1, 0.1, 0.5, 0.9], "confidence": 0.25, "attributes": attributes[0]}
+                {"label": "cat", "bounding_box": [0.1, 0.1, 0.5, 0.9], "confidence": 1, "attributes": attributes[0]}
             ],
             f"{tmp_path}/b.jpg": [
-                {"label": "dog", "bounding_box": [0, 0, 1, 1], "confidence": 1, "attributes": attributes[1]}
+                {"label": "dog", "bounding_box": [0, 0, 1, 1], "confidence": 0, "attributes": attributes[1]}
             ],
         }
 
