@@ -1,6 +1,6 @@
 """A small run on pictures of one colour, and a reader of the page made from it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -99,7 +99,7 @@ class Run:
         protocol = ScoringProtocol(self.metrics.get("crop_share"), self.metrics.get("iou_rule") == "above")
         return {**tables, "scores": score_images(*tables.values(), protocol)}
 
-    def html(self, **changes: Any) -> str:
+    def html(self, heats: Callable[[Sequence[str]], Any] = lambda _: {}, **changes: Any) -> str:
         run = replace(self, **changes)
         return render_page(
             title=run.title,
@@ -108,6 +108,7 @@ class Run:
             metrics=run.metrics,
             curves=run.curves,
             made_by=run.made_by,
+            heats=heats,
         )
 
     def page(self, **changes: Any) -> Page:

@@ -1,10 +1,12 @@
 """The page in a headless Chromium: what its script does, and what is there without it."""
 
+import base64
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -240,3 +242,23 @@ def test_without_a_script_the_first_images_are_there(tmp_path: Path, page: Path)
         assert browser.js("document.getElementById('viewer').offsetHeight") == 0
     finally:
         browser.close()
+
+
+def test_heat_is_drawn_above_zero_up_to_where_it_crosses_it(chromium: Browser, run: Run) -> None:
+    """A row of two cells, of 127 and -127: the middle of the picture is where it crosses zero."""
+    path = run.data_root / "heat.html"
+    values = base64.b64encode(np.array([127, -127], np.int8).tobytes()).decode()
+    heat = {"height": 1, "width": 2, "values": values}
+    path.write_text(run.html(heats=lambda ids: dict.fromkeys(ids, heat)), encoding="utf-8")
+    chromium.open(path)
+    focus_card(chromium)
+    chromium.press("h")
+    red = chromium.js(
+        "(() => { const canvas = document.querySelector('#viewer canvas');"
+        " const row = canvas.getContext('2d').getImageData(0, 0, canvas.width, 1).data;"
+        " return [...row].filter((_, at) => at % 4 === 0); })()"
+    )
+    assert red == [255] * 16 + [0] * 16
+    chromium.press("h")
+    assert chromium.js("document.querySelector('#viewer canvas')") is None
+    assert chromium.errors == []

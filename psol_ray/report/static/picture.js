@@ -35,19 +35,36 @@ function picture(image) {
   return { shown, svg };
 }
 
-// The heat's values are signed bytes, row by row; what is above zero is object. Drawn at its own size and stretched by
-// the browser, which smooths it as the boxes' bilinear upsampling does.
+const FINER = 16; // pixels a cell
+
+// Between the middles of cells, as the boxes' bilinear upsampling has it: a box ends where this crosses zero.
+function between(values, height, width, y, x) {
+  const inside = (at, end) => Math.min(Math.max(at, 0), end - 1);
+  const [top, left] = [Math.floor(y), Math.floor(x)];
+  const value = (row, column) => values[inside(row, height) * width + inside(column, width)];
+  const mix = (first, second, share) => first + (second - first) * share;
+  const row = (at) => mix(value(at, left), value(at, left + 1), x - left);
+  return mix(row(top), row(top + 1), y - top);
+}
+
+// The heat's values are signed bytes, row by row; what is above zero is object.
 function heatCanvas(image) {
   const { height, width, values } = image.heat;
   const bytes = Int8Array.from(atob(values), (character) => character.charCodeAt(0));
-  const canvas = element("canvas", { width, height, class: "heat", role: "img", "aria-label": "heat" });
-  const context = canvas.getContext("2d");
-  const pixels = context.createImageData(width, height);
   const highest = Math.max(...bytes, 1);
-  bytes.forEach((value, at) => {
-    const share = value / highest;
-    pixels.data.set(value > 0 ? [255, 200 - 160 * share, 0, 70 + 130 * share] : [0, 0, 0, 110], 4 * at);
+  const canvas = element("canvas", {
+    width: width * FINER, height: height * FINER, class: "heat", role: "img", "aria-label": "heat",
   });
+  const context = canvas.getContext("2d");
+  const pixels = context.createImageData(canvas.width, canvas.height);
+  for (let row = 0; row < canvas.height; row += 1) {
+    for (let column = 0; column < canvas.width; column += 1) {
+      const value = between(bytes, height, width, (row + 0.5) / FINER - 0.5, (column + 0.5) / FINER - 0.5);
+      const share = value / highest;
+      const colour = value > 0 ? [255, 200 - 160 * share, 0, 70 + 130 * share] : [0, 0, 0, 110];
+      pixels.data.set(colour, 4 * (row * canvas.width + column));
+    }
+  }
   context.putImageData(pixels, 0, 0);
   return canvas;
 }
