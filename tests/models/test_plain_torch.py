@@ -26,7 +26,7 @@ def code() -> str:
 def trunks() -> list[tuple[str, str, str]]:
     rows = re.findall(r"^\| `(\w+)`[^|]* \| `(.*?)` \| (\d+) \|$", DOCUMENT.read_text(), re.M)
     assert len(rows) == 5
-    return [("resnet50", "trunk = torchvision.models.resnet50(); trunk.fc = nn.Identity()", "2048"), *rows]
+    return [("resnet50", "trunk = models.resnet50(); trunk.fc = nn.Identity()", "2048"), *rows]
 
 
 def test_they_are_five_lines() -> None:
