@@ -25,7 +25,8 @@ class Stage:
 class Argument:
     """What a command is given beside its settings: its name in the help, and what may be given.
 
-    With an `optional` one the command does something else, which needs neither `run_dir` nor `data.root`.
+    An `optional` one says that the command does something else. With one that stands `alone` it needs neither
+    `run_dir` nor `data.root`.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Argument:
     choices: tuple[str, ...] = ()
     several: bool = False
     optional: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ _ALL = (
             "File, folder, pattern in quotes, or - for one image on stdin; without any the run's test images.",
             several=True,
             optional=True,
+            alone=True,
         ),
         overwrites=True,
         skips=True,
@@ -181,6 +184,13 @@ _ALL = (
         "Write boxes in the format of another project.",
         "export:export",
         ("export",),
+    ),
+    Command(
+        "export-model",
+        "Write the networks that predict as one file for other programs: whole photos in, boxes in pixels out.",
+        "export_model:export_model",
+        ("predict",),
+        argument=Argument("file", "File to write: .onnx for ONNX, .pt2 for torch.export.", alone=True),
     ),
     Command(
         "status",

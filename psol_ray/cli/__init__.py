@@ -80,7 +80,7 @@ def _call(invocation: "Invocation", emptied: set[str]) -> list[str]:
     given: list[Any] = []
     if invocation.config is not None:
         # What is named in place of a run needs none, and no cluster.
-        alone = invocation.command.argument is not None and invocation.command.argument.optional and invocation.argument
+        alone = invocation.command.argument is not None and invocation.command.argument.alone and invocation.argument
         if not alone:
             import_module("psol_ray.cli.paths").check_paths(invocation.command, invocation.config)
         if "cluster" in invocation.command.sections and not alone:

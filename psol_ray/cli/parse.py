@@ -101,7 +101,7 @@ def _in_order(words: Sequence[str], parser: ArgumentParser, command: Command) ->
 
 def _check_required(parsed: Namespace, command: Command) -> None:
     """Where an argument says what else a command does, jsonargparse cannot know what it needs without."""
-    if command.argument is None or not command.argument.optional or parsed[command.argument.name]:
+    if command.argument is None or not command.argument.alone or parsed[command.argument.name]:
         return
     for path in ("run_dir", "data.root"):
         if parsed.get(path) == _NOT_GIVEN:
@@ -151,7 +151,7 @@ def _add_settings(parser: ArgumentParser, command: Command) -> None:
             if not is_used(command, action.dest):
                 action.help = argparse.SUPPRESS
                 _release(action)
-            elif command.argument and command.argument.optional:
+            elif command.argument and command.argument.alone:
                 _release(action)
         elif action.dest in sections():
             action.help = argparse.SUPPRESS  # a file for one section

@@ -26,7 +26,7 @@ from psol_ray.prediction.settings import PredictConfig
 if TYPE_CHECKING:
     from psol_ray.prediction.photo import Found, PhotoPredictor, Squashed
 
-__all__ = ["predict_photos"]
+__all__ = ["load_predictor", "predict_photos"]
 
 
 def predict_photos(context: Context, named: Sequence[str]) -> None:
@@ -34,7 +34,7 @@ def predict_photos(context: Context, named: Sequence[str]) -> None:
     photos = find_photos(named, context.gaps)
     if not photos:
         raise UserError("; ".join(context.gaps[:3]))
-    predictor = _load(context)
+    predictor = load_predictor(context)
     settings, max_pixels = context.config.predict, context.config.data.max_pixels
     album = None if settings.out is None else Album(settings.out, max_pixels)
     # On a terminal a table, once all is there; to whatever reads a pipe a line each as it comes.
@@ -51,7 +51,12 @@ def predict_photos(context: Context, named: Sequence[str]) -> None:
         table.show(context.console)
 
 
-def _load(context: Context) -> PhotoPredictor:
+def load_predictor(context: Context) -> PhotoPredictor:
+    """The networks of the run, or those that `predict.localizer` and `predict.classifiers` name.
+
+    Raises:
+        UserError: neither is given, or see `load_photo_predictor`.
+    """
     from psol_ray.prediction.photo import load_photo_predictor
 
     config = context.config

@@ -1,7 +1,8 @@
 """One batch through all networks of a prediction: the image's box, and its first classes (Sec. 3.2.2, 3.2.3)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +56,18 @@ class Forward:
             None if each.columns is None else torch.tensor(each.columns, device=device) for each in classifiers
         ]
 
+    def in_float32(self) -> "Forward":
+        """The same networks in the precision of their weights."""
+        exact = copy(self)
+        exact._autocast = nullcontext
+        return exact
+
+    @property
+    def networks(self) -> list[torch.nn.Module]:
+        """All networks, those that are the same once."""
+        all_of_them = {id(each.network): each.network for each in (self._localizer, *self._classifiers)}
+        return [network for network in all_of_them.values() if isinstance(network, torch.nn.Module)]
+
     @property
     def sides(self) -> set[int]:
         """Sides in pixels of the squares that images are squashed to."""
@@ -67,25 +80,34 @@ class Forward:
         Args:
             decoded: by the side of their squares, those of every view's `resize`.
         """
-        view = self._localizer.view
-        with self._autocast():
-            located = self._localizer.network(view.cut(decoded[view.resize].images_NHWC, 0))
-            probs = [self._probabilities(i, decoded, located) for i in range(len(self._classifiers))]
-        probs_NK = torch.stack(probs).mean(dim=0) if probs else None
-        assert located.boxes_NR4 is not None, "the localizer has no box head"
-        fractions_N4 = _box_of_image(located.boxes_NR4, probs_NK).double()
+        fractions_N4, probs_NK = self.say({side: batch.images_NHWC for side, batch in decoded.items()})
+        fractions_N4 = fractions_N4.double()
         scores_NK = fractions_N4[:, :0] if probs_NK is None else probs_NK
         top = scores_NK.topk(min(_TOP, scores_NK.shape[1]))
         ok_N = np.logical_and.reduce([batch.ok_N for batch in decoded.values()])
         return Outcome(fractions_N4, top.indices, top.values, ok_N)
 
-    def _probabilities(self, number: int, decoded: Mapping[int, DecodedBatch], located: Outputs) -> torch.Tensor:
+    def say(self, squares: Mapping[int, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Boxes `(N, 4)`, fractions of what the localizer sees, and probabilities `(N, K)`, None without a classifier.
+
+        Args:
+            squares: uint8 images `(N, S, S, 3)` by their side S, those of every view's `resize`.
+        """
+        view = self._localizer.view
+        with self._autocast():
+            located = self._localizer.network(view.cut(squares[view.resize], 0))
+            probs = [self._probabilities(i, squares, located) for i in range(len(self._classifiers))]
+        probs_NK = torch.stack(probs).mean(dim=0) if probs else None
+        assert located.boxes_NR4 is not None, "the localizer has no box head"
+        return _box_of_image(located.boxes_NR4, probs_NK), probs_NK
+
+    def _probabilities(self, number: int, squares: Mapping[int, torch.Tensor], located: Outputs) -> torch.Tensor:
         """Mean over the crops of one classifier: of probabilities, not of logits."""
         each, columns = self._classifiers[number], self._columns[number]
         if each.network is self._localizer.network and each.view == self._localizer.view:
             logits = [located.logits_NK]
         else:
-            images_NHWC = decoded[each.view.resize].images_NHWC
+            images_NHWC = squares[each.view.resize]
             logits = [each.network(each.view.cut(images_NHWC, i)).logits_NK for i in range(each.view.num_crops)]
         probs = []
         for logits_NK in logits:

@@ -86,7 +86,7 @@ class PhotoPredictor:
         `num_classes` (0 without a classifier), `device`, and `made_by`, the localizer's training."""
         self.sides = frozenset(forward.sides)
         """Sides in pixels of the squares that `predict_squashed` needs of every image."""
-        self._forward, self._view, self._class_names = forward, view, class_names
+        self.forward, self.view, self.class_names = forward, view, class_names
         self._device, self._batch_size = device, batch_size
 
     def predict(self, images: Sequence[Image.Image | NDArray[np.uint8]]) -> list[Found]:
@@ -119,13 +119,13 @@ class PhotoPredictor:
             )
             for side in self.sides
         }
-        outcome = self._forward(decoded)
+        outcome = self.forward(decoded)
         sizes_N2 = np.array([(image.width, image.height) for image in images])
-        boxes_N4 = self._view.in_image(outcome.fractions_N4.cpu().numpy(), sizes_N2)
+        boxes_N4 = self.view.in_image(outcome.fractions_N4.cpu().numpy(), sizes_N2)
         # As exact as the predictions table, and no more.
         boxes = boxes_N4.astype(np.float32).tolist()
         tops = zip(outcome.labels_NT.tolist(), outcome.probs_NT.tolist(), strict=True)
-        classes = [[(self._class_names[i], p) for i, p in zip(*top, strict=True)] for top in tops]
+        classes = [[(self.class_names[i], p) for i, p in zip(*top, strict=True)] for top in tops]
         return [
             Found(tuple(box), image.width, image.height, names)
             for box, image, names in zip(boxes, images, classes, strict=True)
