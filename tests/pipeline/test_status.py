@@ -108,8 +108,9 @@ def test_of_a_run_that_is_complete_it_says_so(whole: Run, show: Any) -> None:
     assert rows["scores"][:2] == ["complete", "18"]
     fingerprint = RunDir(str(whole.run_dir)).stage("boxes").require().fingerprint
     assert rows["boxes"][-1] == fingerprint
+    assert rows["heat"][:2] == ["complete", "2"]
     assert "maps" not in rows
-    assert len(rows) == 7
+    assert len(rows) == 8
     assert "another state" not in "".join(lines)
 
 
