@@ -44,6 +44,7 @@ class Command:
         argument: what it is given beside the settings.
         overwrites: whether results of another configuration stop it, unless there is `--overwrite`.
         skips: whether parts that are set aside stop it, unless there is `--skip`.
+        in_run: whether its settings begin with a run directory.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Command:
     argument: Argument | None = None
     overwrites: bool = False
     skips: bool = False
+    in_run: bool = True
 
 
 _NETWORKS: tuple[ModelName, ...] = get_args(ModelName)
@@ -153,6 +155,14 @@ _ALL = (
         "Write boxes in the format of another project.",
         "export:export",
         ("export",),
+    ),
+    Command(
+        "serve",
+        "Answer photos that are sent by HTTP with their boxes, and show a page on which one is dropped.",
+        "serve:serve",
+        ("serve", "cluster"),
+        argument=Argument("model", "Run directory, or a model.safetensors that says boxes."),
+        in_run=False,
     ),
     Command(
         "status",

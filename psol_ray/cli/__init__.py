@@ -87,6 +87,6 @@ def _call(invocation: "Invocation", emptied: set[str]) -> list[str]:
         given.append(context(invocation.config, invocation.overwrite, invocation.skip, gaps=gaps, emptied=emptied))
     if invocation.argument is not None:
         given.append(invocation.argument)
-    with about(run=given[0].run_dir.name if invocation.config is not None else ""):
+    with about(run=given[0].run_dir.name if invocation.config is not None and invocation.command.in_run else ""):
         getattr(import_module(f"psol_ray.pipeline.{module}"), function)(*given)
     return gaps

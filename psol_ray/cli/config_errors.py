@@ -131,8 +131,9 @@ def _is_argument(name: str, command: Command) -> bool:
 
 def _expected(path: str, command: Command) -> str:
     if command.argument and _is_argument(path, command):
-        choices = command.argument.choices
-        return f"one of {', '.join(choices)}" if choices else "one or more run directories"
+        if choices := command.argument.choices:
+            return f"one of {', '.join(choices)}"
+        return "one or more run directories" if command.argument.several else "a run directory or a network's file"
     if path == "config":
         return "a YAML file of settings"
     return describe_type(field_types().get(path))

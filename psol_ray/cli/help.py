@@ -35,7 +35,9 @@ def is_used(command: Command, path: str) -> bool:
         return command.overwrites
     if path == "skip":
         return command.skips
-    return path == "run_dir" or any(f"{path}.".startswith(f"{section}.") for section in command.sections)
+    if path == "run_dir":
+        return command.in_run
+    return any(f"{path}.".startswith(f"{section}.") for section in command.sections)
 
 
 def usage(command: Command) -> str:

@@ -27,7 +27,7 @@ def check_paths(command: Command, config: Config) -> None:
         UserError: a path is empty, or a URI with one slash; or `run_dir`, or where an export goes, is relative or in
             the job's package.
     """
-    written = {"run_dir": config.run_dir}
+    written = {"run_dir": config.run_dir} if command.in_run else {}
     if "export" in command.sections:
         written["export.out"] = config.export.out
     if "pack" in command.sections and config.pack.out is not None:

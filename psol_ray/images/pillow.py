@@ -19,10 +19,10 @@ from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.stored import open_stored, stored_rgb, stored_size
 from psol_ray.storage.addresses import Address
 
-__all__ = ["PillowDecoder", "attempt_file", "decode_file", "region_fits"]
+__all__ = ["LARGE", "PillowDecoder", "attempt_file", "decode_file", "region_fits"]
 
-# Of images larger than this, one at a time is decoded, or every thread could need a gigabyte.
-_LARGE = 1 << 25
+LARGE = 1 << 25
+"""Of images with more pixels than this, one at a time is decoded, or every thread could need a gigabyte."""
 _one_large = threading.Lock()
 
 
@@ -63,7 +63,7 @@ def attempt_file(
 def _decode(file: IO[bytes], size: int, region: Sequence[int] | None, max_pixels: int) -> NDArray[np.uint8] | None:
     with open_stored(file, max_pixels) as image:
         width, height = stored_size(image)
-        with _one_large if width * height > _LARGE else nullcontext():
+        with _one_large if width * height > LARGE else nullcontext():
             rgb = stored_rgb(image)
             if region is not None:
                 if not region_fits(region, *rgb.size):

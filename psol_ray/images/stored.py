@@ -22,8 +22,8 @@ __all__ = ["header_size", "open_stored", "sniff_suffix", "stored_rgb", "stored_s
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def open_stored(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Open an image, by its content alone; no pixel is decoded.
+def open_stored(file: IO[bytes], max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] | None = None) -> Image.Image:
+    """Open an image, by its content alone; no pixel is decoded. Formats are those of `picture_formats`, or fewer.
 
     Raises:
         Exception: it is no image, or has more than `max_pixels`. Pillow's plugins raise whatever their parsers trip
@@ -32,7 +32,7 @@ def open_stored(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> Image.Image:
     # Pillow refuses what has twice this. It looks also at what only becomes known later, such as an icon's pictures.
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)
-    image = Image.open(file, formats=picture_formats())
+    image = Image.open(file, formats=formats or picture_formats())
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         # Of all formats, Pillow turns only TIFF as its orientation says; boxes are of stored pixels.
         image.getexif().pop(ExifTags.Base.Orientation, None)
