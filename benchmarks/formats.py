@@ -41,10 +41,10 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of ImageNet's size")
     parser.add_argument("--formats", nargs="+", default=list(FORMATS), choices=list(FORMATS))
     parser.add_argument("--out", required=True, help="JSON file to write")
-    parser.add_argument("--smoke", action="store_true", help="a thousandth of it")
+    parser.add_argument("--smoke", action="store_true", help="a thousandth of it, by two formats")
     arguments = parser.parse_args()
     if arguments.smoke:
-        arguments.share = 0.001
+        arguments.share, arguments.formats = 0.001, ["csv", "coco"]
     folder = Path(arguments.folder).resolve()
     rows = {row["format"]: row for row in _measured_before(Path(arguments.out))}
     for row in _measure(folder, arguments.formats, arguments.share):

@@ -13,6 +13,7 @@ from psol_ray.generators.ddt.settings import DdtSettings
 from psol_ray.generators.registry import GENERATORS, MethodName
 from psol_ray.generators.settings import InferenceSettings
 from psol_ray.prediction.settings import PredictConfig
+from psol_ray.serving.settings import ServeConfig
 from psol_ray.training.settings import TrainConfig
 
 __all__ = ["BoxesConfig", "Config"]
@@ -73,5 +74,7 @@ class Config:
     """Boxes for other projects."""
     pack: PackConfig = field(default_factory=PackConfig)
     """Images in shards."""
+    serve: ServeConfig = field(default_factory=ServeConfig)
+    """A server that finds boxes in photos."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     """Where the work is done."""

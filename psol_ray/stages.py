@@ -193,6 +193,14 @@ _ALL = (
         argument=Argument("file", "File to write: .onnx for ONNX, .pt2 for torch.export.", alone=True),
     ),
     Command(
+        "serve",
+        "Answer photos that are sent by HTTP with their boxes, and show a page on which one is dropped.",
+        "serve:serve",
+        ("serve", "cluster"),
+        argument=Argument("model", "Run directory, or a model.safetensors that says boxes."),
+        in_run=False,
+    ),
+    Command(
         "status",
         "Say of runs what is done, what is made where, how long it takes, and what was set aside; for a ticket, too.",
         "status:status",

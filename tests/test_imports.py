@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 HEAVY = {"nvidia", "ray", "tensorboardX", "timm", "torch", "torchvision"}
 # Imported by name (psol_ray.models.libraries, psol_ray.images.dali_pipeline), or for the command line of `ray` itself.
 _BY_NAME = {"timm", "torchvision", "nvidia-dali-cuda130"}
-# Of an extra; and what comes with torch wherever torch has a GPU, in the one version that fits it.
-_UNDECLARED = {"shtab", "triton"}
+# Of extras; and what comes with torch wherever torch has a GPU, in the one version that fits it.
+_UNDECLARED = {"fastapi", "prometheus_client", "pydantic", "shtab", "starlette", "triton", "uvicorn"}
 
 
 def loaded_by(*arguments: str) -> tuple[int, set[str]]:
@@ -88,7 +88,7 @@ def test_what_the_package_imports_is_declared_and_nothing_else() -> None:
 
 def test_every_requirement_is_pinned() -> None:
     pinned = {line.partition("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines()}
-    extras = {name for extra in ("demo", "completion", "test") for name in _declared(extra)}
+    extras = {name for extra in ("demo", "completion", "serve", "test") for name in _declared(extra)}
     assert {"scikit-image", "shtab", "pytest"} <= extras
     assert _declared() | extras <= pinned
 

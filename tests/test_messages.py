@@ -25,7 +25,7 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("command", commands())
 def test_a_command_is_accepted(command: str) -> None:
     name, *rest = command.replace(" RUN ...", " run").replace(" RUN...", " run").split()
-    needed = ["classifier"] if name == "train" and not rest else []
+    needed = ["classifier"] if name in ("train", "serve") and not rest else []
     settings = ["--run_dir", "run", "--data.root", "images"] if COMMANDS[name].sections else []
     assert parse([name, *settings, *needed, *rest]).command.name == name
 

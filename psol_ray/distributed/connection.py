@@ -15,7 +15,7 @@ from psol_ray.distributed.ray_init import NO_RAY_HERE, init
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.errors import UserError, first_line
 
-__all__ = ["PROCESS_ENVIRONMENT", "connect", "disconnect", "kill"]
+__all__ = ["PROCESS_ENVIRONMENT", "connect", "disconnect", "is_started_here", "kill"]
 
 _KNOCK_SECONDS = 5.0
 
@@ -83,6 +83,11 @@ def disconnect() -> None:
         kill()
         _is_ours.clear()
         _is_started_here.clear()
+
+
+def is_started_here() -> bool:
+    """Whether it is a Ray of this process's own."""
+    return _is_started_here.is_set()
 
 
 def kill() -> None:

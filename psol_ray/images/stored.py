@@ -16,25 +16,25 @@ from PIL import ExifTags, Image, TiffImagePlugin
 from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.picture_formats import picture_formats, picture_suffixes
 
-__all__ = ["header_size", "open_stored", "sniff_suffix", "stored_rgb", "stored_size", "turn"]
+__all__ = ["LARGE", "header_size", "open_stored", "sniff_suffix", "stored_rgb", "stored_size", "turn"]
 
 # Odd EXIF blocks and large images are no reason to fill a terminal. Once and for all, because
 # `warnings.catch_warnings` is not safe among threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-# Of images larger than this, one at a time is decoded, or every thread could need a gigabyte.
-_LARGE = 1 << 25
+LARGE = 1 << 25
+"""Of images with more pixels than this, one at a time is decoded, or every thread could need a gigabyte."""
 _one_large = threading.Lock()
 
 
 def turn(width: int, height: int) -> AbstractContextManager[object]:
     """To be held while an image of this size is decoded."""
-    return _one_large if width * height > _LARGE else nullcontext()
+    return _one_large if width * height > LARGE else nullcontext()
 
 
-def open_stored(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Open an image, by its content alone; no pixel is decoded.
+def open_stored(file: IO[bytes], max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] | None = None) -> Image.Image:
+    """Open an image, by its content alone; no pixel is decoded. Formats are those of `picture_formats`, or fewer.
 
     Raises:
         Exception: it is no image, or has more than `max_pixels`. Pillow's plugins raise whatever their parsers trip
@@ -43,7 +43,7 @@ def open_stored(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> Image.Image:
     # Pillow refuses what has twice this. It looks also at what only becomes known later, such as an icon's pictures.
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)
-    image = Image.open(file, formats=picture_formats())
+    image = Image.open(file, formats=formats or picture_formats())
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         # Of all formats, Pillow turns only TIFF as its orientation says; boxes are of stored pixels.
         image.getexif().pop(ExifTags.Base.Orientation, None)

@@ -38,6 +38,7 @@ def main(folder: Path, shared: str = "") -> None:
     run("train_throughput", *data)
     run("ddt_throughput", *data, "--weights", weights, "--input-size", "64")
     run("engine_limit")
+    run("serving", *data, "--backbone", "test_efficientnet", "--input-size", "64")
     run("ddt_scaling", "--measured", str(folder / "ddt_throughput.json"))
     for name in ("ddt_throughput", "ddt_scaling", "ddt_memory"):
         call("plots", str(folder / f"{name}.json"), "--out", str(folder / f"{name}.svg"))

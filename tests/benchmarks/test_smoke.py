@@ -59,6 +59,10 @@ def test_every_benchmark_runs(tmp_path: Path) -> None:
     assert throughput["engine_images_per_s"] > 0
     assert throughput["engine_over_ray_data"] > 0
     assert all(0 < run["of_network"] < 1 for run in metrics_of(tmp_path, "engine_limit")["runs"])
+    serving = metrics_of(tmp_path, "serving")
+    assert [row["clients"] for row in serving["clients"]] == [1, 8, 64]
+    assert serving["kills"]["by_status"] == {"200": serving["kills"]["requests"]}
+    assert serving["abuse"]["photos_by_status"].keys() == {"200"}
     runs = metrics_of(tmp_path, "ddt_scaling")["runs"]
     assert [run["parts"] for run in runs] == [run["classes"] for run in runs]
     assert len(next(run for run in runs if run["kind"] == "killed")["found_dead_at_s"]) == 1

@@ -34,7 +34,7 @@ def test_shows_the_purpose_and_all_settings_of_the_command_alone(
 ) -> None:
     assert command.purpose in " ".join(help_of(command.name, capsys).split())
     used = {path for path in field_types() if any(f"{path}.".startswith(f"{part}.") for part in command.sections)}
-    expected = {*used, "run_dir"} if command.sections else set()
+    expected = {*used, *(["run_dir"] if command.in_run else [])} if command.sections else set()
     assert flags_of(command.name, capsys) - {"overwrite", "skip"} == expected
 
 

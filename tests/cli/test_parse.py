@@ -39,7 +39,7 @@ def complaint(*arguments: str) -> str:
 
 @pytest.mark.parametrize("command", WITH_SETTINGS)
 def test_defaults_are_those_of_the_dataclasses(command: str, tmp_path: Path) -> None:
-    model = ["localizer"] if command == "train" else []
+    model = ["localizer"] if COMMANDS[command].argument else []
     invocation = parse([command, "--config", write(tmp_path), *model])
     assert invocation.command is COMMANDS[command]
     assert invocation.argument == ("localizer" if model else None)
@@ -95,7 +95,7 @@ def test_a_config_survives_yaml(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", WITH_SETTINGS)
 def test_a_command_takes_the_settings_of_all_others(command: str, tmp_path: Path) -> None:
-    model = ["localizer"] if command == "train" else []
+    model = ["localizer"] if COMMANDS[command].argument else []
     flags = ["--boxes.backbone", "resnet50", "--predict.view", "center", "--export.out", "x", "--evaluate.iou_rule"]
     config = config_of(command, *model, "--config", write(tmp_path, more="joint: {epochs: 9}\n"), *flags, "above")
     assert (config.boxes.backbone, config.predict.view) == ("resnet50", "center")
