@@ -101,17 +101,15 @@ def _detections(classes: Classes, rows: ExportRows) -> pa.Array:
 
 def _of_image(classes: Classes, rows: ExportRows) -> Iterator[pa.Array | str]:
     """Whose box it is, of which category, and the box."""
-    x0_N, y0_N, x1_N, y1_N = rows.inside_N4.T
+    box_N4 = rows.inside_N4
+    corners = [numbers(box_N4[:, i].astype(np.float32)) for i in (0, 1)]
+    # Of the corner as whoever reads it has it.
+    lengths = [sides(np.asarray(text.cast(pa.float64())), box_N4[:, i + 2]) for i, text in enumerate(corners)]
     yield ',"image_id":'
     yield numbers(rows.numbers_N + 1)
     yield ',"category_id":'
     yield numbers(classes.indices(rows) + 1)
-    for mark, values_N in (
-        (',"bbox":[', x0_N.astype(np.float32)),
-        (",", y0_N.astype(np.float32)),
-        (",", sides(x0_N, x1_N)),
-        (",", sides(y0_N, y1_N)),
-    ):
+    for mark, texts in zip((',"bbox":[', ",", ",", ","), (*corners, *map(numbers, lengths)), strict=True):
         yield mark
-        yield numbers(values_N)
+        yield texts
     yield "]"

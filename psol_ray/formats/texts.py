@@ -26,7 +26,8 @@ def numbers(values: NDArray[np.number]) -> pa.Array:
 
 def sides(starts_N: NDArray[np.float64], ends_N: NDArray[np.float64]) -> NDArray[np.float64]:
     """`end - start` in no more digits than a float32 may have, and still enough: float32(start + side) is the end."""
-    sides_N = ends_N - starts_N
+    # A start that was rounded may be beyond the end, by less than a float32 tells.
+    sides_N = np.maximum(ends_N - starts_N, 0)
     with np.errstate(divide="ignore"):
         magnitude_N = np.floor(np.log10(np.where(sides_N > 0, sides_N, 1)))
     factor_N = 10.0 ** (_FLOAT32_DIGITS - 1 - np.maximum(magnitude_N, -_FLOAT32_DIGITS))

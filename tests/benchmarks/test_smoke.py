@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from synthetic.images import write_squares
 
-
 ROOT = Path(__file__).parents[2]
 
 

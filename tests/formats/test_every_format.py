@@ -32,7 +32,7 @@ BOTH_WAYS = [name for name in FORMATS if name != "review"]  # which is no format
 TO_THE_DIGIT = {"csv", "coco", "parquet"}
 SHARES = {"psol_json", "yolo", "fiftyone", "labelstudio"}  # of the image's sides, in as many digits as a float32 has
 WHOLE_PIXELS = {"wsol", "voc"}  # and wsol_maps knows cells of a map
-MEASURED = {"parquet", "fiftyone", "coco", "labelstudio"}  # say what was measured of a box, which an import leaves
+MEASURED = {"coco", "parquet", "fiftyone", "labelstudio"}  # have scores of what was measured, which an import leaves
 SAYS_NOTHING_FOUND = {"coco", "parquet", "fiftyone", "labelstudio"}
 
 
