@@ -25,7 +25,8 @@ class HelpFormatter(DefaultHelpFormatter):
         # Choices stand beside the flag already.
         words = "" if kind is bool or is_choice(kind) else describe_type(kind)
         default = "default: " + (str(action.default).lower() if kind is bool else "%(default)s")
-        default = "required" if action.required else default
+        # Where a command can do without a run, it is required as soon as it is about one.
+        default = "required" if action.required else "required of a run" if action.default == "" else default
         return f"{action.help} ({'; '.join(filter(None, (words, default)))})"
 
 
