@@ -5,10 +5,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.compute as pc
+
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.errors import UserError
 from psol_ray.pipeline import boxes, index
 from psol_ray.pipeline.context import IN_PROCESS, Context
+from psol_ray.pipeline.evaluate import evaluate
 from psol_ray.pipeline.export import export
 from psol_ray.pipeline.report import report
 from psol_ray.storage.addresses import is_uri
@@ -58,13 +61,21 @@ def label(context: Context, images: str) -> None:
         shutil.rmtree(folder)
     export(run)
     Path(out, _RUN, _own_mark(folder)).touch()
-    report(run)
+    if _has_truth(run):
+        evaluate(run)
+    report(run, title=os.path.basename(images.rstrip("/")))
 
 
 def _has_one_worker() -> bool:
     import torch
 
     return torch.cuda.device_count() <= 1
+
+
+def _has_truth(context: Context) -> bool:
+    """Whether images came with boxes of their own, against which the pseudo boxes can be scored."""
+    counts = pc.list_value_length(context.catalog()["gt_boxes"])
+    return bool(pc.any(pc.greater(counts, 0)).as_py())
 
 
 def _own_mark(folder: str) -> str:

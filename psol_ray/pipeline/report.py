@@ -24,8 +24,8 @@ from psol_ray.tables.schemas import HEAT, MAPS
 __all__ = ["report"]
 
 
-def report(context: Context) -> None:
-    """Write report/index.html and say where it is.
+def report(context: Context, title: str | None = None) -> None:
+    """Write report/index.html and say where it is. Its title is the run directory's name, where no other is given.
 
     Raises:
         UserError: a table is missing, or the scores are not those of the tables.
@@ -40,7 +40,7 @@ def report(context: Context) -> None:
     tables = {"catalog": context.catalog(), "boxes": read_boxes(context), "predictions": read_predictions(context)}
     scores, metrics = _scores(context, tables)
     page = render_page(
-        title=PurePosixPath(context.run_dir.location).name,
+        title=title or PurePosixPath(context.run_dir.location).name,
         data_root=context.data_root,
         **tables,
         scores=scores,

@@ -69,6 +69,7 @@ _LINES = (
     ("Baselines", "whole image", "plain", "baselines.whole_image", ""),
     ("Baselines", "best constant box", "plain", "baselines.constant_box", ""),
 )
+_OF_PREDICTIONS = ("localization.", "classification.")
 
 
 def _dig(metrics: Mapping[str, Any], path: str) -> Any:
@@ -96,7 +97,7 @@ def between(interval: tuple[float, float] | None) -> str:
 
 
 def score_rows(metrics: Mapping[str, Any]) -> list[Score]:
-    """Every line of the table, also those without a number; that of score maps only where there are some."""
+    """Every line of the table, also those without a number; those of maps and predictions only where there are some."""
     generator = metrics.get("teacher")
     return [
         Score(
@@ -116,6 +117,8 @@ def _has_line(metrics: Mapping[str, Any], path: str) -> bool:
     """Whether a line makes sense: not that of pseudo boxes in a run that never had any, nor of maps without maps."""
     if path.startswith("threshold_sweep"):
         return "threshold_sweep" in metrics
+    if path.startswith(_OF_PREDICTIONS):
+        return any(_dig(metrics, value) is not None for *_, value, _ in _LINES if value.startswith(_OF_PREDICTIONS))
     return not path.startswith("pseudo_boxes") or metrics.get("teacher") is not None
 
 

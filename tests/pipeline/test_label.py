@@ -73,6 +73,13 @@ def test_doubtful_boxes_are_left_out_counted_and_listed(
     assert {row["image_id"] for row in rows(labelled / "csv/boxes.csv")} == set(of_image) - doubtful
 
 
+def test_images_that_come_with_boxes_are_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = write_images(tmp_path / "images", ["red", "blue"])
+    assert label(images, tmp_path / "out", "--format", "csv") == 0
+    assert "Pseudo boxes (DDT)" in capsys.readouterr().out
+    assert (tmp_path / "out/run/report/index.html").is_file()
+
+
 def test_what_somebody_else_has_put_there_stays(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
