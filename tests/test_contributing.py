@@ -156,7 +156,7 @@ def test_a_format_that_follows_the_example_reads_what_it_writes(tmp_path: Path) 
 
 def test_a_stage_that_follows_the_example_makes_its_table_once(tmp_path: Path) -> None:
     copy = _copy_with("a stage", tmp_path)
-    _, made, again = copy.psol("index", "areas", "areas").splitlines()
+    *_, made, again = copy.psol("index", "areas", "areas").splitlines()
     assert "10 images" in made
     assert "complete already" not in made
     assert "complete already" in again

@@ -131,9 +131,10 @@ def _is_argument(name: str, command: Command) -> bool:
 
 def _expected(path: str, command: Command) -> str:
     if command.argument and _is_argument(path, command):
-        choices = command.argument.choices
-        several = "one or more run directories" if command.argument.several else f"a {command.argument.name}"
-        return f"one of {', '.join(choices)}" if choices else several
+        if choices := command.argument.choices:
+            return f"one of {', '.join(choices)}"
+        words = command.argument.help.rstrip(".")
+        return "one or more run directories" if command.argument.several else f"a {words[0].lower()}{words[1:]}"
     if path == "config":
         return "a YAML file of settings"
     return describe_type(field_types().get(path))

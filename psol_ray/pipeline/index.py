@@ -46,13 +46,14 @@ def index(context: Context) -> None:
     check(context)
     stage = context.stage("catalog")
     with impatiently():
-        data = data_of(context, making=True)
         made_before = None if context.overwrite else stage.made_by()
-    if made_before is not None:
-        _check_settings(stage, made_before, data)
-    else:
+    if made_before is None:
         # Before the data are listed, which may take minutes.
         context.run_dir.check_writable()
+    with impatiently():
+        data = data_of(context, making=True)
+    if made_before is not None:
+        _check_settings(stage, made_before, data)
     root = absolute(data.root)
     listing, source = _look(context, data, root)
     if made_before is not None and stage.parts():

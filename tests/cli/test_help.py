@@ -23,7 +23,7 @@ def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def flags_of(command: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
-    flags = re.findall(r"^  (?:-h, )?--([\w.]+)", help_of(command, capsys), re.MULTILINE)
+    flags = re.findall(r"^  (?:-h, )?--([\w.-]+)", help_of(command, capsys), re.MULTILINE)
     assert len(flags) == len(set(flags))
     return set(flags) - {"help", "config", "print_config"}
 
@@ -34,6 +34,7 @@ def test_shows_the_purpose_and_all_settings_of_the_command_alone(
 ) -> None:
     assert command.purpose in " ".join(help_of(command.name, capsys).split())
     used = {path for path in field_types() if any(f"{path}.".startswith(f"{part}.") for part in command.sections)}
+    used = used - {*command.short.values()} | {*command.short}
     expected = {*used, *(["run_dir"] if command.in_run else [])} if command.sections else set()
     assert flags_of(command.name, capsys) - {"overwrite", "skip"} == expected
 

@@ -42,7 +42,8 @@ def test_defaults_are_those_of_the_dataclasses(command: str, tmp_path: Path) -> 
     model = ["localizer"] if COMMANDS[command].argument else []
     invocation = parse([command, "--config", write(tmp_path), *model])
     assert invocation.command is COMMANDS[command]
-    assert invocation.argument == ("localizer" if model else None)
+    several = COMMANDS[command].argument is not None and COMMANDS[command].argument.several
+    assert invocation.argument == (model if several else "localizer" if model else None)
     assert invocation.overwrite is False
     assert invocation.config == Config("runs/a", DataConfig("images"))
 
@@ -155,7 +156,7 @@ def test_an_unknown_field_is_told_with_its_neighbours(flags: list[str], more: st
         ("localizer.ema_decay", "1", "a number between 0 and 1 or null"),
         ("classifier.momentum", "-0.5", "a number, 0 or more"),
         ("cluster.workers", "0", "a whole number above 0 or null"),
-        ("export.format", "coco", "one of csv, wsol, wsol_maps, psol_json"),
+        ("export.format", "xml", "one of csv, wsol, wsol_maps, psol_json, coco, yolo, voc"),
         ("predict.models", "both", "one of separate, joint"),
         ("predict.class_view", "left", "one of whole, center, ten or null"),
         ("predict.classifiers", "trained", "a list of texts"),

@@ -93,7 +93,7 @@ def test_config_can_be_given_again_whatever_its_paths_hold(tmp_path: Path, monke
     monkeypatch.setenv("DOLLAR", "/data/$b&token=abc&x")
     config = parse(["index", "--run_dir", str(tmp_path / "$$r"), "--data.root", "$DOLLAR"]).config
     assert config is not None
-    (tmp_path / "config.yaml").write_text(_to_yaml(config))
+    (tmp_path / "config.yaml").write_text(_to_yaml(config, "auto"))
     assert parse(["index", "--config", str(tmp_path / "config.yaml")]).config == config
 
 
@@ -102,7 +102,7 @@ def test_config_holds_absolute_paths_and_no_credentials(tmp_path: Path, monkeypa
     run_dir = "s3://KEY:SECRET@bucket/run?endpoint_override=http://host:9"
     config = parse(["index", "--run_dir", run_dir, "--data.root", "images"]).config
     assert config is not None
-    written = _to_yaml(config)
+    written = _to_yaml(config, "auto")
     assert "s3://bucket/run?endpoint_override=http://host:9" in written
     assert f"root: {tmp_path}/images" in written
     assert "SECRET" not in written

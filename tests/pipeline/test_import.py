@@ -143,7 +143,7 @@ def test_a_catalog_comes_first(begun: Run, capsys: pytest.CaptureFixture[str]) -
     assert "found no complete catalog; run `psol index` first" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "review"])
 def test_out_and_in_again(begun: Run, tmp_path: Path, name: str) -> None:
     assert import_csv(begun, begun.root) == 0
     flags = ["--export.table", "boxes", "--export.format", name, "--export.out", str(tmp_path / "out")]

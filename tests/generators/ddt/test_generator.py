@@ -56,7 +56,7 @@ def test_weights_that_cannot_be_had_are_told_before_a_worker_is_made(world: Worl
 def test_needs_nothing_of_the_run_and_takes_two_classes_at_once(world: World) -> None:
     generator = world.generator("ddt")
     assert generator.needs() == ()
-    assert generator.other_tables({}) == {}
+    assert generator.other_tables({}) == {"heat": {}}
     assert generator.concurrency == 3
 
 
