@@ -13,12 +13,15 @@ from psol_ray.catalog.class_folders import images_below, string_array
 from psol_ray.catalog.faults import Faults
 from psol_ray.catalog.passed_over import PassedOver, Reason
 from psol_ray.catalog.scan import list_names
+from psol_ray.catalog.split_names import splits_of
 from psol_ray.catalog.unicode_forms import composed
+from psol_ray.errors import UserError, abbreviate
 from psol_ray.images.files import open_image_file
 from psol_ray.storage.tree import DataPath, StorePath
+from psol_ray.tables.schemas import TRAIN
 from psol_ray.work.threads import map_waiting
 
-__all__ = ["Pair", "PairedImages", "find_images", "images_of", "read_whole"]
+__all__ = ["Pair", "PairedImages", "find_split_images", "read_whole"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,33 @@ class PairedImages:
     image_ids: pa.Array
     keys: pa.Array
     annotated_N: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SplitImages:
+    """The pairs that are of a split, the images of each, and all of them with their splits."""
+
+    pairs: Sequence[Pair]
+    parts: Sequence[PairedImages]
+    images: pa.Table
+
+
+def find_split_images(
+    root: DataPath, pairs: Sequence[Pair], suffix: str, faults: Faults, passed_over: PassedOver
+) -> SplitImages:
+    """The images of those pairs whose folders are of a split; for the arguments see `find_images`.
+
+    Raises:
+        UserError: none is of the training split.
+    """
+    splits = splits_of(pair.images for pair in pairs)
+    if TRAIN not in splits.values():
+        shown = abbreviate([pair.images for pair in pairs])
+        raise UserError(f"{root}: found only test images ({shown}), expected a folder train; add it")
+    passed_over.update((Reason.FOLDER, pair.images) for pair in pairs if pair.images not in splits)
+    used = [pair for pair in pairs if pair.images in splits]
+    parts = [find_images(root, pair, suffix, faults, passed_over) for pair in used]
+    return SplitImages(used, parts, _images_of(parts, [splits[pair.images] for pair in used]))
 
 
 def find_images(root: DataPath, pair: Pair, suffix: str, faults: Faults, passed_over: PassedOver) -> PairedImages:
@@ -68,7 +98,7 @@ def find_images(root: DataPath, pair: Pair, suffix: str, faults: Faults, passed_
     return PairedImages(ids, keys, np.asarray(pc.is_in(keys, value_set=there), bool))
 
 
-def images_of(parts: Sequence[PairedImages], splits: Sequence[str]) -> pa.Table:
+def _images_of(parts: Sequence[PairedImages], splits: Sequence[str]) -> pa.Table:
     """`image_id` and `split` of the images of several folders, each of one split."""
     lengths = [len(part.image_ids) for part in parts]
     return pa.table(

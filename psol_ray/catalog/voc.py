@@ -10,13 +10,12 @@ from psol_ray.catalog.coco_files import ANNOTATIONS, split_folders
 from psol_ray.catalog.faults import Faults
 from psol_ray.catalog.listing import SIDES, Listing
 from psol_ray.catalog.objects import Objects, list_objects
-from psol_ray.catalog.paired import Pair, PairedImages, find_images, images_of, read_whole
+from psol_ray.catalog.paired import Pair, PairedImages, find_split_images, read_whole
 from psol_ray.catalog.passed_over import PassedOver, Reason
 from psol_ray.catalog.scan import Names, list_names
-from psol_ray.catalog.split_names import splits_of
 from psol_ray.catalog.unicode_forms import composed
 from psol_ray.catalog.voc_xml import read_voc_xml
-from psol_ray.errors import UserError, abbreviate
+from psol_ray.errors import UserError
 from psol_ray.geometry.coordinates import Coordinates
 from psol_ray.storage.tree import DataPath
 from psol_ray.tables.schemas import TEST, TRAIN
@@ -47,15 +46,9 @@ def list_voc(root: DataPath, coordinates: Coordinates) -> Listing:
             f"{root}: found no images and XML, expected JPEGImages/ and Annotations/, or both in train/; set data.root"
             " to the folder that has them, such as VOCdevkit/VOC2012"
         )
-    splits = splits_of(pair.images for pair in pairs)
-    if TRAIN not in splits.values():
-        shown = abbreviate([pair.images for pair in pairs])
-        raise UserError(f"{root}: found only test images ({shown}), expected a folder train; add it")
     faults, passed_over = Faults(), PassedOver()
-    passed_over.update((Reason.FOLDER, pair.images) for pair in pairs if pair.images not in splits)
-    used = [pair for pair in pairs if pair.images in splits]
-    parts = [find_images(root, pair, _SUFFIX, faults, passed_over) for pair in used]
-    images = images_of(parts, [splits[pair.images] for pair in used])
+    found_images = find_split_images(root, pairs, _SUFFIX, faults, passed_over)
+    used, parts, images = found_images.pairs, found_images.parts, found_images.images
     sets = _read_sets(root)
     found = [_read(root / pair.annotations, part, faults) for pair, part in zip(used, parts, strict=True)]
     objects = Objects.joined([each for each, _ in found], [len(part.image_ids) for part in parts])

@@ -12,15 +12,14 @@ from psol_ray.catalog.coco_files import split_folders
 from psol_ray.catalog.faults import Faults
 from psol_ray.catalog.listing import Listing
 from psol_ray.catalog.objects import Objects, list_objects
-from psol_ray.catalog.paired import Pair, PairedImages, find_images, images_of
-from psol_ray.catalog.passed_over import PassedOver, Reason
+from psol_ray.catalog.paired import Pair, PairedImages, find_split_images
+from psol_ray.catalog.passed_over import PassedOver
 from psol_ray.catalog.scan import Names, list_names
-from psol_ray.catalog.split_names import names_split, splits_of
+from psol_ray.catalog.split_names import names_split
 from psol_ray.catalog.yolo_labels import find_names, read_labels, read_names
-from psol_ray.errors import UserError, abbreviate
+from psol_ray.errors import UserError
 from psol_ray.geometry.coordinates import Coordinates
 from psol_ray.storage.tree import DataPath
-from psol_ray.tables.schemas import TRAIN
 from psol_ray.work.threads import map_waiting
 
 __all__ = ["find_pairs", "list_yolo"]
@@ -52,18 +51,13 @@ def list_yolo(root: DataPath, coordinates: Coordinates) -> Listing:
     names = read_names(root / file) if file else {}
     if not file:
         remarks.append("found neither data.yaml nor classes.txt, so classes are called by their numbers")
-    splits = splits_of(pair.images for pair in pairs)
-    if TRAIN not in splits.values():
-        shown = abbreviate([pair.images for pair in pairs])
-        raise UserError(f"{root}: found only test images ({shown}), expected a folder train; add it")
     faults, passed_over = Faults(), PassedOver()
-    passed_over.update((Reason.FOLDER, pair.images) for pair in pairs if pair.images not in splits)
-    used = [pair for pair in pairs if pair.images in splits]
-    parts = [find_images(root, pair, _SUFFIX, faults, passed_over) for pair in used]
+    found = find_split_images(root, pairs, _SUFFIX, faults, passed_over)
+    used, parts = found.pairs, found.parts
     objects = [_objects(root / pair.annotations, part, names, faults) for pair, part in zip(used, parts, strict=True)]
     return list_objects(
         root,
-        images_of(parts, [splits[pair.images] for pair in used]),
+        found.images,
         Objects.joined(objects, [len(part.image_ids) for part in parts]),
         coordinates,
         root / used[0].annotations,
