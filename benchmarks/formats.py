@@ -23,14 +23,13 @@ import pyarrow as pa
 from commands import run_command
 from result import Json, print_table, write_result
 
-from psol_ray.formats.registry import FORMATS
+from psol_ray.formats.registry import WRITTEN
 from psol_ray.tables import BOXES, CATALOG, Provenance, RunDir
 from psol_ray.tables.boxes_table import area_fractions, boxes_table
 from psol_ray.tables.schemas import OK, TRAIN, boxes_array
 
 NUM_IMAGES, NUM_CLASSES = 1_281_167, 1000
 _SHARES = {"wsol_maps": 0.01}
-_WRITTEN = [name for name in FORMATS if name != "review"]  # which is no format to write in
 _TREES = {"yolo": 2, "voc": 2}  # files and links an image
 _MB = 1 << 20
 
@@ -40,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", required=True, help="where runs and exports are made")
     parser.add_argument("--share", type=float, default=1.0, help="of ImageNet's size")
-    parser.add_argument("--formats", nargs="+", default=_WRITTEN, choices=_WRITTEN)
+    parser.add_argument("--formats", nargs="+", default=WRITTEN, choices=WRITTEN)
     parser.add_argument("--out", required=True, help="JSON file to write")
     parser.add_argument("--smoke", action="store_true", help="a thousandth of it, by two formats")
     arguments = parser.parse_args()

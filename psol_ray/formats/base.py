@@ -57,7 +57,10 @@ class MatchedBoxes:
 
 
 class Format(Protocol):
-    """Reads and writes boxes in one format: a module with these two functions, named in the registry."""
+    """Reads and writes boxes in one format: a module with these two functions, named in the registry.
+
+    What is not in `WRITTEN` has no `write`.
+    """
 
     def read(self, folder: Path, catalog: pa.Table, threshold: float, /) -> MatchedBoxes | pa.Table:
         """Read all boxes in a folder that is there; as a table of schema `BOXES`, checked, where the format has one.

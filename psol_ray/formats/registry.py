@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, cast
 if TYPE_CHECKING:
     from psol_ray.formats.base import Format
 
-__all__ = ["FORMATS", "ONE_FILE", "FormatName", "find_format"]
+__all__ = ["FORMATS", "ONE_FILE", "WRITTEN", "FormatName", "WrittenName", "find_format"]
 
 FORMATS = {
     "csv": "psol_ray.formats.csv",
@@ -22,13 +22,18 @@ FORMATS = {
     "review": "psol_ray.formats.review",
 }
 
+WRITTEN = tuple(name for name in FORMATS if name != "review")
+"""Formats in which boxes are written; a review is what somebody says of a run's boxes, and only read."""
+
 ONE_FILE = frozenset({"coco", "fiftyone", "labelstudio", "parquet"})
 """Formats of which a file may be named instead of its folder."""
 
 if TYPE_CHECKING:
     FormatName = str
+    WrittenName = str
 else:
     FormatName = Literal[tuple(FORMATS)]
+    WrittenName = Literal[WRITTEN]
 
 
 def find_format(name: FormatName) -> "Format":

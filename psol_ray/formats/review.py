@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
 from psol_ray.evaluation.join import catalog_rows, check_rows
-from psol_ray.formats.base import ORIGIN_UNKNOWN, MatchedBoxes, Origin
+from psol_ray.formats.base import MatchedBoxes
 from psol_ray.formats.paths import source_file
 from psol_ray.tables.boxes_table import area_fractions, boxes_table, image_sizes
 from psol_ray.tables.run_dir import RunDir
 from psol_ray.tables.schemas import BOXES, OK, REJECTED, boxes_array
 
-__all__ = ["read", "write"]
+__all__ = ["read"]
 
 _FILE = "review.json"
 _FORMAT = "psol_ray review 1"
@@ -131,15 +131,3 @@ def _is_box(box: Any) -> bool:
 
 def _refuse(path: Path, what: str) -> NoReturn:
     raise UserError(f"{path}: found {what}; download it from the run's page again")
-
-
-def write(_folder: str | Path, _catalog: pa.Table, _table: pa.Table, _origin: Origin = ORIGIN_UNKNOWN, /) -> int:
-    """Refuse: a review is what somebody says of boxes.
-
-    Raises:
-        UserError: always.
-    """
-    raise UserError(
-        "export.format: found review, which is what somebody has said of a run's boxes on its page; expected a format"
-        " of boxes, such as csv"
-    )

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse.typing import ClosedUnitInterval
 
-from psol_ray.formats.registry import FormatName
+from psol_ray.formats.registry import WrittenName
 
 __all__ = ["ExportConfig"]
 
@@ -16,7 +16,7 @@ class ExportConfig:
 
     table: Literal["boxes", "predictions"] = "predictions"
     """Table whose boxes are exported: pseudo boxes, or what the localizer predicts for the test images."""
-    format: FormatName = "csv"
+    format: WrittenName = "csv"
     """Format of the exported boxes: COCO's JSON (coco), YOLO's labels (yolo), PASCAL VOC's XML (voc), a boxes.csv for
     the folder layout (csv), Parquet (parquet), files for FiftyOne (fiftyone) or Label Studio (labelstudio),
     wsolevaluation's metadata (wsol) or score maps (wsol_maps), or the PSOL authors' JSON (psol_json)."""

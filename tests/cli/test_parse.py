@@ -11,7 +11,7 @@ from psol_ray.cli.fields import field_types
 from psol_ray.cli.parse import parse
 from psol_ray.config import Config
 from psol_ray.errors import UserError
-from psol_ray.formats.registry import FORMATS
+from psol_ray.formats.registry import WRITTEN
 from psol_ray.stages import COMMANDS
 
 WITH_SETTINGS = sorted(command.name for command in COMMANDS.values() if command.sections)
@@ -157,7 +157,7 @@ def test_an_unknown_field_is_told_with_its_neighbours(flags: list[str], more: st
         ("localizer.ema_decay", "1", "a number between 0 and 1 or null"),
         ("classifier.momentum", "-0.5", "a number, 0 or more"),
         ("cluster.workers", "0", "a whole number above 0 or null"),
-        ("export.format", "xml", f"one of {', '.join(FORMATS)}"),
+        ("export.format", "xml", f"one of {', '.join(WRITTEN)}"),
         ("predict.models", "both", "one of separate, joint"),
         ("predict.class_view", "left", "one of whole, center, ten or null"),
         ("predict.classifiers", "trained", "a list of texts"),

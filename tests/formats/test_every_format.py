@@ -10,7 +10,7 @@ import pytest
 
 from psol_ray.errors import UserError
 from psol_ray.formats.matching import hash_boxes, read_boxes
-from psol_ray.formats.registry import FORMATS, find_format
+from psol_ray.formats.registry import WRITTEN, find_format
 from psol_ray.geometry.boxes import iou
 from psol_ray.tables.boxes_table import boxes_table
 from psol_ray.tables.schemas import CATALOG, boxes_array
@@ -28,7 +28,6 @@ from .synthetic import (
     table_of,
 )
 
-BOTH_WAYS = [name for name in FORMATS if name != "review"]  # which is no format to write in
 TO_THE_DIGIT = {"csv", "coco", "parquet"}
 SHARES = {"psol_json", "yolo", "fiftyone", "labelstudio"}  # of the image's sides, in as many digits as a float32 has
 WHOLE_PIXELS = {"wsol", "voc"}  # and wsol_maps knows cells of a map
@@ -36,7 +35,7 @@ MEASURED = {"coco", "parquet", "fiftyone", "labelstudio"}  # have scores of what
 SAYS_NOTHING_FOUND = {"coco", "parquet", "fiftyone", "labelstudio"}
 
 
-@pytest.mark.parametrize("name", BOTH_WAYS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_what_was_exported_comes_in_again(tmp_path: Path, name: str) -> None:
     catalog = make_catalog()
     boxes = make_boxes(catalog)
@@ -78,7 +77,7 @@ def rough() -> tuple[pa.Table, pa.Table]:
     return catalog, boxes_table(catalog, boxes_N4, np.array([row[4] for row in ROUGH]))
 
 
-@pytest.mark.parametrize("name", BOTH_WAYS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_images_without_a_box_and_boxes_without_area_come_in_again(
     tmp_path: Path, rough: tuple[pa.Table, pa.Table], name: str
 ) -> None:
@@ -97,7 +96,7 @@ def test_images_without_a_box_and_boxes_without_area_come_in_again(
         assert contents(tmp_path / "again") == contents(tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", BOTH_WAYS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_that_nothing_was_found_is_said_where_it_can_be(tmp_path: Path, name: str) -> None:
     catalog = make_catalog()
     boxes_N4 = np.array([[0.0, 0.0, width, height] for width, height in SIZES])
@@ -128,7 +127,7 @@ ODD_NAMES = [
 
 
 @pytest.mark.parametrize("split", ["test", "train"])
-@pytest.mark.parametrize("name", BOTH_WAYS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_odd_names_come_in_again(tmp_path: Path, name: str, split: str) -> None:
     rows = [(f"{split}/{odd}", i % 3, f"<b>&\"{i % 3}'", 40 + i, 20) for i, odd in enumerate(ODD_NAMES)]
     catalog = catalog_of(*rows)
@@ -142,7 +141,7 @@ def test_odd_names_come_in_again(tmp_path: Path, name: str, split: str) -> None:
     np.testing.assert_allclose(boxes_array(table), boxes_N4, rtol=1e-6, atol=1 if name == "wsol_maps" else 0)
 
 
-@pytest.mark.parametrize("name", BOTH_WAYS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_some_rows_of_the_catalog_are_enough(tmp_path: Path, name: str) -> None:
     catalog = make_catalog()
     assert find_format(name).write(tmp_path / "out", catalog, make_boxes(catalog).slice(1, 1)) == 0
@@ -150,7 +149,7 @@ def test_some_rows_of_the_catalog_are_enough(tmp_path: Path, name: str) -> None:
         read_boxes(name, str(tmp_path / "out"), catalog)
 
 
-@pytest.mark.parametrize("name", BOTH_WAYS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_without_the_list_of_unreadable_images_a_split_is_incomplete(
     tmp_path: Path, rough: tuple[pa.Table, pa.Table], name: str
 ) -> None:
@@ -163,14 +162,14 @@ def test_without_the_list_of_unreadable_images_a_split_is_incomplete(
         read_boxes(name, str(tmp_path / "out"), catalog)
 
 
-@pytest.mark.parametrize("name", BOTH_WAYS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_one_split_alone(tmp_path: Path, name: str) -> None:
     catalog = make_catalog()
     find_format(name).write(tmp_path / "out", catalog, make_boxes(catalog).slice(0, 2))
     assert read_boxes(name, str(tmp_path / "out"), catalog)["image_id"].to_pylist() == NAMES[:2]
 
 
-@pytest.mark.parametrize("name", BOTH_WAYS)
+@pytest.mark.parametrize("name", WRITTEN)
 class TestEveryFormat:
     def test_nothing_to_write(self, tmp_path: Path, name: str) -> None:
         assert find_format(name).write(tmp_path / "out", CATALOG_3, table_of(c=NAN_BOX)) == 1

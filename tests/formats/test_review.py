@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from psol_ray.errors import UserError
 from psol_ray.formats.matching import read_boxes
-from psol_ray.formats.registry import find_format
 from psol_ray.tables import Provenance, RunDir
 from psol_ray.tables.boxes_table import boxes_table
 from psol_ray.tables.schemas import boxes_array
@@ -120,9 +118,3 @@ def test_boxes_are_in_pixels_whatever_is_said(folder: Path) -> None:
     review(folder, said("a", "accepted"))
     with pytest.raises(UserError, match="whose boxes are in pixels"):
         read_boxes("review", str(folder), CATALOG_3, coordinates="fractions")
-
-
-def test_it_cannot_be_exported(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="on its page; expected a format of boxes"):
-        find_format("review").write(tmp_path / "out", CATALOG_3, pa.table({}))
-    assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ from PIL import Image
 from synthetic.configs import write_config
 from synthetic.images import write_images
 
-from psol_ray.formats.registry import FORMATS
+from psol_ray.formats.registry import WRITTEN
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import CATALOG, RunDir
 
@@ -143,7 +143,7 @@ def test_a_catalog_comes_first(begun: Run, capsys: pytest.CaptureFixture[str]) -
     assert "found no complete catalog; run `psol index` first" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name != "review"])
+@pytest.mark.parametrize("name", WRITTEN)
 def test_out_and_in_again(begun: Run, tmp_path: Path, name: str) -> None:
     assert import_csv(begun, begun.root) == 0
     flags = ["--export.table", "boxes", "--export.format", name, "--export.out", str(tmp_path / "out")]
