@@ -8,6 +8,7 @@ scores = psol.score_boxes(boxes, truth)
 """
 
 import tempfile
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,6 +58,7 @@ def draw_boxes(images: str | Path, *, run_dir: str | Path | None = None, **setti
         boxes.check(context)
         index.index(context)
         boxes.boxes(context)
+        _warn(context)
         table = context.stage("boxes").read(BOXES)
     return table.append_column("quality", pa.array(quality(table)))
 
@@ -79,6 +81,7 @@ def list_images(images: str | Path, *, layout: str = "auto") -> pa.Table:
     with tempfile.TemporaryDirectory() as folder:
         context = _context(images, folder, BoxesConfig(), layout)
         index.index(context)
+        _warn(context)
         return context.stage("catalog").read(CATALOG)
 
 
@@ -133,6 +136,11 @@ def score_boxes(boxes: pa.Table, truth: pa.Table) -> dict[str, float]:
 
 
 _LEAST = {"gt_known": 0.5, "iou_30": 0.3, "iou_70": 0.7}
+
+
+def _warn(context: Any) -> None:
+    for gap in context.gaps:
+        warnings.warn(f"done, but not whole: {gap}", stacklevel=3)
 
 
 def _context(images: str | Path, run_dir: str | Path, boxes: Any, layout: str = "auto") -> Any:

@@ -23,7 +23,7 @@ from psol_ray.work.jobs import Job, Resources, Task
 from psol_ray.work.perform import perform, throttled
 from psol_ray.work.progress import ProgressTracker, draw_progress
 
-__all__ = ["InProcess"]
+__all__ = ["InProcess", "whole_machine"]
 
 _CHECKPOINT = "checkpoint_in_process.pt"
 _FILES_AT_ONCE = 256
@@ -44,7 +44,7 @@ class InProcess:
         """See `Executor.device`."""
         import torch
 
-        resources = self._resources or _whole_machine()
+        resources = self._resources or whole_machine()
         return f"{resources.num_cpus} CPUs" if resources.gpu is None else torch.cuda.get_device_name(resources.gpu)
 
     @staticmethod
@@ -57,7 +57,7 @@ class InProcess:
 
     def run_parts(self, run: PartRun) -> Sequence[str]:
         """See `Executor.run_parts`."""
-        worker: Any = run.make_worker(self._resources or _whole_machine())
+        worker: Any = run.make_worker(self._resources or whole_machine())
         started = time.monotonic()
         with self._tracked(run.title, run.total, run.total - run.num_images) as tracker:
             try:
@@ -137,7 +137,7 @@ def _num_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _whole_machine() -> Resources:
+def whole_machine() -> Resources:
     """All of this machine, its first GPU included."""
     import torch
 

@@ -117,7 +117,11 @@ def read_coco(path: DataPath) -> CocoFile:
         raise UserError(f"{path}: found {error}, expected JSON of COCO; it may be cut short, copy it anew") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: found no images, annotations and categories, expected COCO's; choose another file")
-    missing = [name for name in ("images", "annotations", "categories") if not content.get(name)]
+    missing = [
+        name
+        for name in ("images", "annotations", "categories")
+        if not (isinstance(content.get(name), list) and content[name])
+    ]
     if missing:
         raise UserError(
             f"{path}: found no {' and no '.join(missing)} in it, expected COCO's images, annotations and categories;"
@@ -131,7 +135,7 @@ def read_coco(path: DataPath) -> CocoFile:
         columns.categories.array(),
         np.array(columns.corners, np.float64).reshape(-1, 4),
         np.frombuffer(bytes(columns.crowd), np.uint8).astype(bool),
-        dict(pair for pair in content["categories"] if pair),
+        dict(pair for pair in content["categories"] if isinstance(pair, tuple)),
     )
 
 

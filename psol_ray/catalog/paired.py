@@ -14,14 +14,14 @@ from psol_ray.catalog.faults import Faults
 from psol_ray.catalog.passed_over import PassedOver, Reason
 from psol_ray.catalog.scan import list_names
 from psol_ray.catalog.split_names import splits_of
-from psol_ray.catalog.unicode_forms import composed
+from psol_ray.catalog.unicode_forms import composed, stored_paths
 from psol_ray.errors import UserError, abbreviate
 from psol_ray.images.files import open_image_file
 from psol_ray.storage.tree import DataPath, StorePath
 from psol_ray.tables.schemas import TRAIN
 from psol_ray.work.threads import map_waiting
 
-__all__ = ["Pair", "PairedImages", "find_split_images", "read_whole"]
+__all__ = ["Pair", "PairedImages", "find_split_images", "read_whole", "stored_files"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def find_images(root: DataPath, pair: Pair, suffix: str, faults: Faults, passed_
     once = pc.invert(pc.is_in(keys, value_set=twice))
     faults.of(where, len(names))
     faults.add(where, f"images of which several have one file {suffix}", names.filter(pc.invert(once)).to_pylist())
-    there = _files(root / pair.annotations, keys, suffix)
+    there = _files(root / pair.annotations, names, suffix)
     orphans = pc.sum(pc.invert(pc.is_in(there, value_set=keys))).as_py() or 0
     passed_over[Reason.ORPHAN, suffix] += orphans
     names, keys = names.filter(once), keys.filter(once)
@@ -109,13 +109,21 @@ def _images_of(parts: Sequence[PairedImages], splits: Sequence[str]) -> pa.Table
     )
 
 
-def _files(where: DataPath, keys: pa.Array, suffix: str) -> pa.Array:
+def stored_files(where: DataPath, keys: Sequence[str], suffix: str) -> list[str]:
+    """The files of annotations below a folder, as they are stored, whichever of Unicode's forms that is."""
+    files = pa.array([f"{key}{suffix}" for key in keys], pa.string())
+    return (files if isinstance(where, StorePath) else stored_paths(str(where), files)).to_pylist()
+
+
+def _files(where: DataPath, names: pa.Array, suffix: str) -> pa.Array:
     """The files of annotations in the folders that images have, as keys."""
-    folders = pc.unique(pc.replace_substring_regex(keys, r"[^/]*$", "")).to_pylist() or [""]
+    # Of annotations, too, folders may be in another form than those of images.
+    below = composed(pc.unique(pc.replace_substring_regex(names, r"/?[^/]*$", "")))
+    folders = stored_files(where, below.to_pylist() or [""], "")
 
     def listed(folder: str) -> Sequence[str]:
-        files = list_names(where / folder.rstrip("/")).files
-        return [f"{folder}{name[: -len(suffix)]}" for name in files if name.endswith(suffix)]
+        files = list_names(where / folder).files
+        return [f"{folder}/{name[: -len(suffix)]}".lstrip("/") for name in files if name.endswith(suffix)]
 
     return composed(string_array([name for some in map_waiting(listed, folders) for name in some], where))
 

@@ -72,7 +72,7 @@ def find_xml(root: DataPath, top: Names) -> Sequence[Pair]:
     """Folders of images and of XML; those of splits, where there are such."""
     images, annotations = (top.folder(name) for name in _IMAGES), top.folder(*ANNOTATIONS)
     folder = next(filter(None, images), None)
-    if folder and annotations and _has_xml(list_names(root / annotations)):
+    if folder and annotations and _has_xml_below(root / annotations):
         return [Pair(folder, annotations)]
     pairs = []
     for split in split_folders(top):
@@ -80,6 +80,12 @@ def find_xml(root: DataPath, top: Names) -> Sequence[Pair]:
         if names.images and _has_xml(names):
             pairs.append(Pair(split, split))
     return pairs
+
+
+def _has_xml_below(folder: DataPath, depth: int = 3) -> bool:
+    """Whether there is XML, or in the first of its folders, which may be splits and classes."""
+    names = list_names(folder)
+    return _has_xml(names) or bool(depth and names.folders and _has_xml_below(folder / names.folders[0], depth - 1))
 
 
 def _has_xml(names: Names) -> bool:
@@ -126,7 +132,10 @@ def _by_sets(
     split_N = np.full(len(images), "", object)
     for split, path in sets.items():
         lines = read_whole(path).decode("utf-8-sig", errors="replace").splitlines()
-        names = composed(pa.array([line.split()[0] for line in lines if line.strip()], pa.string()))
+        names = composed(pa.array([line.strip() for line in lines if line.strip()], pa.string()))
+        # Lists of one class have a 1, 0 or -1 behind each name; names may have blanks.
+        bare = pc.replace_substring_regex(names, r"\s+-?[01]$", "")
+        names = pc.if_else(pc.is_in(names, value_set=keys), names, bare)
         lost = names.filter(pc.invert(pc.is_in(names, value_set=keys)))
         faults.of(path, len(names))
         faults.add(path, "images that are not there", lost.to_pylist())

@@ -12,7 +12,7 @@ from psol_ray.catalog.coco_files import split_folders
 from psol_ray.catalog.faults import Faults
 from psol_ray.catalog.listing import Listing
 from psol_ray.catalog.objects import Objects, list_objects
-from psol_ray.catalog.paired import Pair, PairedImages, find_split_images
+from psol_ray.catalog.paired import Pair, PairedImages, find_split_images, stored_files
 from psol_ray.catalog.passed_over import PassedOver
 from psol_ray.catalog.scan import Names, list_names
 from psol_ray.catalog.split_names import names_split
@@ -92,7 +92,7 @@ def _objects(where: DataPath, part: PairedImages, names: Mapping[int, str], faul
     rows, classes, numbers = array("q"), array("q"), array("d")
     malformed, num_malformed = [], 0
     annotated = np.flatnonzero(part.annotated_N)
-    files = [f"{key}{_SUFFIX}" for key in part.keys.take(pa.array(annotated)).to_pylist()]
+    files = stored_files(where, part.keys.take(pa.array(annotated)).to_pylist(), _SUFFIX)
     read = map_waiting(lambda file: read_labels(where / file), files)
     for row, file, labels in zip(annotated.tolist(), files, read, strict=True):
         if labels.num_malformed:

@@ -17,6 +17,7 @@ __all__ = ["Labels", "find_names", "read_labels", "read_names"]
 _YAML = ("data", "dataset")
 _TEXTS = ("classes.txt", "obj.names")
 _BOX, _FEWEST = 4, 6  # numbers: of a box, of an outline
+_HIGHEST_CLASS = 1 << 31
 
 
 @dataclass
@@ -40,7 +41,7 @@ def read_labels(path: DataPath) -> Labels:
         except ValueError:
             numbers = []
         box = _box(numbers[1:])
-        if box is None or not numbers[0].is_integer():
+        if box is None or not numbers[0].is_integer() or abs(numbers[0]) > _HIGHEST_CLASS:
             labels.num_malformed += 1
         else:
             labels.classes.append(int(numbers[0]))
@@ -77,7 +78,8 @@ def read_names(path: DataPath) -> dict[int, str]:
     try:
         text = read_whole(path).decode("utf-8-sig")
         if path.name.lower() in _TEXTS:
-            return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
+            lines = enumerate(line.strip() for line in text.splitlines())
+            return {number: name for number, name in lines if name}
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: found {first_line(error)}, expected YAML in UTF-8; write it anew") from None

@@ -48,12 +48,15 @@ class PhotoReplica:
         return await self._run(images)
 
     async def _run(self, images: Sequence[Squashed]) -> list[tuple[dict[str, Any], int]]:
-        self._busy_since = self._busy_since or time.monotonic()
+        found = await asyncio.get_running_loop().run_in_executor(self._network, self._work, images)
+        return [(each, len(images)) for each in found]
+
+    def _work(self, images: Sequence[Squashed]) -> list[dict[str, Any]]:
+        self._busy_since = time.monotonic()
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._network, self._worker.locate, images)
+            return self._worker.locate(images)
         finally:
             self._busy_since = None
-        return [(each, len(images)) for each in found]
 
     def info(self) -> dict[str, Any]:
         """What predicts."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from ray import serve
 from ray.exceptions import RayActorError, RayError
+from ray.serve.exceptions import DeploymentUnavailableError, RayServeException
 from ray.serve.schema import LoggingConfig
 
 from psol_ray.distributed.cluster import check_nodes
@@ -79,26 +80,28 @@ class RayPhotos:
             max_constructor_retry_count=1,
         )
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
+        application = deployment.bind(make_worker, resources, config.batch_size, config.batch_wait_ms)
         try:
-            with keep_handlers():
-                serve.start(
-                    proxy_location="Disabled",
-                    logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False),
-                )
-                _keep_quiet()
-                self._handle: Any = serve.run(
-                    deployment.bind(make_worker, resources, config.batch_size, config.batch_wait_ms),
-                    name=self._name,
-                    route_prefix=None,
-                )
-        except RuntimeError as error:
-            reason = self._fault() or str(error)
+            self._handle = self._start(application)
+            self.info: Mapping[str, Any] = self._handle.info.remote().result()
+        except BaseException as error:
+            # Also of Ctrl-C: on a cluster that was joined, replicas would stay.
+            reason = self._fault() or str(error) if isinstance(error, RuntimeError) else None
             self.close()
-            raise UserError(_explain(reason)) from None
-        self.info: Mapping[str, Any] = self._handle.info.remote().result()
+            if reason is not None:
+                raise UserError(_explain(reason)) from None
+            raise
         self._turns, self._looking = Turns(num_replicas * 2 * config.batch_size), threading.Lock()
         self._dead: set[str] = set()
         self._replicas, self._looked_at = num_replicas, time.monotonic()
+
+    def _start(self, application: Any) -> Any:
+        with keep_handlers():
+            serve.start(
+                proxy_location="Disabled", logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False)
+            )
+            _keep_quiet()
+            return serve.run(application, name=self._name, route_prefix=None)
 
     async def predict(self, data: bytes) -> Answered:
         """See `Backend.predict`."""
@@ -112,6 +115,9 @@ class RayPhotos:
                 except asyncio.CancelledError:
                     response.cancel()
                     raise
+                except DeploymentUnavailableError:
+                    reason = "no replica can answer, and none can be started; see the server's log"
+                    return Answered(Refusal(503, reason), 0, deaths)
                 except RayError as error:
                     if not is_actor_gone(error):
                         raise
@@ -127,13 +133,20 @@ class RayPhotos:
 
     def replicas(self) -> int:
         """See `Backend.replicas`."""
-        with self._looking:
+        # Ray waits for its controller without end: then one thread does, and not each that is asked.
+        if not self._looking.acquire(timeout=_STATUS_SECONDS):
+            raise TimeoutError
+        try:
             if time.monotonic() - self._looked_at > _STATUS_SECONDS:
                 application = serve.status().applications.get(self._name)
                 states = application.deployments[_DEPLOYMENT].replica_states if application else {}
                 self._replicas = sum(number for state, number in states.items() if state == "RUNNING")
                 self._looked_at = time.monotonic()
             return self._replicas
+        except (RayError, RayServeException):
+            return 0
+        finally:
+            self._looking.release()
 
     def _fault(self) -> str:
         """What Ray Serve knows of replicas that did not start, their traceback included."""

@@ -13,12 +13,17 @@ from numpy.typing import NDArray
 
 from psol_ray.geometry.boxes import iou
 
-__all__ = ["GroundTruth", "best_ious", "label_ranks", "list_lengths"]
+__all__ = ["GroundTruth", "best_ious", "has_truth", "label_ranks", "list_lengths"]
 
 
 def list_lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """Length of each list of a column; null is as good as empty."""
     return np.asarray(pc.fill_null(pc.list_value_length(column), 0), np.int64)
+
+
+def has_truth(catalog: pa.Table) -> bool:
+    """Whether any image came with a box, against which others can be scored."""
+    return bool(list_lengths(catalog.column("gt_boxes")).any())
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from psol_ray.errors import UserError
 from psol_ray.evaluation.join import catalog_rows, check_bad_boxes, check_rows, mask
+from psol_ray.evaluation.quality import quality
 from psol_ray.formats.origin import ORIGIN_UNKNOWN, Origin
 from psol_ray.geometry.coordinates import Coordinates
 from psol_ray.tables.boxes_table import image_sizes
@@ -80,7 +81,8 @@ class Format(Protocol):
         Args:
             folder: on this machine.
             catalog: schema `CATALOG`.
-            table: schema `BOXES` or `PREDICTIONS`, with rows of any of the catalog's images.
+            table: schema `BOXES` or `PREDICTIONS`, with rows of any of the catalog's images; of boxes their `quality`
+                may be beside it, of the table that these are a part of.
             origin: who made the boxes, and where the images are, for formats that say so.
 
         Returns:
@@ -166,6 +168,9 @@ def export_rows(catalog: pa.Table, table: pa.Table) -> ExportRows:
     without_box_N: NDArray[np.bool_] = np.all(np.isnan(boxes_N4), axis=1)
     check_bad_boxes(images, table, without_box_N, "table")
     readable_N = ~without_box_N & (image_sizes(images) > 0).all(axis=1)
+    if "status" in table.column_names and "quality" not in table.column_names:
+        # Of all rows at once: it is relative to the others, and formats are written a piece at a time.
+        table = table.append_column("quality", pa.array(quality(table)))
     in_order = np.argsort(rows_N)
     kept, left_out = in_order[readable_N[in_order]], in_order[~readable_N[in_order]]
     unreadable = images.column("image_id").take(left_out).to_pylist()

@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psol_ray.evaluation.join import check_rows
-from psol_ray.evaluation.quality import quality
 from psol_ray.formats.base import ExportRows
 
 __all__ = ["Classes", "find_classes", "scores"]
@@ -52,8 +51,8 @@ def scores(rows: ExportRows) -> NDArray[np.float32]:
     Of predictions it is the probability of the most probable class, of pseudo boxes, whose class is given, their
     `quality`. 1 where nobody knows.
     """
-    if "area_fraction" in rows.measured.column_names:
-        return np.nan_to_num(quality(rows.measured).astype(np.float32), nan=1.0)
+    if "quality" in rows.measured.column_names:
+        return np.nan_to_num(np.asarray(rows.measured.column("quality"), np.float32), nan=1.0)
     return _first(rows.measured, "top_probs")[1].astype(np.float32)
 
 

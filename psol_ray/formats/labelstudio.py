@@ -72,7 +72,7 @@ def _mappings(value: Any) -> list[dict[str, Any]]:
 def _path(address: str) -> str:
     """The path in a URL, or in the parameter `d` of Label Studio's own."""
     url = urlsplit(address)
-    return parse_qs(url.query)["d"][0] if "d=" in url.query else unquote(url.path)
+    return parse_qs(url.query).get("d", [unquote(url.path)])[0]
 
 
 def write(folder: str | Path, catalog: pa.Table, table: pa.Table, origin: Origin = ORIGIN_UNKNOWN, /) -> int:

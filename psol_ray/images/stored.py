@@ -16,21 +16,21 @@ from PIL import ExifTags, Image, TiffImagePlugin
 from psol_ray.images.limits import MAX_PIXELS
 from psol_ray.images.picture_formats import picture_formats, picture_suffixes
 
-__all__ = ["LARGE", "header_size", "open_stored", "sniff_suffix", "stored_rgb", "stored_size", "turn"]
+__all__ = ["header_size", "open_stored", "sniff_suffix", "stored_rgb", "stored_size", "turn"]
 
 # Odd EXIF blocks and large images are no reason to fill a terminal. Once and for all, because
 # `warnings.catch_warnings` is not safe among threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-LARGE = 1 << 25
-"""Of images with more pixels than this, one at a time is decoded, or every thread could need a gigabyte."""
+# Of images with more pixels than this, one at a time is decoded, or every thread could need a gigabyte.
+_LARGE = 1 << 25
 _one_large = threading.Lock()
 
 
 def turn(width: int, height: int) -> AbstractContextManager[object]:
     """To be held while an image of this size is decoded."""
-    return _one_large if width * height > LARGE else nullcontext()
+    return _one_large if width * height > _LARGE else nullcontext()
 
 
 def open_stored(file: IO[bytes], max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] | None = None) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
@@ -26,16 +27,18 @@ _QUALITY = 90
 class Album:
     """A folder of such copies, as JPEG: each lies there as the photo lies in the folder that was named."""
 
-    def __init__(self, folder: str, max_pixels: int) -> None:
+    def __init__(self, folder: str, max_pixels: int, photos: Sequence[Photo]) -> None:
         """Args:
         folder: made where it is not there.
         max_pixels: the most that a photo may have.
+        photos: none of which a copy may take the place of.
 
         Raises:
             UserError: it cannot be made.
         """
         self._folder, self._max_pixels = folder, max_pixels
         self._taken: set[str] = set()
+        self._originals = {os.path.realpath(photo.source) for photo in photos if isinstance(photo.source, str)}
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError as error:
@@ -62,10 +65,10 @@ class Album:
             raise UserError(f"predict.out: {path} cannot be written ({error.strerror}); fix that") from None
 
     def _free(self, below: str) -> str:
-        """A name that no other photo of this command has."""
+        """A name that no other photo of this command has, nor an original."""
         stem, number = os.path.splitext(below)[0], 1
         name = f"{stem}.jpg"
-        while name in self._taken:
+        while name in self._taken or os.path.realpath(os.path.join(self._folder, name)) in self._originals:
             number += 1
             name = f"{stem}-{number}.jpg"
         self._taken.add(name)

@@ -1,6 +1,7 @@
 """`psol export`: boxes in the format of another project."""
 
 import csv
+import math
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,11 +15,12 @@ from psol_ray.formats.registry import find_format
 from psol_ray.pipeline.context import Context
 from psol_ray.tables import BOXES, PREDICTIONS
 from psol_ray.tables.files import absolute
+from psol_ray.tables.schemas import REJECTED
 
 __all__ = ["LEFT_OUT_FILE", "export"]
 
 LEFT_OUT_FILE = "left_out.csv"
-"""Beside the boxes, where some were left out for their quality: image_id and quality."""
+"""Beside the boxes, where some were left out for their quality, or rejected: image_id, status, quality."""
 
 
 def export(context: Context) -> None:
@@ -29,16 +31,17 @@ def export(context: Context) -> None:
     """
     config = context.config.export
     table = context.stage(config.table).read(BOXES if config.table == "boxes" else PREDICTIONS)
-    table, doubtful = _divide(table, config.min_quality, config.table)
+    table, left_out = _divide(table, config.min_quality)
     with whole_folder(config.out) as folder:
         num_unreadable = find_format(config.format).write(folder, context.catalog(), table, _origin(context))
-        if len(doubtful):
-            _list(folder / LEFT_OUT_FILE, doubtful)
+        if len(left_out):
+            _list(folder / LEFT_OUT_FILE, left_out)
     words = f"{len(table) - num_unreadable:,} boxes in {config.out}"
     if num_unreadable:
         words += f"; unreadable images left out: {num_unreadable:,}, listed in {UNREADABLE_FILE}"
-    if len(doubtful):
-        words += f"; of quality below {config.min_quality:g}: {len(doubtful):,}, listed in {LEFT_OUT_FILE}"
+    if len(left_out):
+        below = f"of quality below {config.min_quality:g}, " if config.min_quality else ""
+        words += f"; left out, {below}or rejected: {len(left_out):,}, listed in {LEFT_OUT_FILE}"
     context.console.print(f"[bold]export[/]: {escape(words)}", soft_wrap=True)
 
 
@@ -51,23 +54,29 @@ def _origin(context: Context) -> Origin:
     return Origin(title, made_by.fingerprint, made_by.version, root)
 
 
-def _divide(table: pa.Table, least: float, name: str) -> tuple[pa.Table, pa.Table]:
-    """The rows to write, and the doubtful ones with their `quality`; those that could not be read are to be written."""
-    if not least:
+def _divide(table: pa.Table, least: float) -> tuple[pa.Table, pa.Table]:
+    """The rows to write, and those to leave out, each of boxes with their `quality`.
+
+    What could not be read has none, and is for the format to list.
+    """
+    if "status" not in table.column_names:
+        if least:
+            raise UserError(
+                "export.min_quality: found it beside predictions, which have none; leave it out, or set export.table to"
+                " boxes"
+            )
         return table, table.slice(0, 0)
-    if name != "boxes":
-        raise UserError(
-            "export.min_quality: found it beside predictions, which have none; leave it out, or export boxes"
-        )
+    # Of the whole table: it is relative to the others.
     table = table.append_column("quality", pa.array(quality(table)))
-    doubtful = pc.less(table["quality"], least).fill_null(False)
-    return table.filter(pc.invert(doubtful)).drop_columns(["quality"]), table.filter(doubtful)
+    doubtful = pc.fill_null(pc.less(table["quality"], least), False)
+    leave_out = pc.or_(doubtful, pc.equal(table["status"], REJECTED))
+    return table.filter(pc.invert(leave_out)), table.filter(leave_out)
 
 
-def _list(path: Path, doubtful: pa.Table) -> None:
+def _list(path: Path, left_out: pa.Table) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image_id", "quality"])
-        for batch in doubtful.select(["image_id", "quality"]).to_batches():
-            names, values = (column.to_pylist() for column in batch.columns)
-            writer.writerows([name, f"{value:.3f}"] for name, value in zip(names, values, strict=True))
+        writer.writerow(["image_id", "status", "quality"])
+        for batch in left_out.select(["image_id", "status", "quality"]).to_batches():
+            rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            writer.writerows([name, why, "" if math.isnan(value) else f"{value:.3f}"] for name, why, value in rows)

@@ -2,19 +2,21 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-
-import pyarrow.compute as pc
+from pathlib import Path, PurePosixPath
 
 from psol_ray.distributed.settings import ClusterConfig
-from psol_ray.errors import UserError
+from psol_ray.errors import UserError, without_secrets
+from psol_ray.evaluation.ground_truth import has_truth
 from psol_ray.pipeline import boxes, index
 from psol_ray.pipeline.context import IN_PROCESS, Context
 from psol_ray.pipeline.evaluate import evaluate
 from psol_ray.pipeline.export import export
 from psol_ray.pipeline.report import report
 from psol_ray.storage.addresses import is_uri
+from psol_ray.tables.files import absolute
 
 __all__ = ["label"]
 
@@ -57,13 +59,11 @@ def label(context: Context, images: str) -> None:
     index.index(run)
     boxes.boxes(run)
     # Made anew each time, as the page is: it takes seconds and depends on nothing but tables.
-    if _is_own(folder):
-        shutil.rmtree(folder)
-    export(run)
-    Path(out, _RUN, _own_mark(folder)).touch()
-    if _has_truth(run):
+    with _earlier_set_aside(Path(folder), Path(out, _RUN, f"_EXPORTED_{config.export.format}")):
+        export(run)
+    if has_truth(run.catalog()):
         evaluate(run)
-    report(run, title=os.path.basename(images.rstrip("/")))
+    report(run, title=PurePosixPath(without_secrets(absolute(images))).name)
 
 
 def _has_one_worker() -> bool:
@@ -72,16 +72,22 @@ def _has_one_worker() -> bool:
     return torch.cuda.device_count() <= 1
 
 
-def _has_truth(context: Context) -> bool:
-    """Whether images came with boxes of their own, against which the pseudo boxes can be scored."""
-    counts = pc.list_value_length(context.catalog()["gt_boxes"])
-    return bool(pc.any(pc.greater(counts, 0)).as_py())
+@contextmanager
+def _earlier_set_aside(folder: Path, mark: Path) -> Iterator[None]:
+    """For the block, an export that this command has made lies under another name; it goes once there is a new one.
 
-
-def _own_mark(folder: str) -> str:
-    return f"_EXPORTED_{os.path.basename(folder)}"
-
-
-def _is_own(folder: str) -> bool:
-    """Whether what lies there was written by this command."""
-    return Path(os.path.dirname(folder), _RUN, _own_mark(folder)).exists() and os.path.isdir(folder)
+    `mark` says that what lies in `folder` is this command's own: it is there before anything is.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        mark.touch()
+    earlier = folder.with_name(f".{folder.name}.earlier")
+    if mark.exists() and folder.exists():
+        shutil.rmtree(earlier, ignore_errors=True)
+        folder.replace(earlier)
+    try:
+        yield
+    except BaseException:
+        if earlier.exists() and not folder.exists():
+            earlier.replace(folder)
+        raise
+    shutil.rmtree(earlier, ignore_errors=True)

@@ -36,7 +36,7 @@ def predict_photos(context: Context, named: Sequence[str]) -> None:
         raise UserError("; ".join(context.gaps[:3]))
     predictor = load_predictor(context)
     settings, max_pixels = context.config.predict, context.config.data.max_pixels
-    album = None if settings.out is None else Album(settings.out, max_pixels)
+    album = None if settings.out is None else Album(settings.out, max_pixels, photos)
     # On a terminal a table, once all is there; to whatever reads a pipe a line each as it comes.
     table = _Table() if context.console.is_terminal else None
     with _progress() as progress:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from psol_ray.evaluation.evaluate import evaluate
+from psol_ray.evaluation.ground_truth import has_truth
 from psol_ray.evaluation.stage import read_scores
 from psol_ray.pipeline.context import Context
 from psol_ray.pipeline.evaluate import generator_title, read_boxes, read_metrics, read_predictions
@@ -81,8 +82,7 @@ def _paces(stages: Mapping[str, StageDir]) -> list[Pace]:
 
 def _scores(context: Context, tables: Mapping[str, pa.Table]) -> tuple[pa.Table, dict[str, Any]]:
     """The scores table and the metrics: of boxes alone, without ground truth, there is nothing to evaluate before."""
-    truth = pc.any(pc.greater(pc.list_value_length(tables["catalog"]["gt_boxes"]), 0)).as_py()
-    if context.stage("scores").made_by() or truth or len(tables["predictions"]):
+    if context.stage("scores").made_by() or has_truth(tables["catalog"]) or len(tables["predictions"]):
         return read_scores(context.run_dir), read_metrics(context)
     made = evaluate(**tables)
     return made.scores, {**made.metrics, "teacher": generator_title(context)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from psol_ray.tables.files import absolute
 
 if TYPE_CHECKING:
     from psol_ray.serving.backend import Backend
+    from psol_ray.serving.settings import ServeConfig
     from psol_ray.serving.worker import PhotoWorkerFactory
 
 __all__ = ["serve"]
@@ -39,9 +41,10 @@ def serve(context: Context, model: str) -> None:
 
     config = context.config.serve
     with bind(config.host, config.port) as bound:
+        config = replace(config, port=bound.getsockname()[1])  # where 0 meant any
         classifier = config.classifier and _place(config.classifier)
         make_worker = PhotoWorkerFactory(_place(model), classifier, config.max_megapixels * 10**6)
-        with _backend(context, make_worker) as backend:
+        with _backend(context, config, make_worker) as backend:
             _tell(context, backend.info, *bound.getsockname()[:2])
             listen(make_app(backend, config), bound)
     say("ended")
@@ -53,16 +56,17 @@ def _place(path: str) -> str:
 
 
 @contextmanager
-def _backend(context: Context, make_worker: "PhotoWorkerFactory") -> Iterator["Backend"]:
+def _backend(context: Context, config: "ServeConfig", make_worker: "PhotoWorkerFactory") -> Iterator["Backend"]:
     if context.config.cluster.address == IN_PROCESS:
+        from psol_ray.in_process import whole_machine
         from psol_ray.serving.in_process import InProcessPhotos
 
-        yield InProcessPhotos(make_worker)
+        yield InProcessPhotos(make_worker, whole_machine())
         return
     # Late: Ray takes seconds to import.
     from psol_ray.distributed.photo_replicas import RayPhotos
 
-    photos = RayPhotos(make_worker, context.config.serve, context.config.cluster)
+    photos = RayPhotos(make_worker, config, context.config.cluster)
     try:
         yield photos
     finally:

@@ -13,9 +13,8 @@ _HIGHEST = 127
 
 def heat_records(rows: pa.Table) -> dict[str, dict[str, Any]]:
     """Records by image id of rows of schema `HEAT`, as far as there is heat."""
-    return {
-        row["image_id"]: _record(row, np.array(row["values"], np.int8)) for row in rows.to_pylist() if row["values"]
-    }
+    known = (row for row in rows.to_pylist() if row["values"])
+    return {row["image_id"]: _record(row, np.frombuffer(row["values"], np.int8)) for row in known}
 
 
 def map_records(rows: pa.Table, threshold: float) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,6 @@
 """Photos in this process, one after the other: for a debugger, and for machines on which Ray does not start."""
 
 import asyncio
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,8 +16,8 @@ __all__ = ["InProcessPhotos"]
 class InProcessPhotos:
     """A `Backend` without batches."""
 
-    def __init__(self, make_worker: PhotoWorkerFactory) -> None:
-        self._worker = make_worker(Resources(len(os.sched_getaffinity(0))))
+    def __init__(self, make_worker: PhotoWorkerFactory, resources: Resources) -> None:
+        self._worker = make_worker(resources)
         self._thread = ThreadPoolExecutor(1)
         self.info: Mapping[str, Any] = self._worker.info
 

@@ -3,7 +3,7 @@
 import io
 import re
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from psol_ray.images.stored import open_stored
 from psol_ray.serving.refusal import Refusal
@@ -59,7 +59,9 @@ def open_photo(data: bytes, max_pixels: int) -> Image.Image:
 def find_orientation(image: Image.Image) -> int:
     """1 to 8, as EXIF has it: how the stored pixels are turned and mirrored against what viewers show."""
     try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        # `open_stored` takes it from a TIFF, which Pillow would turn.
+        tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else image.getexif()
+        value = tags.get(ExifTags.Base.Orientation, 1)
     except Exception:  # a damaged block says nothing
         return 1
     return value if value in range(1, 9) else 1

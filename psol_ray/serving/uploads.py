@@ -105,8 +105,8 @@ async def _read_form(request: Request, most_bytes: int) -> list[Upload]:
     parser = _InMemory(request.headers, _limited(request, most_bytes), max_files=MOST_FILES, max_fields=100)
     try:
         form = await parser.parse()
-    except MultiPartException as error:
-        reason = " ".join(error.message.split())[:200]
+    except (MultiPartException, UnicodeError) as error:
+        reason = " ".join(str(getattr(error, "message", error)).split())[:200]
         raise Refusal(
             400, f"found a form that cannot be read ({reason}), expected at most {MOST_FILES} files"
         ) from None

@@ -1,15 +1,13 @@
 """Decodes photos and runs the networks, in whatever process."""
 
-import threading
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from psol_ray.images.stored import LARGE
+from psol_ray.images.stored import stored_size, turn
 from psol_ray.prediction.photo import Found, Squashed, load_photo_predictor, squash
 from psol_ray.serving.photos import EXPECTED, find_orientation, open_photo
 from psol_ray.serving.refusal import Refusal
@@ -38,7 +36,6 @@ class PhotoWorker:
             localizer, classifier, device="auto" if resources.gpu is not None else "cpu"
         )
         self._max_pixels = max_pixels
-        self._one_large = threading.Lock()
         self.info = self._predictor.info
         # A first batch takes longer, and nobody should wait for it.
         self.locate([squash(np.zeros((8, 8, 3), np.uint8), self._predictor.sides)])
@@ -51,11 +48,12 @@ class PhotoWorker:
             Refusal: it cannot be decoded.
         """
         image = open_photo(data, self._max_pixels)
-        kind, orientation = image.format or "photo", find_orientation(image)
-        # Else every thread could need half a gigabyte.
-        with self._one_large if image.width * image.height > LARGE else nullcontext():
+        kind = image.format or "photo"
+        with turn(*stored_size(image)):
             try:
                 squashed = squash(image, self._predictor.sides)
+                # After it: to find what comes behind the pixels of a PNG, Pillow decodes these.
+                orientation = find_orientation(image)
             except Exception as error:  # Pillow's plugins raise whatever their parsers trip over
                 how = "cut short" if "truncated" in str(error) else "damaged"
                 raise Refusal(400, f"found a {kind} that is {how}, {EXPECTED}; send it again") from None
@@ -81,11 +79,11 @@ class PhotoWorkerFactory:
 
 def upright(image: Squashed, orientation: int) -> Squashed:
     """An image as viewers show it, by EXIF's orientation from 1 to 8. Of a square that costs nothing."""
-    turn = _UPRIGHT.get(orientation)
-    if turn is None:
+    way = _UPRIGHT.get(orientation)
+    if way is None:
         return image
     squares = {
-        side: np.asarray(Image.fromarray(square_SS3).transpose(turn)) for side, square_SS3 in image.squares.items()
+        side: np.asarray(Image.fromarray(square_SS3).transpose(way)) for side, square_SS3 in image.squares.items()
     }
     swapped = orientation >= 5
     return Squashed(squares, *((image.height, image.width) if swapped else (image.width, image.height)))

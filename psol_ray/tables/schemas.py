@@ -99,8 +99,9 @@ HEAT = pa.schema(
         ("image_id", pa.string()),
         ("height", pa.int16()),  # 0 for an image that cannot be read
         ("width", pa.int16()),
-        ("scale", pa.float32()),  # by which a value is to be multiplied
-        ("values", pa.list_(pa.int8())),  # row by row, above 0 where object is; empty for an image that cannot be read
+        # Signed bytes, row by row, above 0 where object is, 127 or -127 the farthest from it; none for an image that
+        # cannot be read.
+        ("values", pa.binary()),
     ]
 )
 

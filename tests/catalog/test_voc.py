@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from psol_ray.catalog.layouts import list_data
+from psol_ray.catalog.layouts import list_data, recognise_layout
 from psol_ray.catalog.passed_over import describe
 from psol_ray.errors import UserError
 
@@ -87,3 +87,22 @@ def test_trees_that_are_none(tmp_path: Path, names: list[str]) -> None:
     touch(tmp_path, *names)
     with pytest.raises(UserError, match="found no images and XML, expected JPEGImages/ and Annotations/"):
         list_data("voc", str(tmp_path))
+
+
+def test_names_with_blanks_are_names(tmp_path: Path) -> None:
+    for name in ("my photo", "my photo 1", "b"):
+        tree(tmp_path, **{name: "cat"})
+    write(tmp_path / "ImageSets/Main/train.txt", "my photo\nmy photo 1\nb -1\n")
+    catalog, _, gaps = catalog_of("voc", tmp_path)
+    assert set(catalog["image_id"].to_pylist()) == {
+        f"JPEGImages/{name}.jpg" for name in ("b", "my photo", "my photo 1")
+    }
+    assert not gaps
+
+
+def test_xml_in_folders_of_splits_and_classes(tmp_path: Path) -> None:
+    tree(tmp_path, **{"train/cats/a": "cat", "train/dogs/b": "dog"})
+    assert recognise_layout(str(tmp_path))[0] == "voc"
+    catalog, _, gaps = catalog_of("voc", tmp_path)
+    assert catalog["class_name"].to_pylist() == ["cat", "dog"]
+    assert not gaps

@@ -1,6 +1,7 @@
 """YOLO's trees: labels, names of classes, and what is left out and told."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,26 @@ def test_trees_that_are_none(tmp_path: Path, names: list[str], complaint: str) -
     touch(tmp_path, *names)
     with pytest.raises(UserError, match=re.escape(complaint)):
         list_data("yolo", str(tmp_path))
+
+
+@pytest.mark.parametrize("of_images", ["NFC", "NFD"])
+@pytest.mark.parametrize("of_labels", ["NFC", "NFD"])
+@pytest.mark.parametrize("name", ["caf\u00e9", "caf\u00e9/a"])
+def test_names_in_either_form_of_unicode(tmp_path: Path, name: str, of_images: str, of_labels: str) -> None:
+    save(tmp_path / f"images/train/{unicodedata.normalize(of_images, name)}.jpg", (64, 48))  # type: ignore[arg-type]
+    write(tmp_path / f"labels/train/{unicodedata.normalize(of_labels, name)}.txt", LINE)  # type: ignore[arg-type]
+    catalog, _, gaps = catalog_of("yolo", tmp_path)
+    assert list(boxes_of(catalog).values()) == [[BOX]]
+    assert not gaps
+
+
+def test_a_class_that_no_number_can_be_is_a_malformed_line(tmp_path: Path) -> None:
+    _, _, gaps = catalog_of("yolo", tree(tmp_path, {"a": LINE, "b": f"{LINE}1e300 .5 .5 .5 .5\n"}))
+    assert "lines that are no class and four numbers" in gaps[0]
+
+
+def test_a_blank_line_of_a_list_of_classes_has_a_number(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"a": "2 0.5 0.5 0.5 0.25\n"}, yaml=None)
+    write(root / "classes.txt", "cat\n\ndog\n")
+    catalog, _, _ = catalog_of("yolo", root)
+    assert catalog["class_name"].to_pylist() == ["dog"]

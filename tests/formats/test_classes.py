@@ -51,5 +51,7 @@ def test_a_pseudo_box_is_scored_by_its_quality() -> None:
     catalog = make_catalog()
     boxes_N4 = np.tile([0.0, 0.0, 9.0, 9.0], (4, 1))
     table = boxes_table(catalog, boxes_N4, np.full(4, "ok"), area_fraction=np.array([0.125, np.nan, 0.25, 0.5]))
-    assert scores(export_rows(catalog, table)).tolist() == [0.5, 1, 1, 1]
+    rows = export_rows(catalog, table)
+    assert scores(rows).tolist() == [0.5, 1, 1, 1]
+    assert np.concatenate([scores(some) for some in rows.some(1)]).tolist() == [0.5, 1, 1, 1]
     assert find_classes(catalog).indices(export_rows(catalog, make_boxes(catalog))).tolist() == [0, 1, 0, 1]

@@ -109,8 +109,12 @@ class TestLabelStudio:
         drawn = [{"result": [region(0, 0, 50, 100), region(1, 1, 1, 1, kind="ellipse")]}]
         cancelled = {"was_cancelled": True, "result": [region(0, 0, 1, 1)]}
         tasks = [
-            {"data": {"image": "/data/local-files/?d=train/n01/a.jpg"}, "annotations": [*drawn, cancelled]},
-            {"data": {"image": "https://x/train/n02/a.jpg"}, "annotations": [], "predictions": predicted},
+            {"data": {"image": "/data/local-files/?id=5&d=train/n01/a.jpg"}, "annotations": [*drawn, cancelled]},
+            {
+                "data": {"image": "https://x/train/n02/a.jpg?AWSAccessKeyId=5"},
+                "annotations": [],
+                "predictions": predicted,
+            },
             {"data": {"image": "s3://x/test/n01/b.jpg"}, "annotations": [{"result": []}], "predictions": predicted},
             {"data": {"image_id": "test/n02/c 1.jpg", "image": "?"}, "predictions": predicted},
         ]

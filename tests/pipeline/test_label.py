@@ -8,6 +8,7 @@ import pytest
 from synthetic.images import cut_short, write_images
 
 from psol_ray.cli import main
+from psol_ray.errors import UserError
 from psol_ray.evaluation.quality import quality
 from psol_ray.tables import BOXES, RunDir
 
@@ -68,9 +69,24 @@ def test_doubtful_boxes_are_left_out_counted_and_listed(
     least = sorted(of_image.values())[8]
     assert label(images, labelled, "--format", "csv", f"--min-quality={least}") == 0
     doubtful = {name for name, value in of_image.items() if value < least}
-    assert f"{len(doubtful)}, listed in left_out.csv" in capsys.readouterr().out
+    assert f"or rejected: {len(doubtful)}, listed in left_out.csv" in capsys.readouterr().out
     assert {row["image_id"] for row in rows(labelled / "csv/left_out.csv")} == doubtful
     assert {row["image_id"] for row in rows(labelled / "csv/boxes.csv")} == set(of_image) - doubtful
+
+
+def test_an_export_that_fails_leaves_the_earlier_one(
+    labelled: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (labelled / "csv/boxes.csv").read_text()
+
+    def fail(*_: object) -> None:
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr("psol_ray.formats.csv._write_rows", fail)
+    assert label(images, labelled, "--format", "csv") == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert (labelled / "csv/boxes.csv").read_text() == before
+    assert not list(labelled.glob(".*"))
 
 
 def test_images_that_come_with_boxes_are_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

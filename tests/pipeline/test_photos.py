@@ -165,3 +165,14 @@ def test_neither_ray_nor_dali_nor_the_compiler_nor_pandas_is_loaded(whole: Run, 
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
     modules = json.loads(done.stdout.splitlines()[-1])
     assert {"torch._dynamo", "sympy", "pandas", "ray", "nvidia", "torch.utils.tensorboard"}.isdisjoint(modules)
+
+
+def test_copies_never_take_the_place_of_photos(whole: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg", "b.png"):
+        Image.new("RGB", (60, 40), "green").save(folder / name)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert psol(str(folder), "--run_dir", str(whole.run_dir), "--predict.out", str(folder)) == 0
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert {path.name for path in folder.iterdir()} - before.keys() == {"a-2.jpg", "b-2.jpg", "b-3.jpg"}

@@ -15,8 +15,8 @@ def values(record: dict) -> list[int]:
 
 def test_heat_as_it_is_and_none_of_what_could_not_be_read() -> None:
     rows = [
-        {"image_id": "a", "height": 1, "width": 3, "scale": 0.5, "values": [-127, 0, 3]},
-        {"image_id": "b", "height": 0, "width": 0, "scale": 0.0, "values": []},
+        {"image_id": "a", "height": 1, "width": 3, "values": np.array([-127, 0, 3], np.int8).tobytes()},
+        {"image_id": "b", "height": 0, "width": 0, "values": b""},
     ]
     records = heat_records(pa.Table.from_pylist(rows, schema=HEAT))
     assert records.keys() == {"a"}

@@ -62,11 +62,12 @@ def test_photos_have_boxes(alone: Server, data: bytes, size: tuple[int, int]) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_boxes_are_in_pixels_of_the_photo_as_it_is_shown(alone: Server, orientation: int) -> None:
+def test_boxes_are_in_pixels_of_the_photo_as_it_is_shown(alone: Server, orientation: int, kind: str) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    _, answer = alone.predict(picture(40, 20, exif=exif))
+    _, answer = alone.predict(picture(40, 20, kind=kind, exif=exif))
     (photo,) = answer["photos"]
     shown = (20, 40) if orientation >= 5 else (40, 20)
     assert (photo["width"], photo["height"]) == shown
@@ -154,6 +155,7 @@ PART = b'--X\r\ncontent-disposition: form-data; name="image"'
     [
         ("multipart/form-data", b"--X\r\n"),
         ("multipart/form-data; boundary=X", b"no form at all"),
+        ("multipart/form-data; boundary=X; charset=undefined", PART + b"\r\n\r\nabc\r\n--X--\r\n"),
         ("multipart/form-data; boundary=X", PART + b'; filename="a"\r\n\r\nab'),
         ("multipart/form-data; boundary=X", PART + b"\r\n\r\n/etc/passwd\r\n--X--\r\n"),
     ],

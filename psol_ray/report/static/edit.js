@@ -72,6 +72,7 @@ function drag(event) {
   const fixed = isNear ? corners[(nearest + 2) % 4] : start;
   let last = start;
   const move = (moved) => {
+    if (!edited) return; // kept or left meanwhile, by a key
     const now = pointOf(moved);
     if (isInside && !isNear) moveEdited(now[0] - last[0], now[1] - last[1]);
     else setEdited([...fixed, ...now]);
