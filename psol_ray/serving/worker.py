@@ -51,9 +51,9 @@ class PhotoWorker:
         kind = image.format or "photo"
         with turn(*stored_size(image)):
             try:
-                squashed = squash(image, self._predictor.sides)
-                # After it: to find what comes behind the pixels of a PNG, Pillow decodes these.
+                # Before it, for a TIFF then forgets it; and in its turn, for of a PNG Pillow decodes all to find it.
                 orientation = find_orientation(image)
+                squashed = squash(image, self._predictor.sides)
             except Exception as error:  # Pillow's plugins raise whatever their parsers trip over
                 how = "cut short" if "truncated" in str(error) else "damaged"
                 raise Refusal(400, f"found a {kind} that is {how}, {EXPECTED}; send it again") from None
