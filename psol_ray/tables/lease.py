@@ -91,11 +91,15 @@ class Lease:
         self._thread.join()
         with suppress(UserError):
             if self._is_ours():
-                if error is None:
-                    self._folder.discard(PROGRESS_FILE)
-                else:
-                    self._write_progress(ended=_why(error))
+                self._leave_word(error)
                 self._folder.discard(LEASE_FILE)
+
+    def _leave_word(self, error: BaseException | None) -> None:
+        with suppress(UserError):  # a full disk has no room for it
+            if error is None:
+                self._folder.discard(PROGRESS_FILE)
+            else:
+                self._write_progress(ended=_why(error))
 
 
 def _why(error: BaseException) -> str:

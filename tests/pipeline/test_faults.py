@@ -17,6 +17,7 @@ from ray.cluster_utils import Cluster
 from synthetic.configs import write_config
 from synthetic.images import write_images
 
+from psol_ray.generators.ddt.heat_table import heat_table
 from psol_ray.generators.ddt.worker import DdtWorker
 from psol_ray.tables.boxes_table import boxes_table
 from psol_ray.work.jobs import Parts, Task
@@ -88,7 +89,8 @@ def worker_killed_by(part_name: str) -> Any:
                 os.kill(os.getpid(), signal.SIGKILL)
             boxes_N4 = np.array([[0.0, 0, 1, 1] if path else [np.nan] * 4 for path in task.paths])
             status_N = np.where(np.isnan(boxes_N4[:, 0]), "unreadable", "ok")
-            return Parts(boxes=boxes_table(task.images, boxes_N4, status_N))
+            heat = heat_table(task.images, np.zeros((0, 1, 1), np.float32), np.zeros(len(task.paths), bool))
+            return Parts(boxes=boxes_table(task.images, boxes_N4, status_N), heat=heat)
 
     return Fragile
 

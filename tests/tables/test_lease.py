@@ -115,6 +115,16 @@ def test_whoever_looks_finds_how_far_it_is_and_of_what_it_ended(folder: Folder, 
     assert (ended["images"], ended["ended"]) == (7, why)
 
 
+def test_given_back_where_there_is_no_room_for_word_of_why(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise UserError("No space left on device")
+
+    with pytest.raises(ZeroDivisionError), hold(folder):
+        monkeypatch.setattr(Folder, "write_bytes", refuse)
+        raise ZeroDivisionError
+    assert folder.read_text(LEASE_FILE) is None
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"token": "a"}'])
 def test_a_lease_that_cannot_be_read_is_nobodys(folder: Folder, content: bytes) -> None:
     folder.write_bytes(LEASE_FILE, content)
