@@ -1,8 +1,41 @@
-"""The token that a cluster may want: whether it is the lack of one that keeps this process out."""
+"""The token that a cluster may want: that of a Ray of this process's own, and whether it is the lack of one that keeps
+this process out."""
 
-__all__ = ["is_refused", "wants_token"]
+import os
+import secrets
+from contextlib import suppress
+
+__all__ = ["drop_own", "is_refused", "make_own", "wants_token"]
 
 _ANSWER_SECONDS = 5.0
+_TOKEN = "RAY_AUTH_TOKEN"
+_made: set[str] = set()
+
+
+def make_own() -> None:
+    """Make up a token for a Ray that is about to be started, where nobody has set one.
+
+    Else Ray leaves one in ~/.ray, and clusters that this account starts from then on want it from everybody.
+    """
+    if not {_TOKEN, "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ[_TOKEN] = secrets.token_hex(32)
+        _made.add(os.environ[_TOKEN])
+        _forget_read()
+
+
+def drop_own() -> None:
+    """Forget the one that was made up, if any: the next cluster of this process does not know it."""
+    if os.environ.get(_TOKEN) in _made:
+        del os.environ[_TOKEN]
+        _forget_read()
+
+
+def _forget_read() -> None:
+    """Have Ray look again: it keeps what it has read of an earlier cluster's, and would not get into the next."""
+    with suppress(ImportError, AttributeError):  # it is private
+        from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def wants_token(error: BaseException) -> bool:

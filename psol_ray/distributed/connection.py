@@ -10,7 +10,7 @@ import ray
 
 from psol_ray.distributed import local_ray
 from psol_ray.distributed.address import Address, find_address
-from psol_ray.distributed.auth_token import is_refused, wants_token
+from psol_ray.distributed.auth_token import drop_own, is_refused, wants_token
 from psol_ray.distributed.ray_init import NO_RAY_HERE, init
 from psol_ray.distributed.settings import ClusterConfig
 from psol_ray.errors import UserError, first_line
@@ -71,8 +71,7 @@ def connect(config: ClusterConfig) -> None:
         else:
             _join(address)
     except UserError:
-        _is_ours.clear()
-        _is_started_here.clear()
+        _let_go()
         raise
 
 
@@ -81,8 +80,13 @@ def disconnect() -> None:
     if _is_ours.is_set():
         ray.shutdown()
         kill()
-        _is_ours.clear()
-        _is_started_here.clear()
+        _let_go()
+
+
+def _let_go() -> None:
+    drop_own()
+    _is_ours.clear()
+    _is_started_here.clear()
 
 
 def is_started_here() -> bool:

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import resource
-import secrets
 import shutil
 import signal
 import socket
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from psol_ray.distributed.auth_token import make_own
 from psol_ray.distributed.ray_init import init
 from psol_ray.errors import UserError, first_line
 from psol_ray.log import say
@@ -39,9 +39,7 @@ def start(environment: Mapping[str, str]) -> None:
     _adopt_orphans()
     folder = _find_folder()
     _check_loopback()
-    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-        # Else Ray leaves one in ~/.ray, and clusters that this account starts from then on want it from everybody.
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    make_own()
     for name, value in environment.items():
         os.environ.setdefault(name, value)
     try:

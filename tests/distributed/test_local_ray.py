@@ -14,6 +14,16 @@ from synthetic.logs import messages
 from psol_ray.distributed import local_ray as module
 from psol_ray.errors import UserError
 
+_START = """
+import ray
+from psol_ray.distributed.connection import connect, disconnect
+from psol_ray.distributed.settings import ClusterConfig
+
+connect(ClusterConfig())
+print(ray.get(ray.put("it runs")))
+disconnect()
+"""
+
 
 @pytest.fixture(autouse=True)
 def _no_choice_yet(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,11 +111,6 @@ def test_children_are_ended_though_one_of_them_has_just_vanished(monkeypatch: py
 def test_a_real_start_with_a_long_temporary_folder_and_taken_ports_leaves_nothing_in_the_home(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    script = (
-        "import ray; from psol_ray.distributed.connection import connect, disconnect;"
-        " from psol_ray.distributed.settings import ClusterConfig;"
-        " connect(ClusterConfig()); print(ray.get(ray.put('it runs'))); disconnect()"
-    )
     others = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
     environment = {name: value for name, value in os.environ.items() if name not in others}
     environment |= {"TMPDIR": str(long_folder(tmp_path)), "HOME": str(home)}
@@ -113,7 +118,16 @@ def test_a_real_start_with_a_long_temporary_folder_and_taken_ports_leaves_nothin
         for port in (6379, 8265):  # Ray's, and its dashboard's
             with suppress(OSError):  # somebody else has taken it
                 taken.enter_context(socket.create_server(("", port)))
-        command = [sys.executable, "-c", script]
+        command = [sys.executable, "-c", _START]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.stdout == "it runs\n", done.stderr
     assert not list(home.iterdir())  # which might not be writable
+
+
+@pytest.mark.slow
+def test_a_process_that_has_a_ray_of_its_own_before_and_after_gets_into_all_three() -> None:
+    theirs = "ray.init('local', num_cpus=1, include_dashboard=False); print(ray.get(ray.put('theirs'))); ray.shutdown()"
+    command = [sys.executable, "-c", f"import ray; {theirs}\n{_START}\n{theirs}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH_")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.stdout == "theirs\nit runs\ntheirs\n", done.stderr

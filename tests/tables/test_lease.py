@@ -119,9 +119,12 @@ def test_given_back_where_there_is_no_room_for_word_of_why(folder: Folder, monke
     def refuse(*_: object) -> None:
         raise UserError("No space left on device")
 
-    with pytest.raises(ZeroDivisionError), hold(folder):
+    def work() -> None:
         monkeypatch.setattr(Folder, "write_bytes", refuse)
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), hold(folder):
+        work()
     assert folder.read_text(LEASE_FILE) is None
 
 
