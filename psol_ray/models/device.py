@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from psol_ray.models.malloc import keep_freed_memory
 from psol_ray.models.precision import Precision
 from psol_ray.work.jobs import Resources
 
@@ -11,10 +12,11 @@ __all__ = ["autocast", "feature_memory", "prepare_process", "worker_device"]
 
 
 def prepare_process(num_cpus: int) -> None:
-    """Give PyTorch so many CPU threads, and have float32 mean float32.
+    """Give PyTorch so many CPU threads, have malloc keep what networks free, and have float32 mean float32.
 
     In convolutions on a GPU it would be TF32, of ten bits, by default.
     """
+    keep_freed_memory()
     torch.set_num_threads(num_cpus)
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
