@@ -33,6 +33,7 @@ def main(folder: Path, shared: str = "") -> None:
     run("storage", *data, "--input-size", "64")
     run("imagenet_size", *data, "--folder", str(folder / "imagenet_size"))
     run("formats", "--folder", str(folder / "formats"))
+    run("labels", *data)
     run("ddt_memory", *data)
     run("ddt_fidelity", *data, "--weights", weights)
     run("train_throughput", *data)

@@ -42,6 +42,10 @@ def test_every_benchmark_runs(tmp_path: Path) -> None:
     assert {place["latency_ms"] for place in places} == {0, 10, 50}
     assert all(place["share_of_local"] > 0 for place in places)
     assert all(command["peak_mb"] > 0 for command in metrics_of(tmp_path, "imagenet_size")["commands"])
+    labels = metrics_of(tmp_path, "labels")
+    assert [(row["layout"], row["boxes"]) for row in labels["layouts"]] == [("classes", 66), ("coco", 66)]
+    assert [row["images"] for row in labels["memory"]] == [66, 132]
+
     formats = metrics_of(tmp_path, "formats")["formats"]
     assert [row["format"] for row in formats] == ["csv", "coco"]
     assert all(row["export_mb"] > 0 and row["import_mb"] > 0 for row in formats)
