@@ -117,10 +117,7 @@ def _annotations(rows: list[Json]) -> Json:
             {"id": row["number"], "file_name": row["file_name"], "width": row["width"], "height": row["height"]}
             for row in rows
         ],
-        "categories": [
-            {"id": label + 1, "name": name}
-            for label, name in sorted({(row["label"], row["class_name"]) for row in rows})
-        ],
+        "categories": [{"id": label + 1, "name": name} for label, name in classes],
         "annotations": [
             {
                 "id": number,
