@@ -14,10 +14,11 @@ from psol_ray.report.assets import load_assets
 from psol_ray.report.cards import Card, make_cards
 from psol_ray.report.charts import make_charts, make_sweep_chart
 from psol_ray.report.classes import class_tables
+from psol_ray.report.comparison import compare
 from psol_ray.report.gallery import ImageRows, SplitView, failures, gains, per_class_rows, spread, view_split
 from psol_ray.report.histograms import histograms, places
 from psol_ray.report.pace import Pace
-from psol_ray.report.scores import between, counts, headline, how_scored, percent, score_rows
+from psol_ray.report.scores import between, counts, headline, how_scored, percent, score_rows, signed
 from psol_ray.report.sheet import as_script, choose, sheet_images
 from psol_ray.report.suspects import suspects
 from psol_ray.tables.schemas import TEST, TRAIN
@@ -111,6 +112,7 @@ def _pictures(
         "failures": cards(test, failures(test)),
         "num_gains": int((test.localizer_iou_N > test.pseudo_iou_N).sum()),
         "gains": cards(test, gains(test)),
+        "comparison": compare(test, generator),
         "train": cards(train, spread(train)),
         "histograms": histograms({TEST: test, TRAIN: train}, generator),
         "places": places([test, train], generator),
@@ -149,6 +151,7 @@ def _environment() -> Environment:
     )
     environment.filters["percent"] = percent
     environment.filters["between"] = between
+    environment.filters["signed"] = signed
     environment.filters["breakable"] = _breakable
     environment.filters["as_script"] = as_script
     environment.filters["as_json"] = lambda value: json.dumps(

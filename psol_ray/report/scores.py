@@ -17,6 +17,7 @@ __all__ = [
     "percent",
     "score_rows",
     "score_table",
+    "signed",
 ]
 
 DASH = "\N{EN DASH}"
@@ -94,6 +95,11 @@ def percent(fraction: float | None) -> str:
 def between(interval: tuple[float, float] | None) -> str:
     """`84.8 to 92.6`, nothing for None."""
     return "" if interval is None else f"{percent(interval[0])} to {percent(interval[1])}"
+
+
+def signed(interval: tuple[float, float]) -> str:
+    """`−4.5 to +0.9`, of a difference."""
+    return " to ".join(f"{100 * end:+.1f}".replace("-", "\N{MINUS SIGN}") for end in interval)
 
 
 def score_rows(metrics: Mapping[str, Any]) -> list[Score]:
