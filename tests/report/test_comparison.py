@@ -100,7 +100,7 @@ def test_the_page_says_why(run: Run, pseudo_off: int, localizer_off: int, words:
 @pytest.mark.parametrize(
     ("localizer", "words"),
     [
-        ((0, 0, 32, 32), "right in as many as the pseudo box (DDT) (95 %: +0.0 to +0.0): so many images cannot tell"),
+        ((0, 0, 32, 32), "right in as many as the pseudo box (DDT) (95 %: +0.0 to +0.0): too few to tell"),
         ((40, 0, 64, 32), "right in 100.0 points fewer than the pseudo box (DDT) (95 %: -100.0 to -100.0): a clear"),
     ],
 )
