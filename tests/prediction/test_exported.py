@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from psol_ray.demo.sources import find_photo
 from psol_ray.errors import UserError
 from psol_ray.prediction import exported
 from psol_ray.prediction.exported import PhotoProgram, to_onnx, to_pt2
@@ -74,6 +75,14 @@ def test_onnx_says_what_the_predictor_says(tmp_path: Path, networks: str) -> Non
     facts = json.loads(entry.value)
     assert facts["backbone"] == "test_efficientnet"
     assert facts["classes"] == ([] if networks == "none" else NAMES)
+
+
+@pytest.mark.slow
+def test_both_say_of_photographs_what_the_predictor_says(tmp_path: Path) -> None:
+    predictor = predictor_of(tmp_path, "one classifier")
+    photos = [find_photo(name) for name in ("astronaut.png", "camera.png", "china.jpg", "flower.jpg", "rocket.jpg")]
+    assert_same(predictor, run_onnx(to_onnx(predictor)), photos)
+    assert_same(predictor, run_pt2(to_pt2(predictor)), photos)
 
 
 @pytest.mark.slow
