@@ -8,8 +8,9 @@ from contextlib import suppress
 __all__ = ["drop_own", "is_refused", "make_own", "wants_token"]
 
 _ANSWER_SECONDS = 5.0
-_TOKEN = "RAY_AUTH_TOKEN"
-_made: set[str] = set()
+_TOKEN, _MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_MODE"
+# Variables that are in this process's environment for its own Ray alone.
+_own: set[str] = set()
 
 
 def make_own() -> None:
@@ -17,24 +18,28 @@ def make_own() -> None:
 
     Else Ray leaves one in ~/.ray, and clusters that this account starts from then on want it from everybody.
     """
+    if _MODE not in os.environ:  # Ray sets it as it starts
+        _own.add(_MODE)
     if not {_TOKEN, "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        _own.add(_TOKEN)
         os.environ[_TOKEN] = secrets.token_hex(32)
-        _made.add(os.environ[_TOKEN])
         _forget_read()
 
 
 def drop_own() -> None:
-    """Forget the one that was made up, if any: the next cluster of this process does not know it."""
-    if os.environ.get(_TOKEN) in _made:
-        del os.environ[_TOKEN]
-        _forget_read()
+    """Forget what was made up for it: the next cluster of this process may have another token, or want none."""
+    for name in _own:
+        os.environ.pop(name, None)
+    _own.clear()
+    _forget_read()
 
 
 def _forget_read() -> None:
     """Have Ray look again: it keeps what it has read of an earlier cluster's, and would not get into the next."""
-    with suppress(ImportError, AttributeError):  # it is private
-        from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+    with suppress(ImportError, AttributeError):  # they are private
+        from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
+        Config.initialize("")  # reads the mode
         AuthenticationTokenLoader.instance().reset_cache()
 
 

@@ -124,6 +124,36 @@ def test_a_real_start_with_a_long_temporary_folder_and_taken_ports_leaves_nothin
     assert not list(home.iterdir())  # which might not be writable
 
 
+_TOKENLESS = """
+import ray
+
+ray.init("local", num_cpus=1, include_dashboard=False)
+print(ray.get_runtime_context().gcs_address, flush=True)
+input()
+"""
+
+
+@pytest.mark.slow
+def test_a_cluster_without_a_token_is_joined_by_who_had_a_ray_of_its_own_with_one(tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_A")} | {
+        "HOME": str(tmp_path)
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", _TOKENLESS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean | {"RAY_AUTH_MODE": "disabled"},
+    ) as head:
+        assert head.stdout is not None
+        address = head.stdout.readline().strip()
+        joined = _START.replace("ClusterConfig()", f"ClusterConfig(address={address!r})")
+        command = [sys.executable, "-c", f"{_START}\n{joined}"]
+        done = subprocess.run(command, capture_output=True, text=True, env=clean, timeout=300)
+        head.communicate("\n")
+    assert done.stdout == "it runs\nit runs\n", done.stderr
+
+
 @pytest.mark.slow
 def test_a_process_that_has_a_ray_of_its_own_before_and_after_gets_into_all_three() -> None:
     theirs = "ray.init('local', num_cpus=1, include_dashboard=False); print(ray.get(ray.put('theirs'))); ray.shutdown()"
