@@ -12,7 +12,6 @@ is compared.
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,21 +60,20 @@ def _measure(arguments: argparse.Namespace, catalog: pa.Table, folder: Path) -> 
     truth = _make_coco_tree(trees["coco"], catalog, files)
     layouts = []
     for layout, tree in trees.items():
-        done = _label(folder, tree, *network, "--boxes.input_size", str(arguments.input_size))
-        layouts.append({"layout": layout, "images": len(files), **done, **_score(folder / "out" / "coco", truth)})
+        done = _label(folder / f"{layout}_out", tree, *network, "--boxes.input_size", str(arguments.input_size))
+        scores = _score(folder / f"{layout}_out" / "coco", truth)
+        layouts.append({"layout": layout, "images": len(files), **done, **scores})
     _link_classes(folder / "copies", catalog, files, copies=arguments.copies)
+    small = [*network, "--boxes.input_size", str(_SMALL), "--boxes.memory_gb", "0.05"]
     memory = []
     for copies, tree in ((1, trees["classes"]), (arguments.copies, folder / "copies")):
-        done = _label(folder, tree, *network, "--boxes.input_size", str(_SMALL), "--boxes.memory_gb", "0.05")
+        done = _label(folder / f"{tree.name}_small", tree, *small)
         memory.append({"images": len(files) * copies, **done})
     return {"layouts": layouts, "memory": memory}
 
 
-def _label(folder: Path, tree: Path, *flags: str) -> Json:
-    """Seconds and most memory in MB of `psol label`, whose output is in `folder/out` afterwards."""
-    out = folder / "out"
-    if out.exists():
-        out.rename(folder / f"out_{time.monotonic_ns()}")
+def _label(out: Path, tree: Path, *flags: str) -> Json:
+    """Seconds and most memory in MB of `psol label`."""
     done = run_command("label", str(tree), "--out", str(out), "--format", "coco", *flags)
     return {"seconds": done["seconds"], "peak_mb": done["peak_mb"]}
 

@@ -41,7 +41,7 @@ class Comparison:
     num_images: int
     gain: float  # how much oftener the localizer is right, a fraction
     interval: tuple[float, float]  # of that, 95 %
-    errors: tuple[SideErrors, SideErrors] | None  # pseudo boxes, localizer
+    errors: tuple[SideErrors, ...] | None  # pseudo boxes, localizer
 
     @property
     def is_clear(self) -> bool:
@@ -65,7 +65,7 @@ def _as_numbers(view: SplitView, column: str) -> NDArray[np.float64]:
     return np.asarray(pc.cast(view.scores[column], "float64").to_numpy(), np.float64)
 
 
-def _errors(view: SplitView, generator: str) -> tuple[SideErrors, SideErrors] | None:
+def _errors(view: SplitView, generator: str) -> tuple[SideErrors, ...] | None:
     """Of images with one ground-truth box, in classes of two such images or more; None where there are none."""
     truth = GroundTruth.of(view.images)
     single_N = truth.counts_N == 1
@@ -76,22 +76,23 @@ def _errors(view: SplitView, generator: str) -> tuple[SideErrors, SideErrors] | 
     off_KN4 = np.stack([(boxes_N4 - truth_N4) / sides_N4 for boxes_N4 in (view.pseudo_N4, view.localizer_N4)])
     known_N = np.isfinite(off_KN4).all(axis=(0, 2))
     _, class_N, counts_C = np.unique(view.images["label"].to_numpy()[known_N], return_inverse=True, return_counts=True)
-    several_N = counts_C[class_N] > 1
+    counts_N = counts_C[class_N]
+    several_N = counts_N > 1
     if not several_N.any():
         return None
-    pseudo, localizer = (
-        _split(whose, off_N4[known_N][several_N], class_N[several_N])
+    return tuple(
+        _split(whose, off_N4[known_N][several_N], class_N[several_N], counts_N[several_N])
         for whose, off_N4 in zip((generator, "localizer"), off_KN4, strict=True)
     )
-    return pseudo, localizer
 
 
-def _split(whose: str, off_N4: NDArray[np.float64], class_N: NDArray[np.intp]) -> SideErrors:
-    """Into what a class's images share and what they do not, without bias by how few they are."""
-    _, class_N, counts_C = np.unique(class_N, return_inverse=True, return_counts=True)
-    sums_C4 = np.zeros((len(counts_C), 4))
+def _split(
+    whose: str, off_N4: NDArray[np.float64], class_N: NDArray[np.intp], counts_N: NDArray[np.int64]
+) -> SideErrors:
+    """Into what a class's images share and what they do not, without bias by how few they are (`counts_N`)."""
+    sums_C4 = np.zeros((class_N.max() + 1, 4))
     np.add.at(sums_C4, class_N, off_N4)
-    rest_N4 = off_N4 - (sums_C4 / counts_C[:, None])[class_N]
-    varying = float(np.mean(rest_N4**2 * (counts_C / (counts_C - 1))[class_N][:, None]))
+    rest_N4 = off_N4 - sums_C4[class_N] / counts_N[:, None]
+    varying = float(np.mean(rest_N4**2 * (counts_N / (counts_N - 1))[:, None]))
     common = max(float(np.mean(off_N4**2)) - varying, 0.0)
     return SideErrors(whose, float(np.sqrt(common)), float(np.sqrt(varying)))

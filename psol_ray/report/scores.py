@@ -99,7 +99,8 @@ def between(interval: tuple[float, float] | None) -> str:
 
 def signed(interval: tuple[float, float]) -> str:
     """`−4.5 to +0.9`, of a difference."""
-    return " to ".join(f"{100 * end:+.1f}".replace("-", "\N{MINUS SIGN}") for end in interval)
+    tenths = (round(100 * end, 1) for end in interval)
+    return " to ".join(f"{end:+.1f}".replace("-", "\N{MINUS SIGN}") if end else "0.0" for end in tenths)
 
 
 def score_rows(metrics: Mapping[str, Any]) -> list[Score]:

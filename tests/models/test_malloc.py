@@ -32,10 +32,9 @@ def faults_of(**environment: str) -> list[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
 def test_a_block_that_is_freed_is_the_next_ones() -> None:
     first, second, third = faults_of()
-    assert first > 16
-    assert max(second, third) == 0
+    assert max(second, third) == 0 < first
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
 def test_whoever_has_set_it_up_themselves_is_left_alone() -> None:
-    assert min(faults_of(MALLOC_ARENA_MAX="2")) > 16
+    assert min(faults_of(MALLOC_ARENA_MAX="2")) > 0

@@ -100,8 +100,8 @@ def test_the_page_says_why(run: Run, pseudo_off: int, localizer_off: int, words:
 @pytest.mark.parametrize(
     ("localizer", "words"),
     [
-        ((0, 0, 32, 32), "right in as many as the pseudo box (DDT) (95 %: +0.0 to +0.0): too few to tell"),
-        ((40, 0, 64, 32), "right in 100.0 points fewer than the pseudo box (DDT) (95 %: -100.0 to -100.0): a clear"),
+        ((0, 0, 32, 32), "right as often as the pseudo box (DDT; 95 %: 0.0 to 0.0): too few to tell"),
+        ((40, 0, 64, 32), "right 100.0 points less often than the pseudo box (DDT; 95 %: -100.0 to -100.0): a clear"),
     ],
 )
 def test_the_page_says_it(run: Run, localizer: tuple[float, ...], words: str) -> None:
@@ -111,5 +111,6 @@ def test_the_page_says_it(run: Run, localizer: tuple[float, ...], words: str) ->
     assert words in text
 
 
-def test_differences_have_signs() -> None:
+def test_differences_have_signs_where_they_do_not_round_to_nothing() -> None:
     assert signed((-0.045, 0.009)) == "\N{MINUS SIGN}4.5 to +0.9"
+    assert signed((-0.0001, 0.0)) == "0.0 to 0.0"
