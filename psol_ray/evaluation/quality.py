@@ -2,8 +2,10 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from psol_ray.evaluation.join import mask
 from psol_ray.tables.schemas import NO_FOREGROUND, OK
 
 __all__ = ["LEAST_SHARE", "MEASURES", "doubts", "quality"]
@@ -34,8 +36,7 @@ def doubts(boxes: pa.Table) -> NDArray[np.float64]:
     Returns:
         Shape (N,): 1 where there was no foreground, NaN where there is no box or nothing was measured.
     """
-    status_N = boxes["status"].to_numpy(zero_copy_only=False)
-    ok_N = status_N == OK
+    ok_N = mask(pc.equal(boxes["status"], OK))
     area_N, margin_N, variance_N = (
         np.where(ok_N, np.asarray(boxes[name].to_numpy(zero_copy_only=False), np.float64), np.nan)
         for name in ("area_fraction", "sign_margin", "explained_variance_ratio")
@@ -46,7 +47,7 @@ def doubts(boxes: pa.Table) -> NDArray[np.float64]:
         1 - variance_N / (LEAST_SHARE * _middle(variance_N)),
     ]
     doubt_N = np.clip(np.fmax.reduce(against_3N), 0, 1)
-    return np.where(status_N == NO_FOREGROUND, 1.0, doubt_N)
+    return np.where(mask(pc.equal(boxes["status"], NO_FOREGROUND)), 1.0, doubt_N)
 
 
 def _middle(values_N: NDArray[np.float64]) -> float:

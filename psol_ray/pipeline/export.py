@@ -29,6 +29,8 @@ def export(context: Context) -> None:
     Raises:
         UserError: the folder is taken, predictions are to have a quality, or see the format.
     """
+    # Arrow's own pool keeps what it has freed: of a million boxes a quarter of a gigabyte more.
+    pa.set_memory_pool(pa.system_memory_pool())
     config = context.config.export
     table = context.stage(config.table).read(BOXES if config.table == "boxes" else PREDICTIONS)
     table, left_out = _divide(table, config.min_quality)
@@ -70,6 +72,8 @@ def _divide(table: pa.Table, least: float) -> tuple[pa.Table, pa.Table]:
     table = table.append_column("quality", pa.array(quality(table)))
     doubtful = pc.fill_null(pc.less(table["quality"], least), False)
     leave_out = pc.or_(doubtful, pc.equal(table["status"], REJECTED))
+    if not pc.any(leave_out).as_py():  # of a million rows a copy is a hundred megabytes
+        return table, table.slice(0, 0)
     return table.filter(pc.invert(leave_out)), table.filter(leave_out)
 
 
